@@ -1,0 +1,90 @@
+"""One walk over a checked expression serves every array library.
+
+NumPy, torch and UFL differ only in the functions they bring; nothing is generated or executed here.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import sympy
+
+from homog.formula.parse import FUNCTIONS, Formula
+
+
+def evaluate(expression: sympy.Expr, values: Mapping[str, Any], functions: Mapping[str, Callable]) -> Any:
+    """The value of an expression.
+
+    Args:
+        expression: From a Formula.
+        values: What each name stands for: numbers, arrays, tensors or UFL terms.
+        functions: What sin, cos, ... stand for.
+
+    Returns:
+        Whatever arithmetic on the values gives; a float for a constant expression.
+    """
+    if isinstance(expression, sympy.Symbol):
+        return values[expression.name]
+    if expression.is_number:
+        return float(expression)
+    arguments = [evaluate(argument, values, functions) for argument in expression.args]
+    if isinstance(expression, sympy.Add):
+        return functools.reduce(operator.add, arguments)
+    if isinstance(expression, sympy.Mul):
+        return functools.reduce(operator.mul, arguments)
+    if isinstance(expression, sympy.Pow):
+        base, exponent = arguments
+        if exponent == 0.5:
+            return functions["sqrt"](base)
+        return base ** (int(exponent) if exponent == int(exponent) else exponent)
+    return functions[type(expression).__name__](*arguments)
+
+
+def at_points(formula: Formula, points: np.ndarray, parameters: Mapping[str, float]) -> np.ndarray:
+    """Values at points, by NumPy in the points' precision.
+
+    Args:
+        formula: In x1, ..., xd and the parameters.
+        points: Shape (..., d).
+        parameters: Value of each parameter.
+
+    Returns:
+        Shape (...).
+    """
+    values = {**parameters, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
+    result = evaluate(formula.expression, values, NUMPY)
+    return np.broadcast_to(np.asarray(result, dtype=points.dtype), points.shape[:-1])
+
+
+def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, float]) -> Any:
+    """The same for a torch tensor of shape (..., d), on its device and differentiable."""
+    import torch
+
+    functions = {name: getattr(torch, name) for name in FUNCTIONS}
+    values = {**parameters, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
+    result = evaluate(formula.expression, values, functions)
+    return torch.as_tensor(result, dtype=points.dtype, device=points.device).expand(points.shape[:-1])
+
+
+def as_ufl(formula: Formula, coordinates: Any, parameters: Mapping[str, Any]) -> Any:
+    """The same as a UFL expression.
+
+    Args:
+        formula: In x1, ..., xd and the parameters.
+        coordinates: `ufl.SpatialCoordinate(mesh)`.
+        parameters: A number or a `dolfinx.fem.Constant` for each parameter: constants keep the compiled form
+            independent of their values.
+    """
+    import ufl
+
+    names = {"log": "ln"}
+    functions = {name: getattr(ufl, names.get(name, name)) for name in FUNCTIONS}
+    values = {**parameters, **{axis: coordinates[i] for i, axis in enumerate(formula.axes)}}
+    return ufl.as_ufl(evaluate(formula.expression, values, functions))
+
+
+NUMPY: Mapping[str, Callable] = {name: getattr(np, name) for name in FUNCTIONS}
+MATH: Mapping[str, Callable] = {name: getattr(math, name) for name in FUNCTIONS}

@@ -1,0 +1,184 @@
+"""From text to a checked SymPy expression.
+
+The text goes through Python's `ast` and a whitelist; it is never evaluated, and never reaches `sympify` (which
+evaluates). Sizes are bounded, so that no text can keep the parser busy.
+"""
+
+import ast
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+
+import sympy
+
+from homog.errors import UserError
+
+FUNCTIONS: Mapping[str, tuple[type[sympy.Function] | Callable, Callable[[float], float]]] = {
+    "sin": (sympy.sin, math.sin),
+    "cos": (sympy.cos, math.cos),
+    "tan": (sympy.tan, math.tan),
+    "exp": (sympy.exp, math.exp),
+    "log": (sympy.log, math.log),
+    "sqrt": (sympy.sqrt, math.sqrt),
+    "sinh": (sympy.sinh, math.sinh),
+    "cosh": (sympy.cosh, math.cosh),
+    "tanh": (sympy.tanh, math.tanh),
+}
+"""The functions that a formula may call, each with its value for a number."""
+
+_MAX_LENGTH = 1_000
+_MAX_DEPTH = 60
+_MAX_EXPONENT = 16
+_MAX_NUMBER = 1e30
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A checked formula.
+
+    Attributes:
+        text: What the user wrote.
+        expression: The same as a SymPy expression in real symbols.
+        axes: The names of the coordinates it may use, ("x1", ..., "xd").
+    """
+
+    text: str
+    expression: sympy.Expr
+    axes: tuple[str, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names that occur in it."""
+        return frozenset(str(symbol) for symbol in self.expression.free_symbols)
+
+    def derivative(self, name: str) -> "Formula":
+        """The symbolic derivative with respect to one name."""
+        derived = sympy.diff(self.expression, symbol(name))
+        return Formula(f"d/d{name} ({self.text})", derived, self.axes)
+
+    def gradient(self) -> tuple["Formula", ...]:
+        """The partial derivatives with respect to x1, ..., xd."""
+        return tuple(self.derivative(axis) for axis in self.axes)
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The real symbol of a name: the same object wherever the name occurs."""
+    return sympy.Symbol(name, real=True)
+
+
+def parse(text: str, dimension: int, parameters: Collection[str] = (), where: str = "formula") -> Formula:
+    """Check a formula and turn it into a SymPy expression.
+
+    Args:
+        text: Mathematics in Python's notation: + - * / ** ( ), numbers, pi, names and the FUNCTIONS.
+        dimension: Number of coordinates, x1 to xd, that may occur.
+        parameters: Further names that may occur, such as eps.
+        where: The setting that holds the text, for the error message.
+
+    Raises:
+        UserError: If the text holds anything else, or is too large.
+    """
+    axes = tuple(f"x{i + 1}" for i in range(dimension))
+    shown = text if len(text) <= 60 else text[:57] + "..."
+
+    def refuse(reason: str) -> UserError:
+        return UserError(f"{where}={ascii(shown)}: {reason}")
+
+    if not text.isascii() or len(text) > _MAX_LENGTH:
+        raise refuse(f"write at most {_MAX_LENGTH} ASCII characters")
+    if "^" in text:
+        raise refuse("write ** for a power, not ^")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise refuse("not a formula; write for example 1 + 0.9*sin(2*pi*x1/eps)") from None
+    return Formula(text, _Reader((*axes, *parameters), refuse).read(tree, 0), axes)
+
+
+class _Reader:
+    """Walks the syntax tree; every node that is not listed here is refused."""
+
+    def __init__(self, names: Collection[str], refuse: Callable[[str], UserError]) -> None:
+        self.names = names
+        self.refuse = refuse
+
+    def read(self, node: ast.AST, depth: int) -> sympy.Expr:
+        if depth > _MAX_DEPTH:
+            raise self.refuse("nested too deeply")
+        match node:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return self._number(value)
+            case ast.Name(id=name):
+                return self._name(name)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self.read(operand, depth + 1)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.read(operand, depth + 1)
+            case ast.BinOp(left=left, op=operation, right=right):
+                return self._binary(operation, self.read(left, depth + 1), self.read(right, depth + 1))
+            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+                return self._call(name, self.read(argument, depth + 1))
+            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+                raise self.refuse(f"{name} takes one argument")
+        raise self.refuse(f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions")
+
+    def _number(self, value: float) -> sympy.Expr:
+        if not abs(value) < _MAX_NUMBER:  # nan fails too
+            raise self.refuse("a number is too large")
+        return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
+
+    def _name(self, name: str) -> sympy.Expr:
+        if name == "pi":
+            return sympy.pi
+        if name in self.names:
+            return symbol(name)
+        allowed = [*self.names, "pi"]
+        near = get_close_matches(name, [*allowed, *FUNCTIONS], 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(allowed)}"
+        raise self.refuse(f"unknown name {name}; {hint}")
+
+    def _call(self, name: str, argument: sympy.Expr) -> sympy.Expr:
+        if name not in FUNCTIONS:
+            near = get_close_matches(name, FUNCTIONS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known functions: {', '.join(FUNCTIONS)}"
+            raise self.refuse(f"unknown function {ascii(name)}; {hint}")
+        symbolic, numeric = FUNCTIONS[name]
+        if argument.free_symbols:
+            return symbolic(argument)
+        return self._value(lambda: numeric(float(argument)))  # numbers stay numbers: no towers of exp(exp(...))
+
+    def _binary(self, operation: ast.operator, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+        numbers = not (left.free_symbols or right.free_symbols)
+        match operation:
+            case ast.Add():
+                result = left + right
+            case ast.Sub():
+                result = left - right
+            case ast.Mult():
+                result = left * right
+            case ast.Div():
+                if right.is_zero:
+                    raise self.refuse("division by zero")
+                result = left / right
+            case ast.Pow():
+                if right.free_symbols or abs(float(right)) > _MAX_EXPONENT:
+                    raise self.refuse(f"an exponent must be a number of at most {_MAX_EXPONENT}")
+                if numbers:
+                    return self._value(lambda: float(left) ** float(right))
+                result = left**right
+            case _:
+                raise self.refuse("only + - * / and ** are allowed")
+        if numbers and not abs(float(result)) < _MAX_NUMBER:
+            raise self.refuse("a number is too large")
+        return result
+
+    def _value(self, compute: Callable[[], float]) -> sympy.Expr:
+        try:
+            value = compute()
+        except (ValueError, OverflowError, ZeroDivisionError):
+            raise self.refuse("a number in it is undefined or too large") from None
+        if isinstance(value, complex):
+            raise self.refuse("a number in it is not real")
+        return self._number(value)

@@ -1,0 +1,44 @@
+"""The domain: a box in any dimension."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Box:
+    """The box with corners `lower` and `upper`, one number an axis."""
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of axes."""
+        return len(self.lower)
+
+    @property
+    def sides(self) -> np.ndarray:
+        """Lengths of the sides, shape (d,)."""
+        return np.subtract(self.upper, self.lower)
+
+    def axes(self, count: int) -> tuple[np.ndarray, ...]:
+        """`count` equidistant coordinates on each axis, ends included."""
+        return tuple(np.linspace(low, high, count) for low, high in zip(self.lower, self.upper, strict=True))
+
+    def grid(self, count: int) -> np.ndarray:
+        """The tensor grid of `axes`, shape (count, ..., count, d), x1 along the first index."""
+        return np.stack(np.meshgrid(*self.axes(count), indexing="ij"), axis=-1)
+
+    def sample(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """Uniform points inside, shape (count, d), float64."""
+        return np.asarray(self.lower) + random.random((count, self.dimension)) * self.sides
+
+    def sample_boundary(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """Uniform points on the boundary, shape (count, d), float64."""
+        areas = np.repeat(np.prod(self.sides) / self.sides, 2)  # of the faces lower1, upper1, lower2, ...
+        face = random.choice(areas.size, size=count, p=areas / areas.sum())
+        points = self.sample(count, random)
+        ends = np.stack([self.lower, self.upper])
+        points[np.arange(count), face // 2] = ends[face % 2, face // 2]
+        return points

@@ -1,0 +1,107 @@
+"""The two time steps, their bounds (equations 20 to 24) and the policies that choose them."""
+
+import math
+from dataclasses import dataclass
+from functools import singledispatch
+
+from homog.config import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
+from homog.errors import UserError
+
+
+def kappa(dimension: int) -> float:
+    """E|Z| for Z ~ N(0, I_d): the mean distance of a Brownian step of unit time (equation 20)."""
+    return math.sqrt(2) * math.exp(math.lgamma((dimension + 1) / 2) - math.lgamma(dimension / 2))
+
+
+def micro_bound(eps: float, m0: float, dimension: int) -> float:
+    """Upper bound of the micro step: a mean step of eps/m0 (equation 21)."""
+    return (eps / m0 / kappa(dimension)) ** 2
+
+
+def macro_bound(eps: float, dimension: int) -> float:
+    """Lower bound of the macro step: the mean distance reaches the corner of a period cell (equation 23)."""
+    return dimension * eps**2 / (4 * kappa(dimension) ** 2)
+
+
+def count_bound(m0: float, dimension: int) -> float:
+    """K0, the ratio of the two bounds, free of eps (equation 24)."""
+    return dimension * m0**2 / 4
+
+
+@dataclass(frozen=True)
+class TimeSteps:
+    """A macro step Dt = count * micro_step, and the bounds it is held against.
+
+    Attributes:
+        micro_step: dt, in units of squared length.
+        count: K, micro steps in a macro step.
+        micro_bound: Upper bound of dt (21).
+        macro_bound: Lower bound of Dt (23).
+    """
+
+    micro_step: float
+    count: int
+    micro_bound: float
+    macro_bound: float
+
+    @property
+    def macro_step(self) -> float:
+        """Dt."""
+        return self.count * self.micro_step
+
+    def warnings(self) -> list[str]:
+        """A line for each bound that is broken; a part in a hundred is taken as rounding of published numbers."""
+        lines = []
+        if self.micro_step > 1.01 * self.micro_bound:
+            lines.append(
+                f"dt = {self.micro_step:.3g} is {self.micro_step / self.micro_bound:.3g} times its upper bound"
+                f" {self.micro_bound:.3g}: the walkers step over the fine scale"
+            )
+        if self.macro_step < 0.99 * self.macro_bound:
+            lines.append(
+                f"Dt = {self.macro_step:.3g} is {self.macro_step / self.macro_bound:.3g} times its lower bound"
+                f" {self.macro_bound:.3g}: the walkers do not see a whole period"
+            )
+        return lines
+
+
+@singledispatch
+def time_steps(policy: TimeStepSettings, dimension: int) -> TimeSteps:
+    """The time steps that a policy chooses in a dimension.
+
+    Raises:
+        UserError: If the policy's numbers do not give a whole number of micro steps.
+    """
+    raise NotImplementedError(f"no time steps for {type(policy).__name__}")
+
+
+@time_steps.register
+def _(policy: BoundsTimeStep, dimension: int) -> TimeSteps:
+    micro, macro = _bounds(policy, dimension)
+    if policy.count is not None:
+        return TimeSteps(micro, policy.count, micro, macro)
+    target = policy.macro_factor * macro
+    count = max(1, math.ceil(target / micro - 1e-9))
+    return TimeSteps(target / count, count, micro, macro)
+
+
+@time_steps.register
+def _(policy: FixedTimeStep, dimension: int) -> TimeSteps:
+    return TimeSteps(policy.micro_step, round(policy.macro_step / policy.micro_step), *_bounds(policy, dimension))
+
+
+@time_steps.register
+def _(policy: RatioTimeStep, dimension: int) -> TimeSteps:
+    count = round(1 / policy.ratio)
+    if abs(count * policy.ratio - 1) > 1e-3:
+        raise UserError(
+            f"timestep.ratio={policy.ratio}: Dt must be a whole number of micro steps; write {1 / count:.6g}"
+            f" (K = {count})"
+        )
+    micro = policy.micro_step if policy.macro_step is None else policy.macro_step / count
+    assert micro is not None  # the schema has seen that one of the two is given
+    return TimeSteps(micro, count, *_bounds(policy, dimension))
+
+
+def _bounds(policy: TimeStepSettings, dimension: int) -> tuple[float, float]:
+    return micro_bound(policy.eps, policy.m0, dimension), macro_bound(policy.eps, dimension)

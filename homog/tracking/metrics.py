@@ -1,0 +1,98 @@
+"""`metrics.jsonl`, the record of a run that needs no database: one JSON object a line, append-only."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Self
+
+METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class MetricsEntry:
+    """The metrics of one step.
+
+    Attributes:
+        step: Iteration.
+        timestamp: Milliseconds since 1970-01-01, UTC.
+        metrics: Value by name.
+    """
+
+    step: int
+    timestamp: int
+    metrics: Mapping[str, float]
+
+    def to_line(self) -> str:
+        """Write the entry as one line of valid JSON; JSON has no NaN or infinity, so these become strings."""
+        metrics = {name: value if isfinite(value) else str(value) for name, value in self.metrics.items()}
+        entry = {"step": self.step, "timestamp": self.timestamp, "metrics": metrics}
+        return json.dumps(entry, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """Read what `to_line` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: If the line is something else.
+        """
+        entry = json.loads(line)
+        metrics = {name: float(value) for name, value in entry["metrics"].items()}
+        return cls(int(entry["step"]), int(entry["timestamp"]), metrics)
+
+
+class MetricsFile:
+    """`metrics.jsonl`, open for appending; every entry is in the file when `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or create it.
+
+        Args:
+            path: Of the file; its folder must exist.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self.path = path
+        self._stream = path.open("ab", buffering=0)
+        if _ends_within_a_line(path):
+            self._stream.write(b"\n")
+
+    def append(self, entry: MetricsEntry) -> None:
+        """Append one entry in a single write, so that a kill leaves whole lines."""
+        self._stream.write(entry.to_line().encode())
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._stream.close()
+
+
+def read_metrics(path: Path) -> list[MetricsEntry]:
+    """Read a `metrics.jsonl`.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        Its entries in the order of writing; a line that a crash cut short is passed over.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entries.append(MetricsEntry.from_line(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return entries
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"

@@ -1,0 +1,91 @@
+"""The walkers once more, plainly, in torch: equation (7), (13), (18) and (19) line by line, in double precision.
+
+Fed by the same bits as the kernels, it is what they are tested against. It shares no code with them but the formulas.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from homog.formula.evaluate import torch_at_points
+from homog.problems import Problem
+from homog.timestep import TimeSteps
+from homog.walkers.kernel import Scheme
+from homog.walkers.streams import Streams
+from homog.walkers.walk import Walk
+
+
+def walk(
+    problem: Problem, scheme: Scheme, points: np.ndarray, per_point: int, steps: TimeSteps, key: np.uint64
+) -> Walk:
+    """The same as `Walkers.walk`, slowly."""
+    count, d = points.shape
+    dt = steps.micro_step
+    start = torch.from_numpy(points).repeat_interleave(per_point, dim=0)  # (n * s, d)
+    lower, upper = (torch.tensor(corner, dtype=torch.float64) for corner in (problem.domain.lower, problem.domain.upper))
+    streams = Streams(key, len(start))
+    x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
+    brownian = torch.zeros_like(x)
+    reward, log_weight = torch.zeros(2, len(x), dtype=torch.float64)
+    for _ in range(steps.count):
+        noise = math.sqrt(dt) * _normals(streams, d)  # (n * s, d)
+        velocity, rate = _medium(problem, x)
+        if scheme.step == "heun":
+            ahead_velocity, ahead_rate = _medium(problem, x + velocity * dt + noise)
+            velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
+        move = noise + velocity * dt if scheme.martingale == "drift" else noise
+        uniform = _uniform(streams.bits()) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
+        left, share, face, side = _leaves(x, x + move, lower, upper, -dt / 2 * torch.log(uniform))
+        end = x + torch.where(left, share, 1.0)[:, None] * move
+        end = torch.where(left[:, None], torch.clamp(end, lower, upper), end)
+        wall = torch.stack([lower, upper])[side.long(), face]
+        end[left, face[left]] = wall[left]
+        x = torch.where(inside[:, None], end, x)
+        brownian += inside[:, None] * noise
+        reward += inside * rate * dt * torch.where(left, share, 1.0)
+        if scheme.martingale == "girsanov":
+            log_weight += inside * ((velocity * noise).sum(1) - 0.5 * dt * (velocity**2).sum(1))
+        inside = inside & ~left
+
+    def by_axis(values: torch.Tensor) -> np.ndarray:
+        return values.T.reshape(d, count, per_point).numpy()
+
+    shape = (count, per_point)
+    return Walk(
+        by_axis(x - start), by_axis(brownian), reward.reshape(shape).numpy(), log_weight.reshape(shape).numpy(),
+        (~inside).reshape(shape).numpy(), len(start) * steps.count,
+    )  # fmt: skip
+
+
+def _medium(problem: Problem, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
+    a = torch_at_points(problem.coefficient, x, problem.parameters)
+    slope = torch.stack([torch_at_points(g, x, problem.parameters) for g in problem.coefficient.gradient()], dim=1)
+    return slope / (2 * a[:, None]), torch_at_points(problem.forcing, x, problem.parameters) / (2 * a)
+
+
+def _leaves(
+    before: torch.Tensor, after: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor, reach: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Whether a step leaves, at which share of it, by which axis and by its upper side."""
+    distance0 = torch.stack([before - lower, upper - before], dim=2)  # (m, d, 2)
+    distance1 = torch.stack([after - lower, upper - after], dim=2)
+    products = (distance0 * distance1).flatten(1)
+    nearest, index = products.min(dim=1)
+    d0 = distance0.flatten(1).gather(1, index[:, None])[:, 0]
+    d1 = distance1.flatten(1).gather(1, index[:, None])[:, 0]
+    return nearest < reach, d0 / (d0 + d1.abs()), index // 2, index % 2
+
+
+def _normals(streams: Streams, dimension: int) -> torch.Tensor:
+    columns = []
+    for _ in range((dimension + 1) // 2):
+        radius = torch.sqrt(-2 * torch.log(_uniform(streams.bits())))
+        angle = 2 * math.pi * torch.from_numpy(streams.bits().view(np.int32).astype(np.float64) * 2.0**-32)
+        columns += [radius * torch.cos(angle), radius * torch.sin(angle)]
+    return torch.stack(columns[:dimension], dim=1)
+
+
+def _uniform(bits: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(((bits >> np.uint32(8)).astype(np.float64) + 1) * 2.0**-24)

@@ -1,0 +1,64 @@
+"""Random streams: a function of (seed, iteration, walker) and nothing else.
+
+Every walker has a xoshiro128+ generator of its own, seeded by SplitMix64 hashing (Steele, Lea and Flood 2014). The
+kernels carry the same few lines in compiled form; this NumPy version gives the oracle the same bits.
+"""
+
+import numpy as np
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+def mix(z: int) -> int:
+    """The finaliser of SplitMix64: a bijection of 64-bit integers."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def stream_key(seed: int, iteration: int) -> np.uint64:
+    """The 64-bit key of one iteration's walkers."""
+    return np.uint64(mix((mix((seed + _GOLDEN) & _MASK) + (iteration + 1) * _GOLDEN) & _MASK))
+
+
+def point_generator(seed: int, iteration: int) -> np.random.Generator:
+    """The generator of one iteration's training points: Philox, keyed apart from the walkers."""
+    return np.random.Generator(np.random.Philox(key=[seed, iteration]))
+
+
+class Streams:
+    """The generators of walkers 0 to count - 1 of one iteration, advanced together.
+
+    Args:
+        key: From `stream_key`.
+        count: Number of walkers.
+    """
+
+    def __init__(self, key: np.uint64, count: int) -> None:
+        walker = np.arange(count, dtype=np.uint64)
+        with np.errstate(over="ignore"):
+            first = _mix_array(key + np.uint64(_GOLDEN) * (np.uint64(2) * walker + np.uint64(1)))
+            second = _mix_array(key + np.uint64(_GOLDEN) * (np.uint64(2) * walker + np.uint64(2)))
+        low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
+        self._state = [(part).astype(np.uint32) for z in (first, second) for part in (z & low, z >> high)]
+
+    def bits(self) -> np.ndarray:
+        """The next 32 bits of every walker, shape (count,), uint32."""
+        s0, s1, s2, s3 = self._state
+        result = s0 + s3
+        shifted = s1 << np.uint32(9)
+        s2 = s2 ^ s0
+        s3 = s3 ^ s1
+        s1 = s1 ^ s2
+        s0 = s0 ^ s3
+        s2 = s2 ^ shifted
+        s3 = (s3 << np.uint32(11)) | (s3 >> np.uint32(21))
+        self._state = [s0, s1, s2, s3]
+        return result
+
+
+def _mix_array(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
