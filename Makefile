@@ -8,6 +8,7 @@ HOMOG_HOME ?= outputs
 PORT ?= 5000
 
 BIN := $(VENV)/bin
+DEPENDENCIES := $(VENV)/.dependencies
 STAMP := $(VENV)/.stamp
 STORE := $(HOMOG_HOME)/mlflow.db
 
@@ -43,25 +44,27 @@ format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 ui: store setup ## show the recorded runs in MLflow's UI on 127.0.0.1
+	@# with one worker, Ctrl-C would end in a traceback
 	@echo "MLflow's UI: http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
 	@store=$$(cd "$(HOMOG_HOME)" && pwd)/mlflow.db && \
-	    exec $(BIN)/mlflow ui --backend-store-uri "sqlite:///$$store" --host 127.0.0.1 --port $(PORT)
+	    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+	    exec $(BIN)/mlflow ui --workers 2 --backend-store-uri "sqlite:///$$store" --host 127.0.0.1 --port $(PORT)
 
 bench: setup ## measure the walkers' speed; also writes bench.json
 	$(BIN)/python scripts/bench.py $(ARGS)
 
-lock: setup ## pin the newest allowed dependencies anew (needs a resolver, uv, which it installs into .venv)
+lock: setup ## write requirements.lock after a change of dependencies (ARGS=--upgrade: newest versions); fetches uv
 	$(BIN)/python -m pip install uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 --upgrade \
-	    --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 $(ARGS) \
+	    --no-emit-index-url --no-header --no-annotate --quiet --output-file $(LOCK)
 
 store:
 	@test -f "$(STORE)" || { echo "no runs are recorded yet: there is no $(STORE); make run records one" >&2; exit 1; }
 
 # An environment that works and lies where it was made is kept, and what an interrupted pip left is finished.
 # pip's own first line tells: it holds the place the environment was made for, and an absent or broken pip has none.
-$(STAMP): pyproject.toml $(LOCK) $(if $(STALE),always)
-	@rm -f $@
+$(DEPENDENCIES): $(LOCK) $(if $(STALE),always)
+	@rm -f $@ $(STAMP)
 	@if PYTHON=$(BIN)/python scripts/find_python.sh >/dev/null 2>&1 \
 	    && $(BIN)/pip --version 2>/dev/null | grep -qF "$(abspath $(VENV))/"; \
 	then $(BIN)/python scripts/forget_unfinished.py; \
@@ -70,5 +73,8 @@ $(STAMP): pyproject.toml $(LOCK) $(if $(STALE),always)
 	fi
 	@echo "installing the dependencies: about 6 GB and some minutes the first time"
 	$(BIN)/python -m pip install --no-deps -r $(LOCK)
-	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP): pyproject.toml $(DEPENDENCIES)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@printf '%s\n' "$(CURDIR)" > $@

@@ -180,16 +180,22 @@ class NetworkSettings:
 
 @dataclass
 class MLP(NetworkSettings):
-    """A multilayer perceptron with `depth` hidden layers of `width` units."""
+    """A multilayer perceptron with `depth` hidden layers of `width` units.
+
+    The domain is mapped to [-scale, scale]^d before the first layer; None leaves the coordinates as they are.
+    """
 
     depth: int = 4
     width: int = 200
     activation: str = "relu"
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         _at_least("network.depth", self.depth, 1)
         _at_least("network.width", self.width, 1)
         _one_of("network.activation", self.activation, ("relu", "tanh", "gelu", "silu"))
+        if self.scale is not None:
+            _positive("network.scale", self.scale)
 
 
 @dataclass

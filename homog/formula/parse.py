@@ -135,7 +135,9 @@ class _Reader:
         if name in self.names:
             return symbol(name)
         allowed = [*self.names, "pi"]
-        near = get_close_matches(name, [*allowed, *FUNCTIONS], 1, 0.5)
+        if name in FUNCTIONS:
+            raise self.refuse(f"{name} is a function: write {name}(...)")
+        near = get_close_matches(name, allowed, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(allowed)}"
         raise self.refuse(f"unknown name {name}; {hint}")
 

@@ -1,0 +1,93 @@
+"""homog-run: Hydra in, runner out."""
+
+import os
+import sys
+from typing import NoReturn
+
+_EXAMPLES = """\
+homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walkers
+
+  homog-run problem=linear eps=0.01                 one run; errors, figures and metrics below outputs/
+  homog-run eps=0.05 timestep.m0=24 seed=3          any setting is an override
+  homog-run problem.coefficient='2+sin(2*pi*x1/eps)*cos(2*pi*x2/eps)'
+  homog-run experiment=paper/linear_0.05            the paper's settings to the letter
+  homog-run -m timestep=ratio timestep.macro_step=1e-3 timestep.ratio=0.25,0.125,0.0625
+  homog-run --cfg job                               print the composed configuration and stop
+  make ui                                           look at the runs in MLflow
+
+Groups (GROUP=OPTION) and their settings (GROUP.SETTING=VALUE, see --cfg job):
+"""
+_CLOSING = """
+Further settings: eps, seed, device (auto, cpu, cuda), name, evaluation.grid, evaluation.every
+HOMOG_HOME (default outputs/) holds everything that is written; HYDRA_FULL_ERROR=1 shows tracebacks.
+Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted, 1 anything else.
+"""
+
+
+def main() -> None:
+    """Entry point of the command."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        _print_help()
+        return
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from homog.composition import explain
+    from homog.errors import UserError
+
+    try:
+        _hydra_main(arguments)
+    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        if show_traceback:
+            raise
+        if isinstance(error, UserError):
+            _fail(" ".join(str(error).split()))
+        if isinstance(error, OSError):
+            _fail(f"cannot read or write {error.filename}: {error.strerror}; set HOMOG_HOME to a folder of yours")
+        _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _hydra_main(arguments: list[str]) -> None:
+    import hydra
+    from omegaconf import DictConfig
+
+    from homog import composition
+
+    composition.register()
+    sys.argv[0] = "homog-run"
+
+    @hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")
+    def job(composed: DictConfig) -> None:
+        settings = composition.settings_of(composed)
+        from hydra.core.hydra_config import HydraConfig
+
+        from homog import runner
+
+        runner.run(settings, folder=_folder(HydraConfig.get().runtime.output_dir), home=composition.home())
+
+    job()
+
+
+def _folder(path: str):  # noqa: ANN202
+    from pathlib import Path
+
+    return Path(path)
+
+
+def _print_help() -> None:
+    from homog.composition import groups
+
+    print(_EXAMPLES, end="")
+    for group, options in groups().items():
+        print(f"  {group:<12} {', '.join(options)}")
+    print(_CLOSING, end="")
+
+
+def _fail(line: str) -> NoReturn:
+    print(f"homog-run: {line}", file=sys.stderr)
+    sys.exit(2)

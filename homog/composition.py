@@ -1,0 +1,132 @@
+"""Hydra's part: the schema registered, the configuration composed, mistakes turned into one line."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from homog import config
+from homog.errors import UserError
+
+_SCHEMA: dict[str, type] = {
+    "schema/run": config.RunSettings,
+    "schema/problem/formula": config.FormulaProblem,
+    "schema/timestep/bounds": config.BoundsTimeStep,
+    "schema/timestep/fixed": config.FixedTimeStep,
+    "schema/timestep/ratio": config.RatioTimeStep,
+    "schema/method/dflm": config.DFLM,
+    "schema/network/mlp": config.MLP,
+    "schema/optimizer/adam_exponential": config.AdamExponential,
+    "schema/optimizer/adam_cosine": config.AdamCosine,
+    "schema/reference/fem": config.FEMReference,
+    "schema/reference/homogenized": config.HomogenizedReference,
+    "schema/tracking/local": config.LocalTracking,
+    "schema/tracking/server": config.ServerTracking,
+    "schema/tracking/off": config.NoTracking,
+}
+"""The dataclass behind the first line of every YAML file in conf/."""
+
+
+def home() -> Path:
+    """Where everything is written: HOMOG_HOME, by default outputs/ in the working folder."""
+    return Path(os.environ.get("HOMOG_HOME") or "outputs").absolute()
+
+
+def conf_folder() -> Path:
+    """The packaged conf/ if it is there, else the repository's."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "conf"
+
+
+def groups() -> dict[str, list[str]]:
+    """The groups of conf/ and what each offers."""
+    folder = conf_folder()
+    options: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.yaml")):
+        group, _, option = str(path.relative_to(folder).with_suffix("")).partition("/")
+        if option and group != "hydra":
+            options.setdefault(group, []).append(option)
+    return options
+
+
+def register() -> None:
+    """Put the schema and the resolvers where Hydra finds them."""
+    store = ConfigStore.instance()
+    for path, settings in _SCHEMA.items():
+        group, _, name = path.rpartition("/")
+        package = "_global_" if settings is config.RunSettings else path.split("/")[1]
+        store.store(group=group, name=name, node=settings, package=package, provider="homog")
+    OmegaConf.register_new_resolver("homog_home", lambda: str(home()), replace=True)
+    OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
+
+
+def _run_id(*words: object) -> str:
+    """A folder name that sorts by time and that no other run has; whatever could leave the folder is replaced."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    text = "-".join(str(word) for word in words)
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "_" for c in text)[:60]
+    return f"{now}-{safe}-{secrets.token_hex(2)}"
+
+
+def settings_of(composed: DictConfig) -> config.RunSettings:
+    """The composed configuration as checked dataclasses.
+
+    Raises:
+        UserError: If a value is missing, cannot be resolved or is out of range.
+    """
+    try:
+        OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        settings = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        raise UserError(_explain_value(error)) from error
+    assert isinstance(settings, config.RunSettings)
+    return settings
+
+
+def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> str:
+    """One line for a configuration that could not be composed: what is wrong and what to write instead."""
+    offered = groups()
+    for override in overrides:
+        key, equals, value = override.lstrip("+~").partition("=")
+        if key.startswith("hydra") or not equals:
+            continue
+        if key in offered and "," not in value and value not in (*offered[key], "null", "None"):
+            return f"{key}={value} is unknown: {_nearest(value, offered[key])}"
+        if "." not in key and key not in offered and key not in _root_keys():
+            return f"{key} is unknown: {_nearest(key, [*offered, *_root_keys()])}"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        return _explain_value(cause)
+    return _one_line(error)
+
+
+def _explain_value(error: OmegaConfBaseException) -> str:
+    key = error.full_key or ""
+    parent = error.object_type
+    if parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
+        known := list(parent.__dataclass_fields__)
+    ):  # fmt: skip
+        return f"{key} is unknown: {_nearest(key.rpartition('.')[2], known)}"
+    if "Missing mandatory value" in str(error) or "MissingMandatoryValue" in type(error).__name__:
+        return f"{key} must be given: write {key}=..."
+    return f"{key}: {_one_line(error)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
+
+
+def _root_keys() -> list[str]:
+    return list(config.RunSettings.__dataclass_fields__)
+
+
+def _one_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

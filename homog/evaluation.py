@@ -1,0 +1,92 @@
+"""How good an answer is: relative L2 errors against the references."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from homog.references import Reference
+
+_CHUNK = 8192  # points evaluated at once: the activations of a wide layer stay in cache
+
+
+def relative_l2(values: np.ndarray, reference: np.ndarray) -> float:
+    """||values - reference|| / ||reference|| over equidistant grid points, as the paper measures it (section 4)."""
+    return float(np.linalg.norm(values - reference) / np.linalg.norm(reference))
+
+
+def values_on_grid(network: nn.Module, axes: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The network on the tensor grid of d axes, x1 along the first index; float64."""
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    device = next(network.parameters()).device
+    points = torch.as_tensor(grid.reshape(-1, len(axes)), dtype=torch.float32, device=device)
+    with torch.no_grad():
+        values = torch.cat([network(chunk) for chunk in points.split(_CHUNK)])
+    return values.double().cpu().numpy().reshape(grid.shape[:-1])
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Relative L2 errors; None where a reference is missing.
+
+    Attributes:
+        fine: Of the network against u_eps.
+        homogenized: Of the network against u_0.
+        floor: Of u_0 against u_eps: what a purely homogenised answer cannot beat.
+        mean_coefficient: Of u_mean against u_eps (against u_0 where there is no u_eps): the naive baseline.
+    """
+
+    fine: float | None
+    homogenized: float | None
+    floor: float | None
+    mean_coefficient: float | None
+
+
+def errors(values: np.ndarray, reference: Reference) -> Errors:
+    """The errors of values on the reference's grid."""
+
+    def error(answer: np.ndarray | None, truth: np.ndarray | None) -> float | None:
+        return None if answer is None or truth is None else relative_l2(answer, truth)
+
+    truth = best_reference(reference)
+    return Errors(
+        error(values, reference.fine),
+        error(values, reference.homogenized),
+        error(reference.homogenized, reference.fine),
+        error(reference.mean_coefficient, truth),
+    )
+
+
+def best_reference(reference: Reference) -> np.ndarray | None:
+    """u_eps, or u_0 where no mesh resolves u_eps, or nothing."""
+    return reference.fine if reference.fine is not None else reference.homogenized
+
+
+class ErrorMonitor:
+    """The error during training, on every few points of the reference's grid.
+
+    Args:
+        reference: What the network is held against: u_eps where there is one, else u_0.
+        points: About this many points an axis are used.
+    """
+
+    def __init__(self, reference: Reference, points: int = 101) -> None:
+        truth = best_reference(reference)
+        stride = max(1, (len(reference.axes[0]) - 1) // (points - 1))
+        self._axes = tuple(axis[::stride] for axis in reference.axes)
+        self._truth = None if truth is None else truth[(slice(None, None, stride),) * len(self._axes)]
+
+    def __call__(self, network: nn.Module) -> float | None:
+        """The relative L2 error; None without a reference."""
+        return None if self._truth is None else relative_l2(values_on_grid(network, self._axes), self._truth)
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """A hash of all weights and buffers, in order."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

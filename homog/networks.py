@@ -1,0 +1,88 @@
+"""What stands for u: networks, and the ansatz that gives them their boundary values."""
+
+import itertools
+from collections.abc import Callable
+from functools import singledispatch
+
+import numpy as np
+import torch
+from torch import nn
+
+from homog.config import MLP, NetworkSettings
+from homog.formula.evaluate import torch_at_points
+from homog.problems import Box, Problem
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class Perceptron(nn.Module):
+    """A multilayer perceptron R^d -> R; Glorot normal weights and zero biases.
+
+    Args:
+        domain: The box that x lies in.
+        settings: Depth, width, activation, and the cube that the box is mapped to before the first layer.
+        seed: Of the initial weights.
+    """
+
+    center: torch.Tensor
+    factor: torch.Tensor
+
+    def __init__(self, domain: Box, settings: MLP, seed: int) -> None:
+        super().__init__()
+        center, factor = np.zeros(domain.dimension), np.ones(domain.dimension)
+        if settings.scale is not None:
+            center, factor = (domain.lower + domain.sides / 2), 2 * settings.scale / domain.sides
+        self.register_buffer("center", torch.tensor(center, dtype=torch.float32))
+        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float32))
+        sizes = [domain.dimension, *[settings.width] * settings.depth, 1]
+        generator = torch.Generator().manual_seed(seed)
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            layer = nn.Linear(fan_in, fan_out)
+            nn.init.xavier_normal_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)
+            layers += [layer, _ACTIVATIONS[settings.activation]()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """u at x of shape (..., d); shape (...)."""
+        return self.layers((x - self.center) * self.factor)[..., 0]
+
+
+class BoundaryAnsatz(nn.Module):
+    """u(x) = g(x) + distance(x) * network(x), exact on the boundary.
+
+    distance is the product over the axes of 4 (x - lower)(upper - x) / side^2: zero on the boundary, 1 in the middle.
+    """
+
+    lower: torch.Tensor
+    sides: torch.Tensor
+
+    def __init__(self, network: nn.Module, problem: Problem) -> None:
+        super().__init__()
+        self.network = network
+        self.problem = problem
+        self.register_buffer("lower", torch.tensor(problem.domain.lower, dtype=torch.float32))
+        self.register_buffer("sides", torch.tensor(problem.domain.sides, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """u at x of shape (..., d); shape (...)."""
+        share = (x - self.lower) / self.sides
+        distance = (4 * share * (1 - share)).prod(-1)
+        return boundary_values(self.problem, x) + distance * self.network(x)
+
+
+def boundary_values(problem: Problem, x: torch.Tensor) -> torch.Tensor:
+    """g at x of shape (..., d); shape (...)."""
+    return torch_at_points(problem.boundary, x, problem.parameters)
+
+
+@singledispatch
+def build(settings: NetworkSettings, domain: Box, seed: int) -> nn.Module:
+    """The network that the settings describe, on the CPU, in float32."""
+    raise NotImplementedError(f"no network for {type(settings).__name__}")
+
+
+@build.register
+def _(settings: MLP, domain: Box, seed: int) -> nn.Module:
+    return Perceptron(domain, settings, seed)

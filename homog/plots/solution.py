@@ -1,0 +1,221 @@
+"""The figure of one run, after Figure 4 of the paper."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from homog.plots.panels import (
+    FINE,
+    HOMOGENIZED,
+    MEAN_COEFFICIENT,
+    NETWORK,
+    Pen,
+    Values,
+    draw_absence,
+    draw_lines,
+    draw_map,
+    draw_training_curve,
+)
+from homog.plots.sections import plane_of, sections_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DOTS_PER_INCH = 150
+_LOOK = {
+    "font.size": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 9.5,
+    "figure.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.constrained_layout.w_pad": 0.08,
+}
+_FIELD_COLORS, _COEFFICIENT_COLORS, _ERROR_COLORS = "viridis", "cividis", "magma"
+
+
+@dataclass(frozen=True)
+class SolutionData:
+    """What the figure of a run shows: functions on a grid, indexed [i1, i2, ...], x1 along the first axis.
+
+    Attributes:
+        title: Above the figure.
+        axes: The grid of the solutions: d increasing, uniform arrays of shapes (n1,), (n2,), ...
+        network: The trained solution, shape (n1, n2, ...).
+        coefficient_axes: A grid of the coefficient's own, d arrays: a patch, where the whole would alias.
+        coefficient: On that grid.
+        fine: The fine-scale reference u_eps, shape of `network`, or None.
+        homogenized: The homogenised solution u_0, likewise; the reference where there is no `fine`.
+        mean_coefficient: The solution u_mean for the mean coefficient, likewise.
+        curve: (iteration, relative L2 error) over the training.
+    """
+
+    title: str
+    axes: Sequence[Values]
+    network: Values
+    coefficient_axes: Sequence[Values]
+    coefficient: Values
+    fine: Values | None = None
+    homogenized: Values | None = None
+    mean_coefficient: Values | None = None
+    curve: Sequence[tuple[int, float]] = ()
+
+    def __post_init__(self) -> None:
+        """Check that everything is on its grid.
+
+        Raises:
+            ValueError: If an array has another shape than its grid.
+        """
+        _require_shape("coefficient", self.coefficient, self.coefficient_axes)
+        for name in ("network", "fine", "homogenized", "mean_coefficient"):
+            _require_shape(name, getattr(self, name), self.axes)
+
+    @property
+    def reference(self) -> tuple[Pen, Values] | None:
+        """What the network is held against, and its pen: `fine`, else `homogenized`, else None."""
+        if self.fine is not None:
+            return FINE, self.fine
+        if self.homogenized is not None:
+            return replace(HOMOGENIZED, width=FINE.width), self.homogenized
+        return None
+
+    @property
+    def lines(self) -> list[tuple[Pen, Values]]:
+        """Every solution there is, in drawing order."""
+        thin = self.homogenized if self.fine is not None else None
+        found = [(MEAN_COEFFICIENT, self.mean_coefficient), (HOMOGENIZED, thin), self.reference]
+        present = [(pen, values) for pen, values in filter(None, found) if values is not None]
+        return [*present, (NETWORK, self.network)]
+
+
+def solution_figure(data: SolutionData, path: Path) -> None:
+    """Draw the figure of a run into a file.
+
+    Args:
+        data: What to show.
+        path: Of the figure; its ending chooses the format, its folder is created where it is missing.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_solution(data).savefig(path, dpi=_DOTS_PER_INCH)
+
+
+def draw_solution(data: SolutionData) -> "Figure":
+    """Draw the figure of a run: coefficient, training, reference, network, pointwise error, cross-sections.
+
+    In one dimension the cross-sections are the solutions themselves; from three dimensions on the maps show
+    the middle plane.
+
+    Args:
+        data: What to show.
+
+    Returns:
+        The figure, outside pyplot's global state; its panels are labelled (`Axes.get_label`) `coefficient`,
+        `training`, `reference`, `network`, `error`, `section 1` to `section 3`, as far as they exist.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    layout, size = _layout(data)
+    with rc_context(_LOOK):  # pyright: ignore[reportArgumentType]
+        # 'compressed' keeps maps of a fixed shape, their colour bars and the lines below them in columns.
+        figure = Figure(figsize=size, layout="constrained" if len(data.axes) == 1 else "compressed")
+        panels = figure.subplot_mosaic(layout, empty_sentinel=".")
+        figure.suptitle(data.title)
+        _draw_coefficient(panels["coefficient"], data)
+        draw_training_curve(panels["training"], data.curve, _levels(data))
+        if len(data.axes) == 1:
+            _draw_error_line(panels["error"], data)
+        else:
+            _draw_maps(panels, data)
+        sections = sections_of(data.axes)
+        for number, section in enumerate(sections, start=1):
+            lines = [(pen, values[section.index]) for pen, values in data.lines]
+            draw_lines(panels[f"section {number}"], section.positions, lines, section.title, section.label)
+        handles, labels = panels["section 1"].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _layout(data: SolutionData) -> tuple[list[Any], tuple[float, float]]:
+    if len(data.axes) == 1:
+        return [["coefficient", "training"], ["section 1", "error"]], (9.0, 6.4)
+    maps = ["reference", "network", "error"] if data.reference else [".", "network", "."]
+    top = ["coefficient", "training", "training"]
+    return [top, maps, ["section 1", "section 2", "section 3"]], (10.5, 8.9)
+
+
+def _draw_coefficient(panel: "Axes", data: SolutionData) -> None:
+    axes, values = data.coefficient_axes, data.coefficient
+    title = "coefficient $a$" + (" (detail)" if _is_patch(axes, data.axes) else "")
+    if len(axes) == 1:
+        draw_lines(panel, axes[0], [(Pen("coefficient", "$a$", "#000000", 1.0, "-"), values)], title, "$x$")
+        return
+    index, fixed = plane_of(axes)
+    plane = values[index]
+    draw_map(panel, axes[:2], plane, _join(title, fixed), _COEFFICIENT_COLORS, _limits(plane))
+
+
+def _draw_maps(panels: "dict[str, Axes]", data: SolutionData) -> None:
+    index, fixed = plane_of(data.axes)
+    network = data.network[index]
+    if data.reference is None:
+        shown = [("network", NETWORK.label, network)]
+    else:
+        pen, values = data.reference
+        shown = [("reference", pen.label, values[index]), ("network", NETWORK.label, network)]
+        error = np.abs(network - values[index])
+        title = _join(f"|network $-$ {pen.symbol}|", fixed)
+        draw_map(panels["error"], data.axes[:2], error, title, _ERROR_COLORS, (0.0, _limits(error)[1]))
+    limits = _limits(*(values for _, _, values in shown))  # one scale, so that colours can be compared
+    for name, title, values in shown:
+        draw_map(panels[name], data.axes[:2], values, _join(title, fixed), _FIELD_COLORS, limits)
+
+
+def _draw_error_line(panel: "Axes", data: SolutionData) -> None:
+    if data.reference is None:
+        draw_absence(panel, "no reference to compare with")
+        return
+    pen, values = data.reference
+    error = Pen("error", "error", "#000000", 1.0, "-")
+    title = f"|network $-$ {pen.symbol}|"
+    draw_lines(panel, data.axes[0], [(error, np.abs(data.network - values))], title, "$x$")
+
+
+def _levels(data: SolutionData) -> list[tuple[Pen, float]]:
+    """Errors of u_0 and u_mean against the reference: what a run should reach, and beat."""
+    if data.reference is None:
+        return []
+    pen, reference = data.reference
+    others = [(other, values) for other, values in data.lines if other not in (pen, NETWORK)]
+    size = np.linalg.norm(reference)
+    return [(other, float(np.linalg.norm(values - reference) / size)) for other, values in others]
+
+
+def _is_patch(patch: Sequence[Values], domain: Sequence[Values]) -> bool:
+    return any(np.ptp(a) < 0.999 * np.ptp(b) for a, b in zip(patch, domain, strict=True))
+
+
+def _limits(*fields: Values) -> tuple[float, float]:
+    finite = np.concatenate([values[np.isfinite(values)] for values in fields])  # a diverged run has others
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def _join(title: str, fixed: str) -> str:
+    return f"{title}, {fixed}" if fixed else title
+
+
+def _require_shape(name: str, values: Values | None, axes: Sequence[Values]) -> None:
+    shape = tuple(len(axis) for axis in axes)
+    if values is not None and values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, its grid {shape}")

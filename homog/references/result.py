@@ -1,0 +1,35 @@
+"""The result of a reference computation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Solutions on the evaluation grid; None where there is none, and `notes` say why.
+
+    Attributes:
+        axes: Coordinates of the grid on each axis, d arrays of shape (count,).
+        fine: u_eps by finite elements, shape (count, ..., count), x1 along the first index, float64.
+        homogenized: u_0, the solution with the effective tensor a*, same shape.
+        mean_coefficient: u_mean, the solution with the mean of the coefficient, same shape.
+        effective_tensor: a*, shape (d, d).
+        mean: The mean of a over the domain.
+        error_estimate: Relative L2 distance of u_eps from that of a second, less accurate discretisation: an
+            upper bound of its error wherever the two converge.
+        unknowns: Of the largest system solved.
+        seconds: What computing it took.
+        notes: What is missing and why, a plain sentence each.
+    """
+
+    axes: tuple[np.ndarray, ...]
+    fine: np.ndarray | None
+    homogenized: np.ndarray | None
+    mean_coefficient: np.ndarray | None
+    effective_tensor: np.ndarray | None
+    mean: float
+    error_estimate: float | None
+    unknowns: int
+    seconds: float
+    notes: tuple[str, ...]

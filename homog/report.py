@@ -1,0 +1,106 @@
+"""What a run says on the screen: its plan, its progress and its closing table."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from homog import training
+from homog.problems import Problem
+from homog.references import Reference
+from homog.timestep import TimeSteps
+
+_console = Console(stderr=False, highlight=False, soft_wrap=True)
+
+
+def print_plan(problem: Problem, steps: TimeSteps, device: torch.device) -> None:
+    """What will be solved, with which time steps."""
+    _console.print(
+        f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.coefficient.text},"
+        f" f = {problem.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
+        markup=False,
+    )
+    _console.print(
+        f"dt = {steps.micro_step:.4g} (bound: at most {steps.micro_bound:.4g}), "
+        f"Dt = {steps.macro_step:.4g} (bound: at least {steps.macro_bound:.4g}), K = {steps.count}"
+    )
+    for line in steps.warnings():
+        _console.print(f"warning: {line}", style="yellow", markup=False)
+
+
+class ProgressBar:
+    """Iteration, loss, current error, walker steps a second and time left; plain lines where there is no terminal."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+        self._lines = not _console.is_terminal
+        self._state = ""
+        self._bar = Progress(
+            TextColumn("{task.completed}/{task.total}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=_console,
+            disable=self._lines,
+        )
+        self._task = self._bar.add_task("", total=iterations)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def measured(self, loss: float, error: float | None) -> None:
+        """The loss and the error of the iteration that `advance` reports next."""
+        self._state = f"loss {loss:.2e}" + (f"  error {error:.2e}" if error is not None else "")
+
+    def advance(self, progress: training.Progress) -> None:
+        """One more iteration is done."""
+        rate = f"{progress.walker_steps / max(progress.seconds, 1e-9) / 1e6:.0f}M steps/s"
+        self._bar.update(self._task, completed=progress.iteration, description=f"{self._state}  {rate}")
+        if self._lines and progress.iteration % max(1, self._iterations // 10) == 0:
+            left = progress.seconds / progress.iteration * (self._iterations - progress.iteration)
+            print(f"{progress.iteration}/{self._iterations}  {self._state}  {rate}  {left:.0f} s left", flush=True)
+
+
+def print_results(
+    metrics: Mapping[str, float | int | str | None],
+    reference: Reference,
+    warnings: Sequence[str],
+    folder: Path,
+    location: str,
+) -> None:
+    """The closing table."""
+    truth = "u_eps (FEM)" if reference.fine is not None else "u_0"
+    table = Table("answer", "held against", "relative L2 error", title="Errors", title_justify="left")
+    for answer, against, key in (
+        ("network", "u_eps (FEM)", "rel_l2"),
+        ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
+        ("u_0, the floor of a homogenised answer", "u_eps (FEM)", "rel_l2_floor"),
+        ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
+        ("u_eps (FEM), its own estimate", "a second mesh", "reference_error_estimate"),
+    ):
+        if metrics[key] is not None:
+            table.add_row(answer, against, f"{metrics[key]:.3e}")
+    _console.print(table)
+    steps, seconds = metrics["walker_steps"], metrics["train_seconds"]
+    _console.print(
+        f"{metrics['iterations']} iterations, {steps:.3g} walker steps, {seconds:.1f} s of training,"
+        f" {metrics['wall_seconds']:.1f} s in all, on {metrics['device']}"
+    )
+    for line in [*reference.notes, *(f"warning: {warning}" for warning in warnings)]:
+        _console.print(line, markup=False)
+    _console.print(f"run folder: {folder}\nrecorded in: {location}", markup=False)
+    sys.stdout.flush()

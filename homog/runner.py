@@ -1,0 +1,174 @@
+"""The story of one run, top to bottom."""
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from homog import evaluation, losses, networks, plots, problems, report
+from homog.config import RunSettings
+from homog.errors import UserError
+from homog.problems import Problem
+from homog.references import Reference, reference
+from homog.timestep import TimeSteps, time_steps
+from homog.tracking import Recorder, environment_tags, open_recorder
+from homog.training import Progress, train
+
+_log = logging.getLogger("homog")
+
+
+def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | int | str | None]:
+    """One run: problem, time steps, reference, training, errors, records.
+
+    Args:
+        settings: What to run.
+        folder: The run's own folder: metrics, figures, weights and configuration go there.
+        home: HOMOG_HOME: caches and the MLflow store lie there.
+
+    Returns:
+        The final metrics, as in `metrics.json`.
+
+    Raises:
+        UserError: If something in the settings cannot work.
+    """
+    start = time.perf_counter()
+    device = _device(settings.device)
+    problem = problems.build(settings.problem, settings.eps)
+    steps = time_steps(settings.timestep, problem.dimension)
+    report.print_plan(problem, steps, device)
+
+    name = settings.name or f"{problem.name} {type(settings.method).__name__} eps={settings.eps:g}"
+    tags = {**environment_tags(), "device": _device_name(device)}
+    with open_recorder(settings.tracking, folder, home, name, _parameters(settings, steps), tags) as recorder:
+        _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+        try:
+            truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
+            loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
+            network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+            progress, curve = _train(settings, loss, network, truth, recorder)
+
+            values = evaluation.values_on_grid(progress.solution, truth.axes)
+            metrics = {
+                **_final_errors(evaluation.errors(values, truth), truth, curve),
+                "train_seconds": progress.seconds,
+                "wall_seconds": time.perf_counter() - start,
+                "walker_steps": progress.walker_steps,
+                "iterations": progress.iteration,
+                "device": _device_name(device),
+                "weights_sha256": evaluation.weights_sha256(progress.solution),
+            }
+            recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
+            _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+            torch.save(progress.solution.state_dict(), folder / "weights.pt")
+            np.savez_compressed(folder / "solution.npz", network=values, **_named_axes(truth))
+            plots.solution_figure(_figure(name, problem, truth, values, curve), folder / "solution.png")
+            recorder.artifact(folder / "solution.png")
+        except KeyboardInterrupt:
+            _log.info("interrupted; what there is of the run lies in %s", folder)
+            raise
+    report.print_results(metrics, truth, steps.warnings(), folder, recorder.location)
+    return metrics
+
+
+Curve = list[tuple[int, float]]
+
+
+def _train(
+    settings: RunSettings, loss: losses.Loss, network: torch.nn.Module, truth: Reference, recorder: Recorder
+) -> tuple[Progress, Curve]:
+    """Train to the end; the error and the loss are recorded every so many iterations."""
+    monitor = evaluation.ErrorMonitor(truth)
+    curve: Curve = []
+    progress = None
+    with report.ProgressBar(settings.optimizer.iterations) as bar:
+        for progress in train(loss, network, settings.optimizer):
+            if progress.iteration % settings.evaluation.every == 0 or progress.iteration == settings.optimizer.iterations:
+                error = monitor(progress.solution)
+                values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}
+                if error is not None:
+                    curve.append((progress.iteration, error))
+                    values["error"] = error
+                recorder.log(values, progress.iteration)
+                bar.measured(float(progress.loss), error)
+            bar.advance(progress)
+    assert progress is not None  # the schema asks for at least one iteration
+    return progress, curve
+
+
+def _final_errors(found: evaluation.Errors, truth: Reference, curve: Curve) -> dict[str, float | None]:
+    """Final errors, and the best, the mean and the spread of the last tenth of the training curve."""
+    last = [error for _, error in curve[-max(1, len(curve) // 10) :]]
+    return {
+        "rel_l2": found.fine,
+        "rel_l2_homogenized": found.homogenized,
+        "rel_l2_mean_coefficient": found.mean_coefficient,
+        "rel_l2_floor": found.floor,
+        "rel_l2_best": min((error for _, error in curve), default=None),
+        "rel_l2_last_tenth_mean": float(np.mean(last)) if last else None,
+        "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
+        "reference_error_estimate": truth.error_estimate,
+    }
+
+
+def _figure(
+    name: str, problem: Problem, truth: Reference, values: np.ndarray, curve: Curve
+) -> plots.SolutionData:
+    """The coefficient is drawn on four periods where it has periods: the whole would alias."""
+    lower, upper = problem.domain.lower, problem.domain.upper
+    if problem.period is not None:
+        upper = tuple(min(high, low + 4 * problem.period) for low, high in zip(lower, upper, strict=True))
+    patch = tuple(np.linspace(low, high, 241 if problem.dimension < 3 else 61) for low, high in zip(lower, upper, strict=True))
+    return plots.SolutionData(
+        title=name,
+        axes=truth.axes,
+        network=values,
+        coefficient_axes=patch,
+        coefficient=problem.coefficient_at(np.stack(np.meshgrid(*patch, indexing="ij"), axis=-1)),
+        fine=truth.fine,
+        homogenized=truth.homogenized,
+        mean_coefficient=truth.mean_coefficient,
+        curve=curve,
+    )
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no GPU here; write device=cpu or device=auto")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
+def _parameters(settings: RunSettings, steps: TimeSteps) -> dict[str, str | float | int | bool]:
+    """The settings as MLflow's flat parameters, each group with the name of its kind, and the time steps chosen."""
+    flat: dict[str, str | float | int | bool] = {}
+
+    def collect(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                collect(f"{prefix}.{key}" if prefix else str(key), item)
+        elif value is not None:
+            flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
+
+    collect("", asdict(settings))
+    for group in ("problem", "timestep", "method", "network", "optimizer", "reference"):
+        flat[group] = type(getattr(settings, group)).__name__
+    return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
+
+
+def _named_axes(truth: Reference) -> dict[str, np.ndarray]:
+    return {f"x{i + 1}": axis for i, axis in enumerate(truth.axes)}
+
+
+def _write(recorder: Recorder, path: Path, text: str) -> None:
+    path.write_text(text)
+    recorder.artifact(path)

@@ -1,0 +1,32 @@
+"""Shared pieces: problems as the settings make them, and one cache of compiled kernels for the whole session."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from homog import problems
+from homog.config import DomainSettings, FormulaProblem
+from homog.problems import Problem
+
+LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for compiled kernels."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture(scope="session")
+def make_problem() -> Callable[..., Problem]:
+    """Makes a problem on the unit cube from formulas; the linear problem of the paper by default."""
+
+    def make(
+        coefficient: str = LINEAR, eps: float = 0.05, dimension: int = 2, forcing: str = "10", boundary: str = "0"
+    ) -> Problem:
+        box = DomainSettings([0.0] * dimension, [1.0] * dimension)
+        settings = FormulaProblem("a test", coefficient, forcing, boundary, domain=box)
+        return problems.build(settings, eps)
+
+    return make

@@ -1,0 +1,132 @@
+"""One formula, every consumer; and what no consumer may ever see."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from homog.errors import UserError
+from homog.formula import FUNCTIONS, parse
+from homog.formula.evaluate import as_ufl, at_points, torch_at_points
+
+PARAMETERS = {"eps": 0.1, "b": 1.5}
+FORMULAS = [
+    "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",
+    "exp(b*sin(x1)) / (2 + x2**3)",
+    "sqrt(1 + x1**2) - tanh(x1*x2) + log(3 + x2)",
+    "-x1**-2 + cosh(x1) - sinh(x2) + tan(0.3*x2)",
+    "(1 + x1)**1.5 * b",
+    "7",
+]
+POINTS = np.random.default_rng(0).uniform(0.1, 0.9, (50, 2))
+
+
+def python_value(text: str, x1: float, x2: float) -> float:
+    """What Python itself makes of the text: the meaning of a formula."""
+    names = {name: getattr(math, name) for name in FUNCTIONS}
+    return eval(text, {"__builtins__": {}}, {**names, **PARAMETERS, "pi": math.pi, "x1": x1, "x2": x2})
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_numpy_torch_and_ufl_agree_with_python(text: str):
+    formula = parse(text, 2, PARAMETERS)
+    expected = [python_value(text, *point) for point in POINTS]
+    np.testing.assert_allclose(at_points(formula, POINTS, PARAMETERS), expected, rtol=1e-13)
+    tensor = torch_at_points(formula, torch.from_numpy(POINTS), PARAMETERS)
+    np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-13)
+    ufl_values = [float(as_ufl(formula, list(point), PARAMETERS)) for point in POINTS]
+    np.testing.assert_allclose(ufl_values, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_the_symbolic_gradient_is_the_slope(text: str):
+    formula = parse(text, 2, PARAMETERS)
+    h = 1e-5  # central differences: error h^2 f'''/6, at most about 1e-10 * (20 pi)^3 here
+    for axis, derivative in enumerate(formula.gradient()):
+        shift = h * np.eye(2)[axis]
+        ahead, behind = (at_points(formula, POINTS + s * shift, PARAMETERS) for s in (1, -1))
+        np.testing.assert_allclose(
+            at_points(derivative, POINTS, PARAMETERS), (ahead - behind) / (2 * h), atol=1e-4, rtol=1e-6
+        )
+
+
+HOSTILE = [
+    "__import__('os').system('true')",
+    "().__class__.__bases__[0].__subclasses__()",
+    "x1.real",
+    "open('f')",
+    "eval('1')",
+    "lambda: 1",
+    "[x1 for x1 in (1,)]",
+    "x1 if x1 else x2",
+    "x1 and x2",
+    "x1 < x2",
+    "x1 := 2",
+    "f'{x1}'",
+    "'x1'",
+    "b'1'",
+    "1j",
+    "True",
+    "None",
+    "...",
+    "sin(x1, x2)",
+    "sin(x=1)",
+    "sin(*x1)",
+    "sin",
+    "9**9**9",
+    "x1**x2",
+    "x1**99",
+    "((10**16)**16)**16",
+    "exp(exp(exp(10)))",
+    "1e999",
+    "1/0",
+    "sqrt(-1)",
+    "log(0)",
+    "(-1)**0.5",
+    "x4",
+    "u",
+    "\N{GREEK SMALL LETTER PI}",
+    "x1 ^ 2",
+    "",
+    "1 +",
+    "(" * 500 + "x1" + ")" * 500,
+    "-" * 500 + "x1",
+    "x1+" * 900 + "x1",
+    "x1;x2",
+    "x1\nx2",
+    "import os",
+    "x1 @ x2",
+    "x1 // x2",
+    "x1 % x2",
+    "~x1",
+    "not x1",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_refused_in_one_line(text: str):
+    with pytest.raises(UserError) as refused:
+        parse(text, 3, PARAMETERS, where="problem.coefficient")
+    line = str(refused.value)
+    assert "\n" not in line
+    assert line.startswith("problem.coefficient=")
+
+
+@given(st.text(alphabet="x123.e+-*/() sincoslgqrtpab_[]{}'\",:=<>%", max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_formula_or_a_user_error(text: str):
+    try:
+        formula = parse(text, 2, PARAMETERS)
+    except UserError:
+        return
+    assert formula.names <= {"x1", "x2", *PARAMETERS}
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean eps"):
+        parse("1 + sin(x1/epz)", 2, PARAMETERS)
+    with pytest.raises(UserError, match="did you mean sin"):
+        parse("1 + sn(x1)", 2, PARAMETERS)

@@ -1,0 +1,95 @@
+"""The float32 arithmetic of the kernels against NumPy in double precision."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from homog.walkers import arithmetic
+from homog.walkers.streams import Streams, stream_key
+
+F = np.float32
+ULP = 2.0**-24  # half a unit in the last place of 1
+
+
+def over(function):
+    """The scalar function over an array, compiled as the kernels compile it."""
+
+    @njit(fastmath=True, error_model="numpy")
+    def loop(x):
+        y = np.empty_like(x)
+        for i in range(x.size):
+            y[i] = function(x[i])
+        return y
+
+    return loop
+
+
+@pytest.mark.parametrize("turns", [0.5, 100.0])
+def test_sine_in_turns(turns: float):
+    x = np.linspace(-turns, turns, 200_001).astype(F)
+    error = np.abs(over(arithmetic.sin_turns)(x) - np.sin(2 * np.pi * x.astype(float)))
+    assert error.max() < 4 * ULP
+
+
+def test_log2_of_every_scale():
+    x = np.exp2(np.linspace(-24, 20, 200_001)).astype(F)
+    exact = np.log2(x.astype(float))
+    error = np.abs(over(arithmetic.log2)(x) - exact)
+    assert (error / np.maximum(1, np.abs(exact))).max() < 4 * ULP
+
+
+@pytest.mark.parametrize(
+    ("ours", "exact", "lower", "upper"),
+    [
+        (arithmetic.exp2, np.exp2, -100, 100),
+        (arithmetic.exp, np.exp, -10, 10),
+        (arithmetic.cosh, np.cosh, -10, 10),
+    ],
+)
+def test_relative_error_of_the_exponentials(ours, exact, lower: float, upper: float):
+    x = np.linspace(lower, upper, 100_001).astype(F)
+    truth = exact(x.astype(float))
+    scale = 1 + np.abs(x)  # e^x passes the rounding of x log2(e) on
+    assert np.abs((over(ours)(x) / truth - 1) / scale).max() < 4 * ULP
+
+
+@pytest.mark.parametrize(
+    ("ours", "exact", "lower", "upper"),
+    [
+        (arithmetic.log, np.log, 0.01, 100),
+        (arithmetic.tanh, np.tanh, -50, 50),
+        (arithmetic.sinh, np.sinh, -1, 1),
+    ],
+)
+def test_absolute_error_of_the_others(ours, exact, lower: float, upper: float):
+    x = np.linspace(lower, upper, 100_001).astype(F)
+    assert np.abs(over(ours)(x) - exact(x.astype(float))).max() < 8 * ULP * max(1, abs(exact(upper)))
+
+
+def test_compiled_generator_and_numpy_generator_give_the_same_bits():
+    streams = Streams(stream_key(7, 3), 100)
+    state = [s.copy() for s in streams._state]
+
+    @njit
+    def advance(s0, s1, s2, s3):
+        bits = np.empty_like(s0)
+        for i in range(s0.size):
+            bits[i], s0[i], s1[i], s2[i], s3[i] = arithmetic.next_bits(s0[i], s1[i], s2[i], s3[i])
+        return bits
+
+    for _ in range(5):
+        np.testing.assert_array_equal(advance(*state), streams.bits())
+
+
+def test_bits_are_uniform_and_streams_are_unrelated():
+    streams = Streams(stream_key(0, 0), 100_000)
+    draws = np.stack([streams.bits() for _ in range(4)]).astype(float) / 2**32
+    sigma = np.sqrt(1 / 12 / draws.size)
+    assert abs(draws.mean() - 0.5) < 4 * sigma
+    centred = (draws - 0.5) * np.sqrt(12)
+    limit = 4.5 / np.sqrt(centred.shape[1])
+    for lag in range(1, 4):  # along a stream
+        assert abs((centred[0] * centred[lag]).mean()) < limit
+    assert abs((centred[0, 1:] * centred[0, :-1]).mean()) < limit  # between neighbouring walkers
+    other = Streams(stream_key(0, 1), 100_000).bits() / 2**32  # the next iteration
+    assert abs((centred[0] * (other - 0.5) * np.sqrt(12)).mean()) < limit
