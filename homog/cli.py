@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 _EXAMPLES = """\
@@ -30,53 +32,59 @@ def main() -> None:
     if "--help" in arguments or "-h" in arguments:
         _print_help()
         return
-    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from homog.composition import explain
+    from homog.composition import explain, quote_formulas
     from homog.errors import UserError
 
+    sys.argv = ["homog-run", *quote_formulas(arguments)]
+    started = False
+
+    def start() -> None:
+        nonlocal started
+        started = True
+
     try:
-        _hydra_main(arguments)
-    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
-        if show_traceback:
-            raise
-        if isinstance(error, UserError):
-            _fail(" ".join(str(error).split()))
-        if isinstance(error, OSError):
-            _fail(f"cannot read or write {error.filename}: {error.strerror}; set HOMOG_HOME to a folder of yours")
-        _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
+        _compose_and_run(start)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if with_traceback:
+            raise
+        if isinstance(error, UserError):
+            _fail(str(error))
+        if isinstance(error, OSError) and error.filename is not None:
+            _fail(f"cannot read or write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
+        if not started:  # Hydra could not compose the configuration
+            _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
+        raise
 
 
-def _hydra_main(arguments: list[str]) -> None:
+def _compose_and_run(start: Callable[[], None]) -> None:
     import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import DictConfig
 
     from homog import composition
+    from homog.errors import UserError
 
     composition.register()
-    sys.argv[0] = "homog-run"
 
     @hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")
     def job(composed: DictConfig) -> None:
-        settings = composition.settings_of(composed)
-        from hydra.core.hydra_config import HydraConfig
+        start()
+        try:
+            settings = composition.settings_of(composed)
+            from homog import runner
 
-        from homog import runner
-
-        runner.run(settings, folder=_folder(HydraConfig.get().runtime.output_dir), home=composition.home())
+            runner.run(settings, Path(HydraConfig.get().runtime.output_dir), composition.home())
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            _fail(str(error))  # here, before Hydra adds a line of its own
 
     job()
-
-
-def _folder(path: str):  # noqa: ANN202
-    from pathlib import Path
-
-    return Path(path)
 
 
 def _print_help() -> None:
@@ -89,5 +97,5 @@ def _print_help() -> None:
 
 
 def _fail(line: str) -> NoReturn:
-    print(f"homog-run: {line}", file=sys.stderr)
+    print(f"homog-run: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(2)

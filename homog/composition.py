@@ -2,13 +2,14 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,6 +33,8 @@ _SCHEMA: dict[str, type] = {
     "schema/tracking/off": config.NoTracking,
 }
 """The dataclass behind the first line of every YAML file in conf/."""
+
+_FORMULAS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period")}
 
 
 def home() -> Path:
@@ -82,15 +85,43 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
         UserError: If a value is missing, cannot be resolved or is out of range.
     """
     try:
-        OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        given = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         settings = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         raise UserError(_explain_value(error)) from error
     assert isinstance(settings, config.RunSettings)
+    assert isinstance(given, dict)
+    _refuse_unknown(given, settings, "")
     return settings
 
 
-def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> str:
+def _refuse_unknown(given: Mapping[Any, Any], settings: Any, path: str) -> None:
+    """`+key=value` gets past Hydra's own check for unknown keys."""
+    known = list(settings.__dataclass_fields__)
+    for key, value in given.items():
+        if key not in known:
+            raise UserError(f"{path}{key} is unknown: {_nearest(str(key), known)}")
+        inner = getattr(settings, key)
+        if isinstance(value, dict) and is_dataclass(inner):
+            _refuse_unknown(value, inner, f"{path}{key}.")
+
+
+def quote_formulas(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with formulas in quotes: Hydra's own grammar takes sin(...) for a call of its own.
+
+    A comma cannot be part of a formula: it separates the values of a sweep, which are quoted one by one.
+    """
+    quoted = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key.lstrip("+") in _FORMULAS and not value.lstrip().startswith(("'", '"', "choice(")):
+            escaped = (part.replace("\\", "\\\\").replace("'", "\\'") for part in value.split(","))
+            argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)
+        quoted.append(argument)
+    return quoted
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for a configuration that could not be composed: what is wrong and what to write instead."""
     offered = groups()
     for override in overrides:
@@ -101,15 +132,17 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
             return f"{key}={value} is unknown: {_nearest(value, offered[key])}"
         if "." not in key and key not in offered and key not in _root_keys():
             return f"{key} is unknown: {_nearest(key, [*offered, *_root_keys()])}"
-    cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException):
-        return _explain_value(cause)
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OmegaConfBaseException):
+            return _explain_value(cause)
     return _one_line(error)
 
 
 def _explain_value(error: OmegaConfBaseException) -> str:
     key = error.full_key or ""
     parent = error.object_type
+    if key.startswith("problem.parameters."):
+        return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
     if parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
     ):  # fmt: skip
@@ -129,4 +162,5 @@ def _root_keys() -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    text = str(error).strip().partition("\n")[0]
+    return text.removeprefix("LexerNoViableAltException: ") if text else type(error).__name__

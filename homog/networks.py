@@ -12,7 +12,12 @@ from homog.config import MLP, NetworkSettings
 from homog.formula.evaluate import torch_at_points
 from homog.problems import Box, Problem
 
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
 
 
 class Perceptron(nn.Module):

@@ -72,7 +72,10 @@ class ProgressBar:
         self._bar.update(self._task, completed=progress.iteration, description=f"{self._state}  {rate}")
         if self._lines and progress.iteration % max(1, self._iterations // 10) == 0:
             left = progress.seconds / progress.iteration * (self._iterations - progress.iteration)
-            print(f"{progress.iteration}/{self._iterations}  {self._state}  {rate}  {left:.0f} s left", flush=True)
+            print(
+                f"{progress.iteration}/{self._iterations}  {self._state}  {rate}  {left:.0f} s left",
+                flush=True,
+            )
 
 
 def print_results(

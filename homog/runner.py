@@ -65,7 +65,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
             _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
-            np.savez_compressed(folder / "solution.npz", network=values, **_named_axes(truth))
+            np.savez_compressed(folder / "solution.npz", allow_pickle=False, network=values, **_named_axes(truth))
             plots.solution_figure(_figure(name, problem, truth, values, curve), folder / "solution.png")
             recorder.artifact(folder / "solution.png")
         except KeyboardInterrupt:
@@ -87,7 +87,10 @@ def _train(
     progress = None
     with report.ProgressBar(settings.optimizer.iterations) as bar:
         for progress in train(loss, network, settings.optimizer):
-            if progress.iteration % settings.evaluation.every == 0 or progress.iteration == settings.optimizer.iterations:
+            if (
+                progress.iteration % settings.evaluation.every == 0
+                or progress.iteration == settings.optimizer.iterations
+            ):
                 error = monitor(progress.solution)
                 values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}
                 if error is not None:
@@ -115,14 +118,14 @@ def _final_errors(found: evaluation.Errors, truth: Reference, curve: Curve) -> d
     }
 
 
-def _figure(
-    name: str, problem: Problem, truth: Reference, values: np.ndarray, curve: Curve
-) -> plots.SolutionData:
+def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, curve: Curve) -> plots.SolutionData:
     """The coefficient is drawn on four periods where it has periods: the whole would alias."""
     lower, upper = problem.domain.lower, problem.domain.upper
     if problem.period is not None:
         upper = tuple(min(high, low + 4 * problem.period) for low, high in zip(lower, upper, strict=True))
-    patch = tuple(np.linspace(low, high, 241 if problem.dimension < 3 else 61) for low, high in zip(lower, upper, strict=True))
+    patch = tuple(
+        np.linspace(low, high, 241 if problem.dimension < 3 else 61) for low, high in zip(lower, upper, strict=True)
+    )
     return plots.SolutionData(
         title=name,
         axes=truth.axes,

@@ -23,7 +23,11 @@ def make_problem() -> Callable[..., Problem]:
     """Makes a problem on the unit cube from formulas; the linear problem of the paper by default."""
 
     def make(
-        coefficient: str = LINEAR, eps: float = 0.05, dimension: int = 2, forcing: str = "10", boundary: str = "0"
+        coefficient: str = LINEAR,
+        eps: float = 0.05,
+        dimension: int = 2,
+        forcing: str = "10",
+        boundary: str = "0",
     ) -> Problem:
         box = DomainSettings([0.0] * dimension, [1.0] * dimension)
         settings = FormulaProblem("a test", coefficient, forcing, boundary, domain=box)

@@ -39,9 +39,7 @@ def panels_of(data: SolutionData) -> "dict[str, Axes]":
 def drawn(panel: "Axes") -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Positions and values of every line, by the first word of its label."""
     lines = {str(line.get_label()).split()[0]: line for line in panel.lines}
-    return {
-        name: (np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for name, line in lines.items()
-    }
+    return {name: (np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for name, line in lines.items()}
 
 
 def value_at(panel: "Axes", x1: float, x2: float) -> float:
@@ -75,7 +73,9 @@ LINES_IN_3D = [
 )
 def test_cross_sections_are_the_arrays_along_the_lines_they_name(dimensions: int, lines: list) -> None:
     data = data_in(dimensions)
-    assert data.fine is not None and data.homogenized is not None and data.mean_coefficient is not None
+    assert data.fine is not None
+    assert data.homogenized is not None
+    assert data.mean_coefficient is not None
     panels = panels_of(data)
     for name, title, index in lines:
         assert panels[name].get_title() == title
@@ -104,7 +104,8 @@ def test_maps_have_x1_to_the_right_and_x2_upward(dimensions: int) -> None:
         assert value_at(panel, 0.8, 0.2) == height
         assert value_at(panel, 0.2, 0.8) == 0.0
         assert panel.get_xlim() == panel.get_ylim() == (0.0, 1.0)
-        assert not panel.xaxis_inverted() and not panel.yaxis_inverted()
+        assert not panel.xaxis_inverted()
+        assert not panel.yaxis_inverted()
 
 
 def test_a_box_that_is_no_square_keeps_its_axes_and_its_diagonal() -> None:
@@ -173,9 +174,7 @@ def test_a_run_that_diverged_still_gets_its_figure(dimensions: int, tmp_path: Pa
     broken.flat[8] = np.inf
     curve = [(0, 1.0), (1, float("nan")), (2, float("inf")), (3, 0.0)]
     solution_figure(replace(data, network=broken, curve=curve), tmp_path / "figure.png")
-    solution_figure(
-        replace(data, network=np.full_like(broken, np.nan), curve=curve[1:]), tmp_path / "figure.png"
-    )
+    solution_figure(replace(data, network=np.full_like(broken, np.nan), curve=curve[1:]), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").exists()
 
 
@@ -186,7 +185,8 @@ def test_the_file_is_a_picture_large_enough_to_read(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "figure.png"
     solution_figure(data_in(2), path)
     pixels = imread(path)
-    assert pixels.shape[0] > 1000 and pixels.shape[1] > 1200
+    assert pixels.shape[0] > 1000
+    assert pixels.shape[1] > 1200
     assert pixels.shape[1] < 2500
     assert ("matplotlib.pyplot" in sys.modules) == pyplot_before  # no window, no global state
 

@@ -10,7 +10,8 @@ from homog.timestep import count_bound, kappa, macro_bound, micro_bound, time_st
 
 
 @pytest.mark.parametrize(
-    ("dimension", "expected"), [(1, math.sqrt(2 / math.pi)), (2, math.sqrt(math.pi / 2)), (3, math.sqrt(8 / math.pi))]
+    ("dimension", "expected"),
+    [(1, math.sqrt(2 / math.pi)), (2, math.sqrt(math.pi / 2)), (3, math.sqrt(8 / math.pi))],
 )
 def test_kappa_is_the_mean_length_of_a_normal_vector(dimension: int, expected: float):
     assert kappa(dimension) == pytest.approx(expected, rel=1e-14)

@@ -103,9 +103,7 @@ def test_a_run_is_in_the_store_with_all_that_it_reported(home: Path) -> None:
     ("error", "status"),
     [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")],
 )
-def test_the_status_says_how_the_run_ended(
-    home: Path, error: type[BaseException] | None, status: str
-) -> None:
+def test_the_status_says_how_the_run_ended(home: Path, error: type[BaseException] | None, status: str) -> None:
     name = f"status-{error.__name__ if error else 'none'}"
 
     def run() -> None:
@@ -132,9 +130,7 @@ def test_metrics_reach_the_store_while_the_run_goes_on(home: Path) -> None:
         assert (run.info.status, run.data.metrics) == ("RUNNING", {"loss": 0.25})
 
 
-def test_a_damaged_store_costs_a_warning_and_no_time(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_store_costs_a_warning_and_no_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"this is not a database " * 100)
     assert_only_the_file_remains(LocalTracking(), tmp_path, caplog)
 
@@ -147,9 +143,7 @@ def test_a_dead_server_costs_a_warning_and_no_time(
     assert_only_the_file_remains(ServerTracking(uri=f"http://127.0.0.1:{closed_port}"), tmp_path, caplog)
 
 
-def assert_only_the_file_remains(
-    settings: TrackingSettings, home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def assert_only_the_file_remains(settings: TrackingSettings, home: Path, caplog: pytest.LogCaptureFixture) -> None:
     import mlflow.tracking  # noqa: F401  so that its seconds are not counted
 
     started = time.monotonic()

@@ -15,11 +15,11 @@ import sympy
 from homog.formula.parse import FUNCTIONS, Formula
 
 
-def evaluate(expression: sympy.Expr, values: Mapping[str, Any], functions: Mapping[str, Callable]) -> Any:
+def evaluate(expression: Any, values: Mapping[str, Any], functions: Mapping[str, Callable]) -> Any:
     """The value of an expression.
 
     Args:
-        expression: From a Formula.
+        expression: A SymPy expression, from a Formula.
         values: What each name stands for: numbers, arrays, tensors or UFL terms.
         functions: What sin, cos, ... stand for.
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import sympy
 
 from homog.errors import UserError
 
-FUNCTIONS: Mapping[str, tuple[type[sympy.Function] | Callable, Callable[[float], float]]] = {
+FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], float]]] = {
     "sin": (sympy.sin, math.sin),
     "cos": (sympy.cos, math.cos),
     "tan": (sympy.tan, math.tan),
@@ -84,7 +85,7 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
     shown = text if len(text) <= 60 else text[:57] + "..."
 
     def refuse(reason: str) -> UserError:
-        return UserError(f"{where}={ascii(shown)}: {reason}")
+        return UserError(f"{where}={shown!a}: {reason}")
 
     if not text.isascii() or len(text) > _MAX_LENGTH:
         raise refuse(f"write at most {_MAX_LENGTH} ASCII characters")
@@ -122,7 +123,9 @@ class _Reader:
                 return self._call(name, self.read(argument, depth + 1))
             case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
                 raise self.refuse(f"{name} takes one argument")
-        raise self.refuse(f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions")
+        raise self.refuse(
+            f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions"
+        )
 
     def _number(self, value: float) -> sympy.Expr:
         if not abs(value) < _MAX_NUMBER:  # nan fails too
@@ -145,7 +148,7 @@ class _Reader:
         if name not in FUNCTIONS:
             near = get_close_matches(name, FUNCTIONS, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known functions: {', '.join(FUNCTIONS)}"
-            raise self.refuse(f"unknown function {ascii(name)}; {hint}")
+            raise self.refuse(f"unknown function {name!a}; {hint}")
         symbolic, numeric = FUNCTIONS[name]
         if argument.free_symbols:
             return symbolic(argument)

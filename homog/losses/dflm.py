@@ -53,7 +53,7 @@ class DFLMLoss:
         points = self.problem.domain.sample(settings.points, random)
         walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration))
 
-        def tensor(array) -> torch.Tensor:  # noqa: ANN001
+        def tensor(array) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
         x = tensor(points)  # (n, d)

@@ -106,9 +106,7 @@ def draw_map(
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
-def draw_lines(
-    axes: "Axes", positions: Values, lines: Sequence[tuple[Pen, Values]], title: str, label: str
-) -> None:
+def draw_lines(axes: "Axes", positions: Values, lines: Sequence[tuple[Pen, Values]], title: str, label: str) -> None:
     """Draw functions of one variable.
 
     Args:

@@ -1,7 +1,25 @@
 """What is solved."""
 
+from functools import singledispatch
+
+from homog.config import FormulaProblem, ProblemSettings
 from homog.problems.domain import Box
+from homog.problems.formula import formula_problem
 from homog.problems.problem import Problem
-from homog.problems.formula import build
 
 __all__ = ["Box", "Problem", "build"]
+
+
+@singledispatch
+def build(settings: ProblemSettings, eps: float) -> Problem:
+    """The problem that the settings describe at one eps, checked.
+
+    Raises:
+        UserError: If the problem is not well posed, in one line that names the setting.
+    """
+    raise NotImplementedError(f"no problem for {type(settings).__name__}")
+
+
+@build.register
+def _(settings: FormulaProblem, eps: float) -> Problem:
+    return formula_problem(settings, eps)

@@ -18,8 +18,8 @@ from homog.problems.problem import Problem
 _SAMPLE = 2**16
 
 
-def build(settings: FormulaProblem, eps: float) -> Problem:
-    """The problem that the settings describe at one eps.
+def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
+    """The problem that formulas describe at one eps.
 
     Raises:
         UserError: If a formula is refused, or the coefficient is not positive and finite on a sample of the domain.
@@ -47,7 +47,7 @@ def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     for name, value in given.items():
         taken = name in FUNCTIONS or name in ("pi", "eps", "u") or re.fullmatch(r"x\d+", name)
         if taken or keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
-            raise UserError(f"problem.parameters.{ascii(name)}: choose another name for this parameter")
+            raise UserError(f"problem.parameters.{name!a}: choose another name for this parameter")
         if not isfinite(value):
             raise UserError(f"problem.parameters.{name}={value}: write a finite number")
     return {"eps": eps, **given}
@@ -77,8 +77,9 @@ def _check_positive(formula: Formula, domain: Box, points: np.ndarray, parameter
             found = minimize(
                 lambda z, o=start, s=scale: float(at_points(formula, o + s * z, parameters)),
                 np.zeros(domain.dimension),
-                jac=lambda z, o=start, s=scale: s
-                * np.array([float(at_points(g, o + s * z, parameters)) for g in gradient]),
+                jac=lambda z, o=start, s=scale: (
+                    s * np.array([float(at_points(g, o + s * z, parameters)) for g in gradient])
+                ),
                 bounds=[((low - x) / scale, (high - x) / scale) for (low, high), x in zip(bounds, start, strict=True)],
                 method="L-BFGS-B",
             )
@@ -99,7 +100,12 @@ def _is_periodic(formula: Formula, period: float, points: np.ndarray, parameters
         shifted[:, axis] += period
         # a phase x/eps loses about |x|/eps units in the last place
         tolerance = 1e-12 + 1e-14 * float(np.abs(shifted).max()) / period
-        if not np.allclose(at_points(formula, shifted, parameters), values, rtol=0, atol=tolerance * np.abs(values).max() * 100):
+        if not np.allclose(
+            at_points(formula, shifted, parameters),
+            values,
+            rtol=0,
+            atol=tolerance * np.abs(values).max() * 100,
+        ):
             return False
     return True
 

@@ -26,9 +26,7 @@ class Recorder:
     or `sys.exit`.
     """
 
-    def __init__(
-        self, file: MetricsFile, run: StoredRun | None, *, batch_seconds: float = _BATCH_SECONDS
-    ) -> None:
+    def __init__(self, file: MetricsFile, run: StoredRun | None, *, batch_seconds: float = _BATCH_SECONDS) -> None:
         """Record into an open file and, where there is one, a run in a store.
 
         Args:

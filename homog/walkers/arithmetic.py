@@ -21,7 +21,7 @@ _L4, _L5, _L6, _L7 = F(0.28670746), F(-0.25006906), F(0.23689034), F(-0.14574436
 # 2^r = P(r) on |r| <= 1/2, within 2e-9
 _E0, _E1, _E2, _E3 = F(1.0), F(0.693147207), F(0.240226515), F(0.0555032722)
 _E4, _E5, _E6 = F(0.00961799452), F(0.00134004317), F(0.000154780219)
-_ONE, _HALF = F(1), F(0.5)
+_ONE, _HALF, _QUARTER = F(1), F(0.5), F(0.25)
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA_BITS = np.int32(23)
 _LN2, _LOG2E, _TWO = F(math.log(2)), F(1 / math.log(2)), F(2)
@@ -29,38 +29,61 @@ _UNIFORM_STEP, _TURN_STEP = F(2.0**-24), F(2.0**-32)
 
 
 @intrinsic
-def _float_from_bits(_context, bits):  # noqa: ANN001, ANN202
-    def codegen(_ctx, builder, _sig, arguments):  # noqa: ANN001, ANN202
+def _float_from_bits(_context, bits):
+    def codegen(_ctx, builder, _sig, arguments):
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return types.float32(types.int32), codegen
 
 
 @intrinsic
-def _bits_from_float(_context, value):  # noqa: ANN001, ANN202
-    def codegen(_ctx, builder, _sig, arguments):  # noqa: ANN001, ANN202
+def _bits_from_float(_context, value):
+    def codegen(_ctx, builder, _sig, arguments):
         return builder.bitcast(arguments[0], ir.IntType(32))
 
     return types.int32(types.float32), codegen
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
-def sin_turns(t):
-    """sin(2 pi t) for t in turns, |t| < 2^22; absolute error below 2e-7 plus 6e-8 |t| * 2 pi from t itself."""
-    t = t - np.rint(t)
-    size = abs(t)
-    mirrored = _HALF - size
-    v = math.copysign(mirrored if mirrored < size else size, t)
+def _sin_quarter(v):
+    """sin(2 pi v) for |v| <= 1/4."""
     z = v * v
     return v * (_S0 + z * (_S1 + z * (_S2 + z * (_S3 + z * _S4))))
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
+def sin_turn(t):
+    """sin(2 pi t) for |t| <= 1/2; absolute error below 2e-7."""
+    size = abs(t)
+    mirrored = _HALF - size
+    return _sin_quarter(math.copysign(mirrored if mirrored < size else size, t))
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def cos_turn(t):
+    """cos(2 pi t) for |t| <= 1/2; absolute error below 2e-7."""
+    return _sin_quarter(_QUARTER - abs(t))
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def sin_turns(t):
+    """sin(2 pi t) for t in turns, |t| < 2^22; what t itself was rounded by comes on top."""
+    return sin_turn(t - np.rint(t))
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def cos_turns(t):
+    """cos(2 pi t), likewise."""
+    return cos_turn(t - np.rint(t))
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
 def log2(x):
     """log2 of a positive normal float32; absolute error below 3e-7 near 1, relative below 2e-7 elsewhere."""
-    bits = _bits_from_float(x)
+    bits = _bits_from_float(x)  # pyright: ignore[reportCallIssue]
     exponent = int32(int32(bits - _SQRT_HALF_BITS) >> _MANTISSA_BITS)
-    t = _float_from_bits(int32(bits - int32(exponent << _MANTISSA_BITS))) - _ONE
+    mantissa = int32(bits - int32(exponent << _MANTISSA_BITS))
+    t = _float_from_bits(mantissa) - _ONE  # pyright: ignore[reportCallIssue]
     p = _L0 + t * (_L1 + t * (_L2 + t * (_L3 + t * (_L4 + t * (_L5 + t * (_L6 + t * _L7))))))
     return t * p + float32(exponent)
 
@@ -71,7 +94,8 @@ def exp2(x):
     whole = np.rint(x)
     r = x - whole
     p = _E0 + r * (_E1 + r * (_E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))))
-    return p * _float_from_bits(int32(int32(int32(whole) + int32(127)) << _MANTISSA_BITS))
+    bits = int32(int32(int32(whole) + int32(127)) << _MANTISSA_BITS)
+    return p * _float_from_bits(bits)  # pyright: ignore[reportCallIssue]
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
@@ -137,3 +161,12 @@ def next_bits(s0, s1, s2, s3):
     s2 = uint32(s2 ^ shifted)
     s3 = uint32(uint32(s3 << uint32(11)) | uint32(s3 >> uint32(21)))
     return bits, s0, s1, s2, s3
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def spare_bits(first, second):
+    """A third number of 32 bits from two, by a multiplicative hash: for the exit test alone."""
+    mixed = uint32(
+        uint32(first ^ uint32(uint32(second << uint32(16)) | uint32(second >> uint32(16)))) * uint32(0x9E3779B1)
+    )
+    return uint32(mixed ^ uint32(mixed >> uint32(15)))

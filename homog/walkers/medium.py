@@ -1,4 +1,4 @@
-"""From the problem's formulas to float32 source code for V = grad a / (2a) and h = f / (2a) along a path.
+"""From the problem's formulas to float32 source code for V dt = grad a / (2a) dt and h dt = f / (2a) dt on a path.
 
 A path is kept as its displacement d from the starting point p. The argument of a sine that is a polynomial in x,
 such as 2 pi x1 / eps, becomes a *phase*: its value at p is reduced modulo one turn in double precision, once, and
@@ -10,6 +10,7 @@ so that the compiled code serves every eps.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -18,18 +19,19 @@ from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.parse import symbol
 from homog.problems import Problem
 
+Expr = Any  # a SymPy expression; SymPy's own annotations do not survive its operators
 _TURN = 2 * sympy.pi
-_sin_turns = sympy.Function("sin_turns")
-_FUNCTIONS = {"exp": "exp", "log": "log", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "sin_turns": "sin_turns"}
+_sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
+_FUNCTIONS = {"exp", "log", "sinh", "cosh", "tanh", "sin_turns", "cos_turns"}  # as homog.walkers.arithmetic names them
 
 
 @dataclass(frozen=True)
 class Medium:
-    """Source lines for V and h, and how to fill their run-time inputs.
+    """Source lines for V dt and h dt, and how to fill their run-time inputs.
 
     Attributes:
-        lines: Assignments in scalar float32 arithmetic that end by setting v1, ..., vd and h. They read the
-            displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
+        lines: Assignments in scalar float32 arithmetic that end by setting v1, ..., vd and h. They read dt / 2,
+            the displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
         reads_start: Whether p1, ..., pd occur.
         phases: Each phase in turns, as an expression in x1, ..., xd.
         constants: Each constant, as an expression in the parameters.
@@ -37,8 +39,8 @@ class Medium:
 
     lines: tuple[str, ...]
     reads_start: bool
-    phases: tuple[sympy.Expr, ...]
-    constants: tuple[sympy.Expr, ...]
+    phases: tuple[Expr, ...]
+    constants: tuple[Expr, ...]
 
     def constant_values(self, parameters: Mapping[str, float]) -> np.ndarray:
         """The constants for given parameters, computed in double and rounded once; shape (constants,), float32."""
@@ -57,7 +59,11 @@ class Medium:
 def medium(problem: Problem) -> Medium:
     """The medium of a linear problem, from its formulas."""
     coefficient, forcing = problem.coefficient, problem.forcing
-    expressions = [coefficient.expression, forcing.expression, *(g.expression for g in coefficient.gradient())]
+    expressions = [
+        coefficient.expression,
+        forcing.expression,
+        *(g.expression for g in coefficient.gradient()),
+    ]
     builder = _Builder(problem.dimension)
     return builder.build(*(builder.with_phases(expression) for expression in expressions))
 
@@ -69,17 +75,17 @@ class _Builder:
         self.x = [symbol(f"x{i + 1}") for i in range(dimension)]
         self.d = [symbol(f"d{i + 1}") for i in range(dimension)]
         self.p = [symbol(f"p{i + 1}") for i in range(dimension)]
-        self.phases: list[sympy.Expr] = []
-        self.constants: list[sympy.Expr] = []
+        self.phases: list[Expr] = []
+        self.constants: list[Expr] = []
 
     @cached_property
     def _moving(self) -> set[sympy.Symbol]:
         return {*self.x, *self.d, *self.p}
 
-    def with_phases(self, expression: sympy.Expr) -> sympy.Expr:
+    def with_phases(self, expression: Expr) -> Expr:
         """Every sine, cosine and tangent in turns, on a phase where its argument is a polynomial in x."""
 
-        def turns(argument: sympy.Expr) -> sympy.Expr:
+        def turns(argument: Expr) -> Expr:
             phase = sympy.expand(argument / _TURN)
             if not phase.has(*self.x) or not phase.is_polynomial(*self.x):
                 return phase
@@ -90,29 +96,28 @@ class _Builder:
             increment = sympy.expand(phase.xreplace(there) - phase.xreplace(here))
             return symbol(f"t{self.phases.index(phase)}") + increment
 
-        quarter = sympy.Rational(1, 4)
         rules: list[tuple[type, Callable]] = [
             (sympy.sin, lambda a: _sin_turns(turns(a))),
-            (sympy.cos, lambda a: _sin_turns(turns(a) + quarter)),
-            (sympy.tan, lambda a: _sin_turns(turns(a)) / _sin_turns(turns(a) + quarter)),
+            (sympy.cos, lambda a: _cos_turns(turns(a))),
+            (sympy.tan, lambda a: _sin_turns(turns(a)) / _cos_turns(turns(a))),
         ]
         for function, rule in rules:
             expression = expression.replace(function, rule)
         return expression
 
-    def build(self, coefficient: sympy.Expr, forcing: sympy.Expr, *gradient: sympy.Expr) -> Medium:
+    def build(self, coefficient: Expr, forcing: Expr, *gradient: Expr) -> Medium:
         place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
         expressions = [e.xreplace(place) for e in (coefficient, forcing, *gradient)]
-        shared, reduced = sympy.cse([self.hoist(e) for e in expressions], sympy.numbered_symbols("c"), order="none")
+        common: Any = sympy.cse([self.hoist(e) for e in expressions], sympy.numbered_symbols("c"), order="none")
+        shared, reduced = common
         lines = [f"{name} = {self.emit(value)}" for name, value in shared]
         a, f, *slopes = (self.emit(e) for e in reduced)
-        lines += [f"half_inverse = HALF / ({a})", f"h = half_inverse * ({f})"]
-        lines += [f"v{i + 1} = half_inverse * ({slope})" for i, slope in enumerate(slopes)]
-        names = {s for _, value in shared for s in value.free_symbols} | {s for e in reduced for s in e.free_symbols}
-        reads_start = bool(names & set(self.p))
+        lines += [f"factor = half_dt / ({a})", f"h = factor * ({f})"]
+        lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
+        reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
         return Medium(tuple(lines), reads_start, tuple(self.phases), tuple(self.constants))
 
-    def hoist(self, expression: sympy.Expr) -> sympy.Expr:
+    def hoist(self, expression: Expr) -> Expr:
         """Whatever does not move along the path becomes a constant k0, k1, ..."""
         if not self._moves(expression):
             return expression if expression in (0, 1, -1) else self._constant(expression)
@@ -126,16 +131,16 @@ class _Builder:
             return expression.func(self.hoist(expression.func(*still)), *moving) if still else expression.func(*moving)
         return expression.func(*(self.hoist(a) for a in expression.args))
 
-    def _moves(self, expression: sympy.Expr) -> bool:
+    def _moves(self, expression: Expr) -> bool:
         phases = {symbol(f"t{i}") for i in range(len(self.phases))}
         return bool(expression.free_symbols & (self._moving | phases))
 
-    def _constant(self, expression: sympy.Expr) -> sympy.Symbol:
+    def _constant(self, expression: Expr) -> sympy.Symbol:
         if expression not in self.constants:
             self.constants.append(expression)
         return symbol(f"k{self.constants.index(expression)}")
 
-    def emit(self, expression: sympy.Expr) -> str:
+    def emit(self, expression: Expr) -> str:
         """Source text in float32 scalars; numbers occur as ZERO and ONE only."""
         if isinstance(expression, sympy.Symbol):
             return expression.name
@@ -152,9 +157,10 @@ class _Builder:
             return f"({over} / ({' * '.join(below)}))" if below else f"({over})"
         if isinstance(expression, sympy.Pow):
             return self._power(expression.base, expression.exp)
-        return f"{_FUNCTIONS[expression.func.__name__]}({self.emit(expression.args[0])})"
+        assert expression.func.__name__ in _FUNCTIONS
+        return f"{expression.func.__name__}({self.emit(expression.args[0])})"
 
-    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> str:
+    def _power(self, base: Expr, exponent: Expr) -> str:
         if exponent.is_negative:
             return f"(ONE / {self._power(base, -exponent)})" if exponent != -1 else f"(ONE / {self.emit(base)})"
         if exponent == sympy.Rational(1, 2) or exponent == 0.5:
@@ -166,5 +172,5 @@ class _Builder:
         return f"power({self.emit(base)}, F({float(exponent)!r}))"
 
 
-def _divides(expression: sympy.Expr) -> bool:
+def _divides(expression: Expr) -> bool:
     return isinstance(expression, sympy.Pow) and bool(expression.exp.is_negative)

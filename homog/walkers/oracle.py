@@ -12,7 +12,7 @@ from homog.formula.evaluate import torch_at_points
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 from homog.walkers.kernel import Scheme
-from homog.walkers.streams import Streams
+from homog.walkers.streams import Streams, spare_bits
 from homog.walkers.walk import Walk
 
 
@@ -23,19 +23,22 @@ def walk(
     count, d = points.shape
     dt = steps.micro_step
     start = torch.from_numpy(points).repeat_interleave(per_point, dim=0)  # (n * s, d)
-    lower, upper = (torch.tensor(corner, dtype=torch.float64) for corner in (problem.domain.lower, problem.domain.upper))
+    lower, upper = (
+        torch.tensor(corner, dtype=torch.float64) for corner in (problem.domain.lower, problem.domain.upper)
+    )
     streams = Streams(key, len(start))
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
     reward, log_weight = torch.zeros(2, len(x), dtype=torch.float64)
     for _ in range(steps.count):
-        noise = math.sqrt(dt) * _normals(streams, d)  # (n * s, d)
+        normals, spare = _normals(streams, d)
+        noise = math.sqrt(dt) * normals  # (n * s, d)
         velocity, rate = _medium(problem, x)
         if scheme.step == "heun":
             ahead_velocity, ahead_rate = _medium(problem, x + velocity * dt + noise)
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
-        uniform = _uniform(streams.bits()) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
+        uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
         left, share, face, side = _leaves(x, x + move, lower, upper, -dt / 2 * torch.log(uniform))
         end = x + torch.where(left, share, 1.0)[:, None] * move
         end = torch.where(left[:, None], torch.clamp(end, lower, upper), end)
@@ -78,13 +81,15 @@ def _leaves(
     return nearest < reach, d0 / (d0 + d1.abs()), index // 2, index % 2
 
 
-def _normals(streams: Streams, dimension: int) -> torch.Tensor:
+def _normals(streams: Streams, dimension: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Normal numbers (n * s, d) by Box and Muller, and the bits that are left for the exit test."""
     columns = []
     for _ in range((dimension + 1) // 2):
-        radius = torch.sqrt(-2 * torch.log(_uniform(streams.bits())))
-        angle = 2 * math.pi * torch.from_numpy(streams.bits().view(np.int32).astype(np.float64) * 2.0**-32)
+        first, second = streams.bits(), streams.bits()
+        radius = torch.sqrt(-2 * torch.log(_uniform(first)))
+        angle = 2 * math.pi * torch.from_numpy(second.view(np.int32).astype(np.float64) * 2.0**-32)
         columns += [radius * torch.cos(angle), radius * torch.sin(angle)]
-    return torch.stack(columns[:dimension], dim=1)
+    return torch.stack(columns[:dimension], dim=1), spare_bits(first, second)
 
 
 def _uniform(bits: np.ndarray) -> torch.Tensor:

@@ -58,6 +58,13 @@ class Streams:
         return result
 
 
+def spare_bits(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """A third number of 32 bits from two, as the kernels make it for the exit test."""
+    with np.errstate(over="ignore"):
+        mixed = (first ^ ((second << np.uint32(16)) | (second >> np.uint32(16)))) * np.uint32(0x9E3779B1)
+    return mixed ^ (mixed >> np.uint32(15))
+
+
 def _mix_array(z: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,0 +1,93 @@
+"""Finite elements in a child process.
+
+Importing petsc4py takes over the process's signals, and MPI and PETSc end the process where they fail: the parent, which
+trains networks, stays out of that.
+"""
+
+import importlib.util
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import homog
+from homog.errors import UserError
+from homog.problems import Problem
+from homog.references.fem import Task
+
+TASKS, SOLUTION, NOT_IMPORTABLE = "tasks.pickle", "solution{}.npy", 3  # what parent and child agree on
+
+_INSTALL = "pip install 'dolfinx-solver-real>=0.11,<0.12' mpich, or conda-forge's fenics-dolfinx"
+
+
+def require_dolfinx() -> None:
+    """Answer a missing dolfinx before any work is done.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    if importlib.util.find_spec("dolfinx") is None:
+        raise UserError(f"no reference solution is cached for this problem, and dolfinx is not installed: {_INSTALL}")
+
+
+def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndarray]:
+    """What `fem.solve` does, in a child process that ends with this one.
+
+    Args:
+        problem: Gives the coefficient, f and g.
+        tasks: What to solve, in this order.
+        folder: For compiled forms (`folder/jit`) and temporary files.
+
+    Returns:
+        Nodal values of each task, of its lattice's `shape`.
+
+    Raises:
+        UserError: If dolfinx cannot be imported, or the child was killed.
+        RuntimeError: If the child failed otherwise.
+    """
+    require_dolfinx()
+    cache = folder / "jit"
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="solve-", dir=folder) as name:
+        scratch = Path(name)
+        (scratch / TASKS).write_bytes(pickle.dumps((problem, list(tasks), cache.absolute())))
+        with (scratch / "log").open("wb") as log:
+            command = [sys.executable, "-m", "homog.references.worker", str(scratch.absolute())]
+            # the child reads its standard input, which never holds anything, to notice the end of this process
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()) as child:
+                try:
+                    status = child.wait()
+                finally:  # Ctrl-C too
+                    child.kill()
+        if status != 0:
+            raise _failure(status, (scratch / "log").read_text(errors="replace"))
+        return [np.load(scratch / SOLUTION.format(number), allow_pickle=False) for number in range(len(tasks))]
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this very package, no signal handler of PETSc, and no MPI job (of srun, say) to join."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PMI_", "PMIX_"))}
+    package = str(Path(homog.__file__).resolve().parents[1])
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, (package, own.get("PYTHONPATH"))))
+    own["PETSC_OPTIONS"] = f"{own.get('PETSC_OPTIONS', '')} -no_signal_handler".strip()
+    return own
+
+
+def _failure(status: int, log: str) -> Exception:
+    last = ([line.strip() for line in log.splitlines() if line.strip()] or ["it said nothing"])[-1]
+    if status == NOT_IMPORTABLE:
+        return UserError(f"dolfinx is installed but cannot be imported ({last}): {_INSTALL}")
+    if "CompileError" in log or "VerificationError" in log:
+        return UserError(f"dolfinx could not compile its forms ({last}): it needs a C compiler, such as gcc")
+    if status == -signal.SIGKILL:
+        return UserError(
+            "the FEM solver was killed, for want of memory perhaps: write a smaller reference.max_unknowns, or"
+            " reference=homogenized"
+        )
+    return RuntimeError(f"the FEM solver failed with status {status}: {last}")
