@@ -158,7 +158,6 @@ class DFLM(MethodSettings):
     step: str = "euler"
     exit: str = "bridge"
     estimator: str = "plain"
-    sampling: str = "uniform"
     boundary: str = "penalty"
 
     def __post_init__(self) -> None:
@@ -169,7 +168,6 @@ class DFLM(MethodSettings):
         _one_of("method.step", self.step, ("euler", "heun"))
         _one_of("method.exit", self.exit, ("bridge", "clip"))
         _one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
-        _one_of("method.sampling", self.sampling, ("uniform", "stationary"))
         _one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
         if self.step == "heun" and self.martingale != "drift":
             raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")
@@ -258,8 +256,9 @@ class ReferenceSettings:
 class FEMReference(ReferenceSettings):
     """u_eps by dolfinx with a convergence estimate, and the homogenised and mean-coefficient solutions.
 
-    Cells are refined to `min_cells` on the longest side (in three dimensions, as many in all). `max_unknowns` is meant
-    for degree 4 in two dimensions, 0.9 kB each; elsewhere the entries of the matrix are what is bounded.
+    Cells are refined to `min_cells` on the longest side (in one dimension to its square, in three to an eighth).
+    `max_unknowns` is meant for degree 4 in two dimensions, where an unknown takes 0.9 kB; elsewhere it bounds as many
+    entries of the matrix.
     """
 
     degree: int = 4

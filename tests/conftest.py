@@ -1,7 +1,11 @@
 """Shared pieces: problems as the settings make them, and one cache of compiled kernels for the whole session."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does, before torch and Numba are imported
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 import pytest
 

@@ -62,12 +62,7 @@ class DFLMLoss:
             arrived = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), network(ends))
         weight = torch.exp(tensor(walk.log_weight))
         target = self._target(network, x, arrived + tensor(walk.reward), weight, tensor(walk.brownian))
-        error = network(x) - target
-        if settings.sampling == "stationary":
-            density = tensor(self.problem.coefficient_at(points))
-            loss = (density * error**2).sum() / density.sum()
-        else:
-            loss = (error**2).mean()
+        loss = ((network(x) - target) ** 2).mean()
         if settings.boundary == "penalty":
             edge = tensor(self.problem.domain.sample_boundary(settings.boundary_points, random))
             loss = loss + ((network(edge) - boundary_values(self.problem, edge)) ** 2).mean()

@@ -65,21 +65,35 @@ def fetch(path: Path, question: Mapping, compute: Callable[[], Reference]) -> Re
 
 
 def _read(path: Path) -> Reference | None:
-    """None where there is no file, or where its last bytes are not the SHA-256 of the others."""
+    """None if no file can be read, if its last bytes are not the SHA-256 of the others, or if it holds objects."""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(body).digest() != digest:
         return None
-    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        plain = json.loads(str(arrays["json"]))
-        return Reference(
-            axes=tuple(arrays[f"x{i + 1}"] for i in range(plain["dimension"])),
-            **{name: arrays[name] if name in arrays else None for name in _ARRAYS},
-            **{name: tuple(plain[name]) if name == "notes" else plain[name] for name in _PLAIN},
-        )
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+            return _unpack(dict(arrays))
+    except ValueError:  # what np.load says to an object
+        return None
+
+
+def _unpack(arrays: Mapping[str, np.ndarray]) -> Reference:
+    plain = json.loads(str(arrays["json"]))
+    return Reference(
+        axes=tuple(arrays[f"x{i + 1}"] for i in range(plain["dimension"])),
+        fine=arrays.get("fine"),
+        homogenized=arrays.get("homogenized"),
+        mean_coefficient=arrays.get("mean_coefficient"),
+        effective_tensor=arrays.get("effective_tensor"),
+        mean=plain["mean"],
+        error_estimate=plain["error_estimate"],
+        unknowns=plain["unknowns"],
+        seconds=plain["seconds"],
+        notes=tuple(plain["notes"]),
+    )
 
 
 def _write(path: Path, question: Mapping, reference: Reference) -> None:

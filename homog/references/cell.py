@@ -1,7 +1,9 @@
 """The cell problem: what a periodic coefficient looks like from far away."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-import scipy.fft
 from scipy.sparse.linalg import LinearOperator, cg
 
 from homog.problems import Problem
@@ -53,36 +55,37 @@ def _on_cell(problem: Problem, period: float, size: int) -> np.ndarray:
 def _tensor(coefficient: np.ndarray) -> np.ndarray:
     """a* on the cell [0, 1)^d from the coefficient's values on a grid."""
     dimension, shape = coefficient.ndim, coefficient.shape
-    waves = [2 * np.pi * scipy.fft.fftfreq(n, 1 / n) for n in shape[:-1]]
-    waves.append(2 * np.pi * scipy.fft.rfftfreq(shape[-1], 1 / shape[-1]))
+    waves = [2 * np.pi * np.fft.fftfreq(n, 1 / n) for n in shape[:-1]]
+    waves.append(2 * np.pi * np.fft.rfftfreq(shape[-1], 1 / shape[-1]))
     symbols = [1j * wave for wave in np.meshgrid(*waves, indexing="ij", sparse=True)]
     laplacian = -sum((symbol**2).real for symbol in symbols)
     inverse = np.divide(1, laplacian, out=np.zeros_like(laplacian), where=laplacian > 0)
 
+    def back(transformed: np.ndarray) -> np.ndarray:
+        return np.fft.irfftn(transformed, s=shape, axes=range(dimension))
+
     def gradient(values: np.ndarray) -> np.ndarray:
-        transformed = scipy.fft.rfftn(values)
-        return np.stack([scipy.fft.irfftn(symbol * transformed, s=shape) for symbol in symbols])
+        transformed = np.fft.rfftn(values)
+        return np.stack([back(symbol * transformed) for symbol in symbols])
 
     def minus_divergence(field: np.ndarray) -> np.ndarray:
-        total = sum(symbol * scipy.fft.rfftn(part) for symbol, part in zip(symbols, field, strict=True))
-        return -scipy.fft.irfftn(total, s=shape)
+        parts = [symbol * np.fft.rfftn(part) for symbol, part in zip(symbols, field, strict=True)]
+        return back(-np.sum(parts, axis=0))
 
-    def operator(flat: np.ndarray) -> np.ndarray:
-        return minus_divergence(coefficient * gradient(flat.reshape(shape))).ravel()
+    def linear(function: Callable[[np.ndarray], np.ndarray]) -> LinearOperator:
+        kind: Any = LinearOperator  # its __new__ takes what pyright looks for in its __init__
+        size, flat = coefficient.size, lambda x: function(x.reshape(shape)).ravel()
+        return kind((size, size), matvec=flat, dtype=np.float64)
 
-    def precondition(flat: np.ndarray) -> np.ndarray:
-        return scipy.fft.irfftn(inverse * scipy.fft.rfftn(flat.reshape(shape)), s=shape).ravel()
-
-    points = coefficient.size
-    stiffness = LinearOperator((points, points), matvec=operator, dtype=np.float64)
-    laplace = LinearOperator((points, points), matvec=precondition, dtype=np.float64)
+    stiffness = linear(lambda chi: minus_divergence(coefficient * gradient(chi)))
+    laplace = linear(lambda residual: back(inverse * np.fft.rfftn(residual)))
     flows = []  # e_i + grad chi_i, each of shape (d, *shape)
     for axis in range(dimension):
         unit = np.zeros((dimension, *shape))
         unit[axis] = 1
         # a(e_i + grad chi) may have rounding noise for a divergence: atol keeps cg from chasing it
         load = -minus_divergence(coefficient * unit).ravel()
-        noise = 1e-13 * float(np.abs(coefficient).max()) * np.sqrt(points)
+        noise = 1e-13 * float(np.abs(coefficient).max()) * np.sqrt(coefficient.size)
         corrector, _ = cg(stiffness, load, rtol=1e-6, atol=noise, maxiter=1000, M=laplace)
         flows.append(unit + gradient(corrector.reshape(shape)))
     return np.array([[np.mean(coefficient * np.sum(p * q, axis=0)) for q in flows] for p in flows])

@@ -1,13 +1,16 @@
 """Finite elements by dolfinx: the only file that knows it. It runs in a child process; see `process`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
+from homog.formula import Formula
 from homog.formula.evaluate import as_ufl, at_points
 from homog.problems import Problem
 from homog.references.lattice import Lattice
@@ -16,14 +19,17 @@ from homog.references.preconditioner import finite_volumes
 _TOLERANCE = 1e-8  # algebraic error in the energy norm, relative
 _MOST_ITERATIONS = 1_000
 
-# One symmetric Gauss-Seidel sweep a level: with the default Chebyshev smoother, whose bounds are guessed, GAMG turns
-# out indefinite on Gauss-Lobatto nodes.
+# The inner "ksp" is there for multigrid to see nothing but the finite-volume matrix: left to itself, it takes
+# residuals with the finite elements' on the finest level, and is then not positive. One symmetric Gauss-Seidel sweep
+# a level needs no guess of eigenvalues, as Chebyshev's iteration does.
 _MULTIGRID = {
-    "pc_type": "gamg",
-    "pc_gamg_threshold": "0.01",
-    "mg_levels_ksp_type": "richardson",
-    "mg_levels_ksp_max_it": "1",
-    "mg_levels_pc_type": "sor",
+    "pc_type": "ksp",
+    "ksp_ksp_type": "preonly",
+    "ksp_pc_type": "gamg",
+    "ksp_pc_gamg_threshold": "0.01",
+    "ksp_mg_levels_ksp_type": "richardson",
+    "ksp_mg_levels_ksp_max_it": "1",
+    "ksp_mg_levels_pc_type": "sor",
 }
 
 
@@ -38,11 +44,13 @@ class Task:
 def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarray]:
     """Continuous finite elements for -div(A grad u) = f, u = g on the boundary, one task after the other.
 
-    The stiffness is integrated with degree + 1 Gauss points an axis of each cell from the formula itself (measured:
-    more points, or the coefficient interpolated at the nodes, change the error by some per cent, interpolation of a
-    lower degree multiplies it), the load with one more. The systems are solved by conjugate gradients, algebraic multigrid
-    on the finite-volume matrix of the nodes before them: 20 to 30 iterations whatever the size and the degree. At
-    2.6 million unknowns (degree 4) that took 16 s, and a Cholesky factorisation by MUMPS 29 s; it grows linearly.
+    The stiffness is integrated from the formula with degree + 1 Gauss points an axis of each cell, the load with
+    one more. (Measured: with more points, or the coefficient interpolated at the nodes, the error changes by
+    some per cent; with interpolation one degree lower at degree 3 it is 20 times as large.)
+
+    The systems are solved by conjugate gradients, preconditioned by algebraic multigrid on the finite-volume matrix
+    of the nodes: 20 to 30 iterations whatever the size and the degree. At 2.6 million unknowns of degree 4
+    that took 16 s and 2.5 GB, a Cholesky factorisation by MUMPS 29 s and 5 GB; it grows linearly.
 
     Args:
         problem: Gives the coefficient, f and g.
@@ -53,7 +61,6 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
         Nodal values of each, of the lattice's `shape`.
 
     Raises:
-        ImportError: If dolfinx cannot be imported.
         RuntimeError: If the iteration does not converge.
     """
     solutions: list[np.ndarray] = []
@@ -68,7 +75,7 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
 
 
 def _solve(problem: Problem, task: Task, guess: np.ndarray | None, cache: Path) -> np.ndarray:
-    dolfinx = _dolfinx()
+    dolfinx = import_dolfinx()
     fem, lattice = dolfinx.fem, task.lattice
     mesh = _mesh(dolfinx, lattice)
     space = fem.functionspace(mesh, ("Lagrange", lattice.degree))
@@ -90,21 +97,27 @@ def _solve(problem: Problem, task: Task, guess: np.ndarray | None, cache: Path) 
 
     nearby = finite_volumes(lattice, lambda axis, x: _across(problem, task, axis, x))
     nearby = nearby[positions][:, positions]
-    start = None if guess is None else guess.ravel()[positions]
+    start = np.zeros(lattice.unknowns) if guess is None else guess.ravel()[positions]
+    start[on_boundary] = boundary.x.array[on_boundary]  # where the residual is then zero, and stays so
     found = _conjugate_gradients(
-        (matrix.indptr, matrix.indices, matrix.data), (nearby.indptr, nearby.indices, nearby.data), right.array, start
+        (matrix.indptr, matrix.indices, matrix.data),
+        (nearby.indptr, nearby.indices, nearby.data),
+        right.array,
+        start,
     )
     values = np.empty(lattice.unknowns)
     values[positions] = found
     return values.reshape(lattice.shape)
 
 
-def _dolfinx() -> Any:
-    try:
-        # the wheel's own entry, which has to come before dolfinx; conda-forge's fenics-dolfinx has none
-        import dolfinx_solver  # noqa: F401
-    except ModuleNotFoundError:
-        pass
+def import_dolfinx() -> Any:
+    """The module dolfinx.
+
+    Raises:
+        ImportError: If it, or a library that it needs, is missing.
+    """
+    with suppress(ModuleNotFoundError):  # conda-forge's fenics-dolfinx has none
+        import dolfinx_solver  # noqa: F401  # the wheel's own entry, which has to come before dolfinx
     import dolfinx
     import dolfinx.fem
 
@@ -129,13 +142,17 @@ def _forms(dolfinx: Any, problem: Problem, task: Task, space: Any, cache: Path) 
     import ufl
 
     mesh, degree = space.mesh, task.lattice.degree
+    constant = partial(dolfinx.fem.Constant, mesh)
     x, trial, test = ufl.SpatialCoordinate(mesh), ufl.TrialFunction(space), ufl.TestFunction(space)
-    constants = {name: dolfinx.fem.Constant(mesh, value) for name, value in problem.parameters.items()}
-    if task.tensor is None:
-        flux = as_ufl(problem.coefficient, x, constants) * ufl.grad(trial)
-    else:
-        flux = ufl.dot(dolfinx.fem.Constant(mesh, task.tensor), ufl.grad(trial))
-    forcing = as_ufl(problem.forcing, x, constants)
+    parameters = {name: constant(float(value)) for name, value in problem.parameters.items()}
+
+    def term(formula: Formula) -> Any:
+        if not formula.names:  # a number; UFL would drop a zero, and a form may not be empty
+            return constant(float(at_points(formula, np.zeros(len(formula.axes)), problem.parameters)))
+        return as_ufl(formula, x, parameters)
+
+    coefficient = term(problem.coefficient) if task.tensor is None else constant(task.tensor)
+    forcing, flux = term(problem.forcing), coefficient * ufl.grad(trial)
     stiffness = ufl.inner(flux, ufl.grad(test)) * ufl.dx(metadata={"quadrature_degree": 2 * degree})
     load = forcing * test * ufl.dx(metadata={"quadrature_degree": 2 * degree + 2})
     options = {"cache_dir": str(cache), "cffi_extra_compile_args": ["-O3"]}
@@ -161,8 +178,11 @@ def _across(problem: Problem, task: Task, axis: int, points: np.ndarray) -> np.n
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # a sparse matrix: starts of the rows, columns, entries
 
 
-def _conjugate_gradients(matrix: Rows, nearby: Rows, right: np.ndarray, start: np.ndarray | None) -> np.ndarray:
-    from petsc4py import PETSc
+def _conjugate_gradients(matrix: Rows, nearby: Rows, right: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The solution, in the place of `start`."""
+    import petsc4py.PETSc
+
+    PETSc: Any = petsc4py.PETSc  # its stubs know neither enumerations nor arrays
 
     def wrap(rows: Rows) -> Any:
         starts, columns, entries = rows
@@ -180,16 +200,15 @@ def _conjugate_gradients(matrix: Rows, nearby: Rows, right: np.ndarray, start: n
     solver.setType("cg")
     solver.setNormType(PETSc.KSP.NormType.NATURAL)
     solver.setTolerances(rtol=_TOLERANCE, max_it=_MOST_ITERATIONS)
-    solver.setInitialGuessNonzero(start is not None)
+    solver.setInitialGuessNonzero(True)
     solver.setFromOptions()
-    solution = np.zeros_like(right) if start is None else start
     solver.solve(
         PETSc.Vec().createWithArray(right, comm=PETSc.COMM_SELF),
-        PETSc.Vec().createWithArray(solution, comm=PETSc.COMM_SELF),
+        PETSc.Vec().createWithArray(start, comm=PETSc.COMM_SELF),
     )
     if solver.getConvergedReason() <= 0:
         raise RuntimeError(
             f"conjugate gradients stopped after {solver.getIterationNumber()} iterations without converging"
         )
     solver.destroy()
-    return solution
+    return start

@@ -70,7 +70,7 @@ class Lattice:
             if not np.allclose(nodes[index], points[:, axis], rtol=0, atol=tolerance):
                 raise ValueError("a point is not at a node of the lattice")
             indices.append(index)
-        return np.ravel_multi_index(tuple(indices), self.shape)
+        return np.asarray(np.ravel_multi_index(tuple(indices), self.shape))
 
     def interpolate(self, values: np.ndarray, axes: Sequence[np.ndarray]) -> np.ndarray:
         """The finite element function with nodal values `values` on the tensor grid of other coordinates.

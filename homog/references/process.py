@@ -1,7 +1,7 @@
 """Finite elements in a child process.
 
-Importing petsc4py takes over the process's signals, and MPI and PETSc end the process where they fail: the parent, which
-trains networks, stays out of that.
+Importing petsc4py takes over the process's signals, and MPI and PETSc end the process where they fail: the parent,
+which trains networks, stays out of that.
 """
 
 import importlib.util
@@ -63,8 +63,9 @@ def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndar
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()) as child:
                 try:
                     status = child.wait()
-                finally:  # Ctrl-C too
+                finally:  # Ctrl-C too, after which Popen would not wait for the end
                     child.kill()
+                    child.wait()
         if status != 0:
             raise _failure(status, (scratch / "log").read_text(errors="replace"))
         return [np.load(scratch / SOLUTION.format(number), allow_pickle=False) for number in range(len(tasks))]

@@ -5,7 +5,6 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,11 @@ def main(folder: Path) -> int:
     with (folder / process.TASKS).open("rb") as file:
         problem, tasks, cache = pickle.load(file)
     try:
-        solutions = fem.solve(problem, tasks, cache)
+        fem.import_dolfinx()
     except ImportError as error:
         print(error, file=sys.stderr)
         return process.NOT_IMPORTABLE
-    except Exception:
-        traceback.print_exc()
-        return 1
-    for number, values in enumerate(solutions):
+    for number, values in enumerate(fem.solve(problem, tasks, cache)):
         np.save(folder / process.SOLUTION.format(number), values)
     return 0
 

@@ -13,7 +13,6 @@ from homog.walkers.cpu import SPAN, cpu_source
 from homog.walkers.kernel import Scheme
 from homog.walkers.medium import medium
 
-
 _SIGMAS = 7.5  # P(|N(0, 1)| > 7.5) = 6e-14
 
 

@@ -88,7 +88,10 @@ def _solve(
         if tensor is not None:
             tasks["homogenized"] = Task(smooth, tensor)
     else:
-        further = (*further, "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
+        further = (
+            *further,
+            "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean",
+        )
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
     nodal: dict[str, np.ndarray] = {}
@@ -128,4 +131,5 @@ def _distance(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndar
     offsets = (np.arange(count) + 0.5) / count
     axes = [low + side * offsets for low, side in zip(problem.domain.lower, problem.domain.sides, strict=True)]
     main, second = (tasks[name].lattice.interpolate(nodal[name], axes) for name in ("main", "second"))
-    return float(np.linalg.norm(main - second) / np.linalg.norm(main))
+    size = float(np.linalg.norm(main))
+    return float(np.linalg.norm(main - second)) / size if size else 0.0

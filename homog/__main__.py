@@ -1,0 +1,5 @@
+"""`python -m homog` is `homog-run`."""
+
+from homog.cli import main
+
+main()

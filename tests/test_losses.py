@@ -1,0 +1,109 @@
+"""DFLM: targets, their variance and their gradient, and a problem with a known answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from homog import losses, networks
+from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep
+from homog.evaluation import relative_l2, values_on_grid
+from homog.problems import Box, Problem
+from homog.timestep import TimeSteps, time_steps
+from homog.training import train
+from homog.walkers import Scheme, Walkers, stream_key
+
+
+class Homogenized(nn.Module):
+    """u_0 of the linear problem up to a few percent: one sine, of the right height."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.height = nn.Parameter(torch.tensor(0.84))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.height * torch.sin(torch.pi * x).prod(-1)
+
+
+def per_walker_targets(problem: Problem, kernels: Path, steps: TimeSteps, points: np.ndarray, count: int):
+    """The three estimators' contributions of single walkers, shape (n, s) each."""
+    network = Homogenized()
+    walk = Walkers(problem, Scheme("girsanov", "euler", "bridge"), kernels).walk(points, count, steps, stream_key(0, 0))
+    x = torch.tensor(points)
+    ends = x[:, None, :] + torch.tensor(walk.displacement, dtype=torch.float64).permute(1, 2, 0)
+    with torch.no_grad():
+        here, value = network(x)[:, None].numpy(), network(ends).numpy() + walk.reward
+    weight = np.exp(walk.log_weight.astype(float))
+    slope = np.pi * 0.84 * np.stack([np.cos(np.pi * points[:, i]) * np.sin(np.pi * points[:, 1 - i]) for i in (0, 1)])
+    plain, control = value * weight, here + (value - here) * weight
+    return plain, control, control - np.einsum("in,ins->ns", slope, walk.brownian)
+
+
+@pytest.mark.parametrize(("eps", "least"), [(0.01, 1000), (0.05, 100)])
+def test_the_control_variate_takes_most_of_the_variance_and_none_of_the_mean(make_problem, kernels, eps, least):
+    problem = make_problem(eps=eps)
+    steps = time_steps(BoundsTimeStep(eps=eps), 2)
+    points = 0.2 + 0.6 * np.random.default_rng(0).random((200, 2))
+    plain, control, gradient = per_walker_targets(problem, kernels, steps, points, 2000)
+    assert plain.var(1).mean() / control.var(1).mean() > least
+    assert gradient.var(1).mean() < control.var(1).mean()
+    for other in (control, gradient):
+        difference = plain.mean(1) - other.mean(1)  # one a point; the walkers of points are independent
+        assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(len(difference))
+
+
+class Constant(nn.Module):
+    """u = c: what the walkers bring back is c + R."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.c + 0 * x.sum(-1)
+
+
+@pytest.mark.parametrize("estimator", ["plain", "control_variate", "gradient"])
+def test_the_target_carries_no_gradient(make_problem, kernels, estimator: str):
+    """(c - (c + R))^2 has no slope in c; with the target held it has the slope -2 R (12)."""
+    problem = make_problem("1", boundary="0.7")  # g = c: leaving changes nothing but the time
+    method = DFLM(50, 10, 1, "drift", "euler", "bridge", estimator, boundary="ansatz")
+    loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
+    network = Constant()
+    value = loss(network, 3)
+    (slope,) = torch.autograd.grad(value.loss, network.parameters())
+    assert value.walker_steps == 50 * 10 * 4
+    assert float(slope) == pytest.approx(-2 * 5 * 4e-5, rel=0.02)  # R = f t / 2 but for the few that leave
+
+
+def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kernels):
+    problem = make_problem()
+    loss = losses.build(DFLM(points=20, walkers=10), problem, TimeSteps(1e-5, 4, 1, 1), 5, kernels)
+    network = loss.network(networks.build(MLP(1, 8), problem.domain, 0))
+    values = [float(loss(network, n).loss.detach()) for n in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
+
+
+@pytest.mark.parametrize(
+    ("martingale", "step", "estimator", "boundary"),
+    [("girsanov", "euler", "control_variate", "ansatz"), ("drift", "heun", "gradient", "penalty")],
+)
+def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
+    make_problem, kernels, martingale, step, estimator, boundary
+):
+    """-Lap u = 10: 40 s of the default settings reach 1e-2; this shrunk run must reach 3e-2."""
+    problem = make_problem("1", eps=0.3)
+    method = DFLM(200, 16, 200, martingale, step, "bridge", estimator, boundary=boundary)
+    loss = losses.build(method, problem, TimeSteps(1e-3, 10, 1, 1), 0, kernels)
+    network = loss.network(networks.build(MLP(3, 64, "gelu", 1.0), problem.domain, 0))
+    progress = None
+    for progress in train(loss, network, AdamCosine(800, 3e-3, average=0.3)):
+        pass
+    assert progress is not None
+    k = np.arange(1, 100, 2)
+    axes = Box((0.0, 0.0), (1.0, 1.0)).axes(51)
+    sines = np.sin(np.pi * np.outer(axes[0], k))
+    heights = 160 / np.pi**4 / (np.outer(k, k) * (k[:, None] ** 2 + k[None, :] ** 2))
+    assert relative_l2(values_on_grid(progress.solution, axes), sines @ heights @ sines.T) < 3e-2
