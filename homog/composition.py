@@ -115,7 +115,7 @@ def quote_formulas(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals and key.lstrip("+") in _FORMULAS and not value.lstrip().startswith(("'", '"', "choice(")):
-            escaped = (part.replace("\\", "\\\\").replace("'", "\\'") for part in value.split(","))
+            escaped = (part.replace("'", r"\'") for part in value.split(","))
             argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)
         quoted.append(argument)
     return quoted

@@ -185,13 +185,15 @@ class NetworkSettings:
 class MLP(NetworkSettings):
     """A multilayer perceptron with `depth` hidden layers of `width` units.
 
-    The domain is mapped to [-scale, scale]^d before the first layer; None leaves the coordinates as they are.
+    The domain is mapped to [-scale, scale]^d before the first layer; None leaves the coordinates as they are. The first
+    biases start uniform in [-spread, spread], the others at zero.
     """
 
     depth: int = 4
     width: int = 200
     activation: str = "relu"
     scale: float | None = None
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         _at_least("network.depth", self.depth, 1)
@@ -199,6 +201,7 @@ class MLP(NetworkSettings):
         _one_of("network.activation", self.activation, ("relu", "tanh", "gelu", "silu"))
         if self.scale is not None:
             _positive("network.scale", self.scale)
+        _at_least("network.spread", self.spread, 0)
 
 
 @dataclass

@@ -21,7 +21,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Perceptron(nn.Module):
-    """A multilayer perceptron R^d -> R; Glorot normal weights and zero biases.
+    """A multilayer perceptron R^d -> R; Glorot normal weights, zero biases but for the first (`spread`).
 
     Args:
         domain: The box that x lies in.
@@ -48,6 +48,7 @@ class Perceptron(nn.Module):
             nn.init.zeros_(layer.bias)
             layers += [layer, _ACTIVATIONS[settings.activation]()]
         self.layers = nn.Sequential(*layers[:-1])
+        nn.init.uniform_(layers[0].bias, -settings.spread, settings.spread, generator=generator)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """u at x of shape (..., d); shape (...)."""

@@ -1,0 +1,84 @@
+"""The real conf/: every choice and every preset composes, to the values that were published."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from homog import composition, config
+from homog.errors import UserError
+from homog.timestep import time_steps
+
+OPTIONS = [(group, option) for group, options in composition.groups().items() for option in options]
+NEEDED = {
+    "fixed": ["timestep.micro_step=1e-5", "timestep.macro_step=1e-3"],
+    "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1e-3"],
+    "server": ["tracking.uri=http://127.0.0.1:1"],
+}
+
+
+@pytest.fixture(autouse=True)
+def hydra():
+    composition.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
+        yield
+
+
+def settings(*overrides: str) -> config.RunSettings:
+    return composition.settings_of(compose("config", composition.quote_formulas(overrides)))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_of_every_group_composes(group: str, option: str):
+    assert isinstance(settings(f"{group}={option}", *NEEDED.get(option, [])), config.RunSettings)
+
+
+@pytest.mark.parametrize(
+    ("eps", "micro", "iterations", "rate"), [(0.05, 1.10e-5, 5000, 1e-4), (0.01, 4.42e-7, 15000, 7e-5)]
+)
+def test_the_papers_presets_hold_its_settings_to_the_letter(eps, micro, iterations, rate):
+    run = settings(f"experiment=paper/linear_{eps}")
+    assert run.eps == eps
+    assert isinstance(run.problem, config.FormulaProblem)
+    assert run.problem.coefficient == "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
+    assert (run.problem.forcing, run.problem.boundary) == ("10", "0")
+    steps = time_steps(run.timestep, 2)
+    assert (steps.micro_step, steps.count, steps.warnings()) == (micro, 72, [])
+    assert run.method == config.DFLM(400, 300, 400, "girsanov", "euler", "clip", "plain", "penalty")
+    assert run.network == config.MLP(4, 200, "relu", None, 0.0)
+    assert run.optimizer == config.AdamExponential(iterations, rate, [0.99, 0.99], 0.0, 0.85)
+    assert run.evaluation.grid == 501
+
+
+def test_eps_reaches_the_bounds_and_may_differ_there():
+    assert settings("eps=0.2").timestep.eps == 0.2
+    assert settings("eps=0.2", "timestep.eps=0.1").timestep.eps == 0.1
+
+
+@pytest.mark.parametrize("formula", ["2+sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "exp(x1) - 'x2'"])
+def test_a_formula_comes_through_the_command_line_unchanged(formula: str):
+    problem = settings(f"problem.coefficient={formula}").problem
+    assert isinstance(problem, config.FormulaProblem)
+    assert problem.coefficient == formula
+
+
+def test_a_parameter_of_ones_own():
+    problem = settings("+problem.parameters.contrast=0.9").problem
+    assert isinstance(problem, config.FormulaProblem)
+    assert problem.parameters == {"contrast": 0.9}
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["+extra=1", "+method.extra=1", "method.step=heun method.martingale=girsanov", "optimizer.average=1",
+     "network.spread=-1", "reference.degree=9", "problem.domain.upper=[0,1]", "timestep.count=0", "seed=-1"],
+)  # fmt: skip
+def test_what_the_schema_refuses(override: str):
+    with pytest.raises(UserError):
+        settings(*override.split())
+
+
+def test_a_run_folder_stays_in_its_place_whatever_the_name():
+    name = composition._run_id("../../etc/passwd", 0.1)
+    assert "/" not in name
+    assert composition._run_id("a") != composition._run_id("a")
