@@ -6,7 +6,8 @@ from functools import singledispatch
 
 import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from homog.config import MLP, NetworkSettings
 from homog.formula.evaluate import torch_at_points
@@ -50,7 +51,7 @@ class Perceptron(nn.Module):
         self.layers = nn.Sequential(*layers[:-1])
         nn.init.uniform_(layers[0].bias, -settings.spread, settings.spread, generator=generator)  # type: ignore[arg-type]
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
         return self.layers((x - self.center) * self.factor)[..., 0]
 
@@ -71,14 +72,14 @@ class BoundaryAnsatz(nn.Module):
         self.register_buffer("lower", torch.tensor(problem.domain.lower, dtype=torch.float32))
         self.register_buffer("sides", torch.tensor(problem.domain.sides, dtype=torch.float32))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
         share = (x - self.lower) / self.sides
         distance = (4 * share * (1 - share)).prod(-1)
         return boundary_values(self.problem, x) + distance * self.network(x)
 
 
-def boundary_values(problem: Problem, x: torch.Tensor) -> torch.Tensor:
+def boundary_values(problem: Problem, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     """g at x of shape (..., d); shape (...)."""
     return torch_at_points(problem.boundary, x, problem.parameters)
 

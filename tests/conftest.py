@@ -8,10 +8,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does, before
 os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 import pytest
+from jaxtyping import install_import_hook
 
-from homog import problems
-from homog.config import DomainSettings, FormulaProblem
-from homog.problems import Problem
+CHECKED = ["walkers.walk", "networks", "losses", "problems", "evaluation", "training", "timestep"]
+install_import_hook([f"homog.{room}" for room in CHECKED], "beartype.beartype")  # shapes and types, before the imports
+
+from homog import problems  # noqa: E402
+from homog.config import DomainSettings, FormulaProblem  # noqa: E402
+from homog.problems import Problem  # noqa: E402
 
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
 

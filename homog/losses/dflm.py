@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from homog.config import DFLM
 from homog.losses.loss import LossValue
@@ -69,31 +70,42 @@ class DFLMLoss:
         return LossValue(loss, walk.steps)
 
 
-Target = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-# network, points (n, d), u(X) + R (n, s), D (n, s), W (d, n, s) -> target (n,)
-
-
 @torch.no_grad()
 def _plain(
-    network: nn.Module, x: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, brownian: torch.Tensor
-) -> torch.Tensor:
+    network: nn.Module,
+    x: Float[Tensor, "n d"],
+    value: Float[Tensor, "n s"],
+    weight: Float[Tensor, "n s"],
+    brownian: Float[Tensor, "d n s"],
+) -> Float[Tensor, " n"]:
     return (value * weight).mean(1)
 
 
 @torch.no_grad()
 def _control_variate(
-    network: nn.Module, x: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, brownian: torch.Tensor
-) -> torch.Tensor:
+    network: nn.Module,
+    x: Float[Tensor, "n d"],
+    value: Float[Tensor, "n s"],
+    weight: Float[Tensor, "n s"],
+    brownian: Float[Tensor, "d n s"],
+) -> Float[Tensor, " n"]:
     here = network(x)
     return here + ((value - here[:, None]) * weight).mean(1)
 
 
 def _gradient(
-    network: nn.Module, x: torch.Tensor, value: torch.Tensor, weight: torch.Tensor, brownian: torch.Tensor
-) -> torch.Tensor:
+    network: nn.Module,
+    x: Float[Tensor, "n d"],
+    value: Float[Tensor, "n s"],
+    weight: Float[Tensor, "n s"],
+    brownian: Float[Tensor, "d n s"],
+) -> Float[Tensor, " n"]:
     x = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(network(x).sum(), x)  # (n, d)
     return _control_variate(network, x.detach(), value, weight, brownian) - (slope * brownian.mean(2).T).sum(1)
 
+
+Target = Callable[[nn.Module, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From the network, the points x, u(X) + R, D and W to the target at each point."""
 
 _TARGETS: dict[str, Target] = {"plain": _plain, "control_variate": _control_variate, "gradient": _gradient}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Box:
         return len(self.lower)
 
     @property
-    def sides(self) -> np.ndarray:
+    def sides(self) -> Float64[np.ndarray, " d"]:
         """Lengths of the sides, shape (d,)."""
         return np.subtract(self.upper, self.lower)
 
@@ -26,15 +27,15 @@ class Box:
         """`count` equidistant coordinates on each axis, ends included."""
         return tuple(np.linspace(low, high, count) for low, high in zip(self.lower, self.upper, strict=True))
 
-    def grid(self, count: int) -> np.ndarray:
+    def grid(self, count: int) -> Float[np.ndarray, "*grid d"]:
         """The tensor grid of `axes`, shape (count, ..., count, d), x1 along the first index."""
         return np.stack(np.meshgrid(*self.axes(count), indexing="ij"), axis=-1)
 
-    def sample(self, count: int, random: np.random.Generator) -> np.ndarray:
+    def sample(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
         """Uniform points inside, shape (count, d), float64."""
         return np.asarray(self.lower) + random.random((count, self.dimension)) * self.sides
 
-    def sample_boundary(self, count: int, random: np.random.Generator) -> np.ndarray:
+    def sample_boundary(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
         """Uniform points on the boundary, shape (count, d), float64."""
         areas = np.repeat(np.prod(self.sides) / self.sides, 2)  # of the faces lower1, upper1, lower2, ...
         face = random.choice(areas.size, size=count, p=areas / areas.sum())

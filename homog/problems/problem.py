@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
@@ -38,7 +39,7 @@ class Problem:
         """Number of space dimensions."""
         return self.domain.dimension
 
-    def coefficient_at(self, points: np.ndarray) -> np.ndarray:
+    def coefficient_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
         """a at points of shape (..., d)."""
         return at_points(self.coefficient, points, self.parameters)
 

@@ -84,12 +84,12 @@ def _leaves(
 def _normals(streams: Streams, dimension: int) -> tuple[torch.Tensor, np.ndarray]:
     """Normal numbers (n * s, d) by Box and Muller, and the bits that are left for the exit test."""
     columns = []
-    for _ in range((dimension + 1) // 2):
-        first, second = streams.bits(), streams.bits()
+    pairs = [(streams.bits(), streams.bits()) for _ in range((dimension + 1) // 2)]
+    for first, second in pairs:
         radius = torch.sqrt(-2 * torch.log(_uniform(first)))
         angle = 2 * math.pi * torch.from_numpy(second.view(np.int32).astype(np.float64) * 2.0**-32)
         columns += [radius * torch.cos(angle), radius * torch.sin(angle)]
-    return torch.stack(columns[:dimension], dim=1), spare_bits(first, second)
+    return torch.stack(columns[:dimension], dim=1), spare_bits(*pairs[-1])
 
 
 def _uniform(bits: np.ndarray) -> torch.Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64
 
 from homog.formula.evaluate import at_points
 from homog.problems import Problem
@@ -29,11 +30,11 @@ class Walk:
         steps: Micro steps taken, n * s * K (those masked after leaving are counted).
     """
 
-    displacement: np.ndarray
-    brownian: np.ndarray
-    reward: np.ndarray
-    log_weight: np.ndarray
-    left: np.ndarray
+    displacement: Float[np.ndarray, "d n s"]
+    brownian: Float[np.ndarray, "d n s"]
+    reward: Float[np.ndarray, "n s"]
+    log_weight: Float[np.ndarray, "n s"]
+    left: Bool[np.ndarray, "n s"]
     steps: int
 
 
@@ -54,7 +55,7 @@ class Walkers:
         self._top_speed = _top_speed(problem) if scheme.martingale == "drift" else 0.0
         self._walk = load_walk(cpu_source(self._medium, problem.dimension, scheme), cache)
 
-    def walk(self, points: np.ndarray, per_point: int, steps: TimeSteps, key: np.uint64) -> Walk:
+    def walk(self, points: Float64[np.ndarray, "n d"], per_point: int, steps: TimeSteps, key: np.uint64) -> Walk:
         """Walk from each point for one macro step.
 
         Args:
@@ -75,8 +76,8 @@ class Walkers:
         reward, log_weight = np.empty((2, total), dtype=np.float32)
         left = np.empty(total, dtype=np.bool_)
         self._walk(
-            below, above, start, phases, self._constants, per_point, steps.count, np.float32(steps.micro_step), np.float32(safe),
-            key,
+            below, above, start, phases, self._constants, per_point, steps.count, 
+            np.float32(steps.micro_step), np.float32(safe), key,
             displacement, brownian, reward, log_weight, left,
         )  # fmt: skip
         shape = (count, per_point)
