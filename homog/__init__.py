@@ -1,0 +1,72 @@
+"""Neural-network homogenisation of multiscale PDEs by Brownian walkers.
+
+The public API; names are loaded when they are first used, so that `homog-run --help` imports none of them:
+
+    problem = homog.build_problem(homog.FormulaProblem("mine", "2 + sin(2*pi*x1/eps)", "1"), eps=0.01)
+    steps = homog.time_steps(homog.BoundsTimeStep(eps=0.01), problem.dimension)
+    walkers = homog.Walkers(problem, homog.Scheme("drift", "heun", "bridge"), cache_folder)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from homog.config import DFLM, MLP, AdamCosine, AdamExponential, BoundsTimeStep, FEMReference, FormulaProblem
+    from homog.errors import UserError
+    from homog.losses import DFLMLoss
+    from homog.problems import Problem
+    from homog.problems import build as build_problem
+    from homog.references import Reference, effective_tensor, reference
+    from homog.timestep import TimeSteps, time_steps
+    from homog.training import train
+    from homog.walkers import Scheme, Walk, Walkers, stream_key
+
+_HOME = {
+    "homog.config": (
+        "DFLM",
+        "MLP",
+        "AdamCosine",
+        "AdamExponential",
+        "BoundsTimeStep",
+        "FEMReference",
+        "FormulaProblem",
+    ),
+    "homog.errors": ("UserError",),
+    "homog.losses": ("DFLMLoss",),
+    "homog.problems": ("Problem", "build_problem"),
+    "homog.references": ("Reference", "effective_tensor", "reference"),
+    "homog.timestep": ("TimeSteps", "time_steps"),
+    "homog.training": ("train",),
+    "homog.walkers": ("Scheme", "Walk", "Walkers", "stream_key"),
+}
+
+__all__ = [
+    "DFLM",
+    "MLP",
+    "AdamCosine",
+    "AdamExponential",
+    "BoundsTimeStep",
+    "DFLMLoss",
+    "FEMReference",
+    "FormulaProblem",
+    "Problem",
+    "Reference",
+    "Scheme",
+    "TimeSteps",
+    "UserError",
+    "Walk",
+    "Walkers",
+    "build_problem",
+    "effective_tensor",
+    "reference",
+    "stream_key",
+    "time_steps",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(module), "build" if name == "build_problem" else name)
+    raise AttributeError(f"module 'homog' has no attribute {name!r}")

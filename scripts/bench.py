@@ -6,10 +6,14 @@ writes `bench.json` into HOMOG_HOME. Absolute numbers depend on the machine and 
 
 import json
 import math
+import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 import numba
 import numpy as np
@@ -25,7 +29,7 @@ EPS = 0.01
 PROBLEM = problems.build(FormulaProblem("linear", "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "10"), EPS)
 STEPS = time_steps(BoundsTimeStep(eps=EPS), 2)
 POINTS = PROBLEM.domain.sample(400, np.random.default_rng(0))
-PER_POINT, REPEATS = 300, 7
+PER_POINT, REPEATS = 300, 9
 
 
 def eager(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -48,10 +52,12 @@ def eager(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    """Wall time of one call, from as many calls as fill a fifth of a second."""
+    start, calls = time.perf_counter(), 0
+    while (taken := time.perf_counter() - start) < 0.2 or not calls:
+        function()
+        calls += 1
+    return taken / calls
 
 
 def main() -> None:

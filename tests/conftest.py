@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 CHECKED = ["walkers.walk", "networks", "losses", "problems", "evaluation", "training", "timestep"]
-install_import_hook([f"homog.{room}" for room in CHECKED], "beartype.beartype")  # shapes and types, before the imports
+install_import_hook([f"homog.{room}" for room in CHECKED], "typecheck.check")  # shapes and types, before the imports
 
 from homog import problems  # noqa: E402
 from homog.config import DomainSettings, FormulaProblem  # noqa: E402

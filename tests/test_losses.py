@@ -87,20 +87,24 @@ def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kern
 
 
 @pytest.mark.parametrize(
-    ("martingale", "step", "estimator", "boundary"),
-    [("girsanov", "euler", "control_variate", "ansatz"), ("drift", "heun", "gradient", "penalty")],
+    ("martingale", "step", "estimator", "boundary", "iterations", "bound"),
+    [
+        ("girsanov", "euler", "control_variate", "ansatz", 400, 2e-2),
+        ("drift", "heun", "gradient", "ansatz", 400, 2e-2),  # 9e-3 was measured
+        ("drift", "heun", "gradient", "penalty", 800, 3e-2),  # 1.8e-2: a penalty holds the boundary less tightly
+    ],
 )
 def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
-    make_problem, kernels, martingale, step, estimator, boundary
+    make_problem, kernels, martingale, step, estimator, boundary, iterations, bound
 ):
-    """-Lap u = 10: 40 s of the default settings reach 1e-2; this shrunk run must reach 3e-2."""
+    """-Lap u = 10 on the unit square, in a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
-    method = DFLM(200, 16, 200, martingale, step, "bridge", estimator, boundary=boundary)
-    loss = losses.build(method, problem, TimeSteps(1e-3, 10, 1, 1), 0, kernels)
-    network = loss.network(networks.build(MLP(3, 64, "gelu", 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(800, 3e-3, average=0.3))
+    method = DFLM(200, 16, 200, martingale, step, "bridge", estimator, boundary)
+    loss = losses.build(method, problem, TimeSteps(2e-3, 25, 1, 1), 0, kernels)
+    network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
+    *_, progress = train(loss, network, AdamCosine(iterations, 3e-3, average=0.3))
     k = np.arange(1, 100, 2)
     axes = Box((0.0, 0.0), (1.0, 1.0)).axes(51)
     sines = np.sin(np.pi * np.outer(axes[0], k))
     heights = 160 / np.pi**4 / (np.outer(k, k) * (k[:, None] ** 2 + k[None, :] ** 2))
-    assert relative_l2(values_on_grid(progress.solution, axes), sines @ heights @ sines.T) < 3e-2
+    assert relative_l2(values_on_grid(progress.solution, axes), sines @ heights @ sines.T) < bound

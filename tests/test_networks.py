@@ -17,8 +17,8 @@ def test_initial_weights_are_glorot_normal_and_biases_zero():
     network = networks.build(MLP(depth=3, width=400), Box((0.0,) * 2, (1.0,) * 2), seed=1)
     hidden = network.layers[2]
     sigma = math.sqrt(2 / 800)
-    assert float(hidden.weight.std()) == pytest.approx(sigma, rel=4 / math.sqrt(2 * 400**2))
-    assert abs(float(hidden.weight.mean())) < 4 * sigma / 400
+    assert float(hidden.weight.detach().std()) == pytest.approx(sigma, rel=4 / math.sqrt(2 * 400**2))
+    assert abs(float(hidden.weight.detach().mean())) < 4 * sigma / 400
     assert float((hidden.weight.abs() > 3 * sigma).float().mean()) == pytest.approx(0.0027, rel=0.25)  # normal tails
     assert all(not layer.bias.any() for layer in network.layers[::2])
 
@@ -53,7 +53,7 @@ def test_the_papers_schedule_and_the_cosine():
     assert rates == pytest.approx([1e-2, 0.55e-2, 1e-3])
 
 
-@pytest.mark.parametrize(("share", "averaged"), [(0.0, 0), (0.25, 3), (0.5, 5)])
+@pytest.mark.parametrize(("share", "averaged"), [(0.0, 0), (0.2, 2), (0.5, 5)])
 def test_the_solution_is_the_mean_of_the_last_weights(share: float, averaged: int):
     network = torch.nn.Linear(1, 1, bias=False)
     adam = Adam(AdamCosine(iterations=10, learning_rate=0.1, average=share), network)

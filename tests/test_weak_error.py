@@ -74,4 +74,4 @@ def test_girsanov_weights_give_the_mean_of_the_euler_walkers(make_problem, kerne
         means.append(value.mean())
         errors.append(value.std() / math.sqrt(value.size))
     assert abs(means[0] - means[1]) < 4 * math.hypot(*errors)
-    assert math.hypot(*errors) < 0.01 * abs(means[1])
+    assert math.hypot(*errors) < abs(means[1]) / 40  # without the weight the mean displacement would be zero

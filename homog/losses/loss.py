@@ -1,7 +1,7 @@
 """What every loss offers to the training loop."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ class LossValue:
     walker_steps: int
 
 
+@runtime_checkable
 class Loss(Protocol):
     """A method: what is minimised, given a network and the number of the iteration."""
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-import homog
 from homog.errors import UserError
 from homog.problems import Problem
 from homog.references.fem import Task
@@ -74,7 +73,7 @@ def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndar
 def _environment() -> dict[str, str]:
     """The child finds this very package, no signal handler of PETSc, and no MPI job (of srun, say) to join."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PMI_", "PMIX_"))}
-    package = str(Path(homog.__file__).resolve().parents[1])
+    package = str(Path(__file__).resolve().parents[2])
     own["PYTHONPATH"] = os.pathsep.join(filter(None, (package, own.get("PYTHONPATH"))))
     own["PETSC_OPTIONS"] = f"{own.get('PETSC_OPTIONS', '')} -no_signal_handler".strip()
     return own

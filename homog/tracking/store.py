@@ -172,7 +172,9 @@ def _client_type() -> "type[MlflowClient]":
     return MlflowClient
 
 
-_KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then opens on runs and curves, not on chat traces
+_KIND = {
+    "mlflow.experimentKind": "custom_model_development"
+}  # the UI then opens on runs and curves, not on chat traces
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_location: str | None) -> str:

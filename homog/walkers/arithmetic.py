@@ -54,9 +54,8 @@ def _sin_quarter(v):
 @njit(fastmath=True, error_model="numpy", forceinline=True)
 def sin_turn(t):
     """sin(2 pi t) for |t| <= 1/2; absolute error below 2e-7."""
-    size = abs(t)
-    mirrored = _HALF - size
-    return _sin_quarter(math.copysign(mirrored if mirrored < size else size, t))
+    folded = _QUARTER - abs(abs(t) - _QUARTER)  # the lesser of |t| and 1/2 - |t|, without a comparison
+    return _sin_quarter(math.copysign(folded, t))
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
