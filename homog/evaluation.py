@@ -34,7 +34,7 @@ class Errors:
     Attributes:
         fine: Of the network against u_eps.
         homogenized: Of the network against u_0.
-        floor: Of u_0 against u_eps: what a purely homogenised answer cannot beat.
+        floor: Of u_0 against u_eps: what the homogenised limit itself is off, and with it an answer that has found u_0.
         mean_coefficient: Of u_mean against u_eps (against u_0 where there is no u_eps): the naive baseline.
     """
 

@@ -91,7 +91,7 @@ def print_results(
     for answer, against, key in (
         ("network", "u_eps (FEM)", "rel_l2"),
         ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
-        ("u_0, the floor of a homogenised answer", "u_eps (FEM)", "rel_l2_floor"),
+        ("u_0, the homogenised limit itself", "u_eps (FEM)", "rel_l2_floor"),
         ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
         ("u_eps (FEM), its own estimate", "a second mesh", "reference_error_estimate"),
     ):

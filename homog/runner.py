@@ -20,6 +20,7 @@ from homog.tracking import Recorder, environment_tags, open_recorder
 from homog.training import Progress, train
 
 _log = logging.getLogger("homog")
+_MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
 
 
 def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | int | str | None]:
@@ -40,6 +41,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension)
+    _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
     name = settings.name or f"{problem.name} {type(settings.method).__name__} eps={settings.eps:g}"
@@ -137,6 +139,14 @@ def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, c
         mean_coefficient=truth.mean_coefficient,
         curve=curve,
     )
+
+
+def _require_affordable(grid: int, dimension: int) -> None:
+    if grid**dimension > _MOST_POINTS:
+        raise UserError(
+            f"evaluation.grid={grid} asks for {grid**dimension:.1g} points in {dimension}D:"
+            f" write at most {int(_MOST_POINTS ** (1 / dimension))}"
+        )
 
 
 def _device(wanted: str) -> torch.device:

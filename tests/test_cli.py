@@ -53,6 +53,10 @@ MISTAKES = [
     (["problem.coefficient=1+1.1*sin(2*pi*x1/eps)"], "is -0.1 at (x1="),
     (["problem.parameters.b=1"], "+problem.parameters.b="),
     (["=3"], "unknown"),
+    (
+        ["problem.domain.lower=[0,0,0]", "problem.domain.upper=[1,1,1]"],
+        "evaluation.grid=501 asks for 1e+08 points in 3D",
+    ),
 ]
 
 

@@ -1,0 +1,41 @@
+"""The schema: every setting of a run, its type, its default and its range.
+
+Plain dataclasses without behaviour, so that a typing error is answered before anything heavy is imported. `conf/`
+holds the same settings as YAML; Hydra merges the two, and each room dispatches on the dataclass it is handed.
+A new kind of problem, policy, method, network or optimizer begins with its dataclass here.
+"""
+
+from homog.config.method import DFLM, MethodSettings
+from homog.config.network import MLP, NetworkSettings
+from homog.config.optimizer import AdamCosine, AdamExponential, OptimizerSettings
+from homog.config.problem import DomainSettings, FormulaProblem, ProblemSettings
+from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
+from homog.config.run import RunSettings
+from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
+from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, TrackingSettings
+
+__all__ = [
+    "DFLM",
+    "MLP",
+    "AdamCosine",
+    "AdamExponential",
+    "BoundsTimeStep",
+    "DomainSettings",
+    "EvaluationSettings",
+    "FEMReference",
+    "FixedTimeStep",
+    "FormulaProblem",
+    "HomogenizedReference",
+    "LocalTracking",
+    "MethodSettings",
+    "NetworkSettings",
+    "NoTracking",
+    "OptimizerSettings",
+    "ProblemSettings",
+    "RatioTimeStep",
+    "ReferenceSettings",
+    "RunSettings",
+    "ServerTracking",
+    "TimeStepSettings",
+    "TrackingSettings",
+]

@@ -1,0 +1,30 @@
+"""The checks of ranges: each refusal is one line that names the setting and what to write instead."""
+
+from collections.abc import Collection
+from math import isfinite
+
+from homog.errors import UserError
+
+MISSING = "???"  # what OmegaConf takes for 'must be given'
+
+
+def require(holds: bool, name: str, value: object, wanted: str) -> None:
+    """Refuse a value that does not hold."""
+    if not holds:
+        raise UserError(f"{name}={value} is out of range: write {wanted}")
+
+
+def positive(name: str, value: float) -> None:
+    """Refuse anything but a finite number above zero."""
+    require(isfinite(value) and value > 0, name, value, "a positive number")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuse anything but a finite number from `least` on."""
+    require(isfinite(value) and value >= least, name, value, f"a number of at least {least}")
+
+
+def one_of(name: str, value: str, choices: Collection[str]) -> None:
+    """Refuse a word that is none of the choices."""
+    if value not in choices:
+        raise UserError(f"{name}={value} is unknown: write one of {', '.join(choices)}")

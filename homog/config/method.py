@@ -1,0 +1,37 @@
+"""The methods."""
+
+from dataclasses import dataclass
+
+from homog.config.checks import at_least, one_of
+from homog.errors import UserError
+
+
+@dataclass
+class MethodSettings:
+    """Base of the methods."""
+
+
+@dataclass
+class DFLM(MethodSettings):
+    """The derivative-free loss (equations 9 to 14) and the walkers that feed it."""
+
+    points: int = 400  # N_r
+    walkers: int = 300  # N_s, per point
+    boundary_points: int = 400  # N_b, with boundary=penalty
+    martingale: str = "girsanov"
+    step: str = "euler"
+    exit: str = "bridge"
+    estimator: str = "plain"
+    boundary: str = "penalty"
+
+    def __post_init__(self) -> None:
+        at_least("method.points", self.points, 1)
+        at_least("method.walkers", self.walkers, 1)
+        at_least("method.boundary_points", self.boundary_points, 1)
+        one_of("method.martingale", self.martingale, ("girsanov", "drift"))
+        one_of("method.step", self.step, ("euler", "heun"))
+        one_of("method.exit", self.exit, ("bridge", "clip"))
+        one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
+        one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
+        if self.step == "heun" and self.martingale != "drift":
+            raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")

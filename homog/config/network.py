@@ -1,0 +1,33 @@
+"""Networks."""
+
+from dataclasses import dataclass
+
+from homog.config.checks import at_least, one_of, positive
+
+
+@dataclass
+class NetworkSettings:
+    """Base of the networks."""
+
+
+@dataclass
+class MLP(NetworkSettings):
+    """A multilayer perceptron with `depth` hidden layers of `width` units.
+
+    The domain is mapped to [-scale, scale]^d before the first layer; None leaves the coordinates as they are. The first
+    biases start uniform in [-spread, spread], the others at zero.
+    """
+
+    depth: int = 4
+    width: int = 200
+    activation: str = "relu"
+    scale: float | None = None
+    spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least("network.depth", self.depth, 1)
+        at_least("network.width", self.width, 1)
+        one_of("network.activation", self.activation, ("relu", "tanh", "gelu", "silu"))
+        if self.scale is not None:
+            positive("network.scale", self.scale)
+        at_least("network.spread", self.spread, 0)

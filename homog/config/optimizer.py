@@ -1,0 +1,48 @@
+"""Optimizers."""
+
+from dataclasses import dataclass, field
+
+from homog.config.checks import MISSING, at_least, positive, require
+
+
+@dataclass
+class OptimizerSettings:
+    """Base of the optimizers: Adam, which a schedule of the learning rate completes."""
+
+    iterations: int = MISSING  # type: ignore[assignment]
+    learning_rate: float = MISSING  # type: ignore[assignment]
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least("optimizer.iterations", self.iterations, 1)
+        positive("optimizer.learning_rate", self.learning_rate)
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optimizer.betas",
+            self.betas,
+            "two numbers in [0, 1)",
+        )
+        require(0 <= self.average < 1, "optimizer.average", self.average, "a share of the iterations in [0, 1)")
+
+
+@dataclass
+class AdamExponential(OptimizerSettings):
+    """Adam with the paper's schedule: learning_rate * gamma^(n / 1000) at iteration n (section 4)."""
+
+    gamma: float = MISSING  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.gamma <= 1, "optimizer.gamma", self.gamma, "a number in (0, 1]")
+
+
+@dataclass
+class AdamCosine(OptimizerSettings):
+    """Adam with a cosine schedule from learning_rate down to learning_rate * final."""
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.final <= 1, "optimizer.final", self.final, "a number in [0, 1]")

@@ -1,0 +1,48 @@
+"""References and evaluation."""
+
+from dataclasses import dataclass
+
+from homog.config.checks import at_least, positive, require
+
+
+@dataclass
+class ReferenceSettings:
+    """Base of the references: what the network is held against."""
+
+
+@dataclass
+class FEMReference(ReferenceSettings):
+    """u_eps by dolfinx with a convergence estimate, and the homogenised and mean-coefficient solutions.
+
+    Cells are refined to `min_cells` on the longest side (in one dimension to its square, in three to an eighth).
+    `max_unknowns` is meant for degree 4 in two dimensions, where an unknown takes 0.9 kB; elsewhere it bounds as many
+    entries of the matrix.
+    """
+
+    degree: int = 4
+    cells_per_period: float = 4.0
+    min_cells: int = 120
+    max_unknowns: int = 12_000_000
+
+    def __post_init__(self) -> None:
+        require(1 <= self.degree <= 8, "reference.degree", self.degree, "a polynomial degree from 1 to 8")
+        positive("reference.cells_per_period", self.cells_per_period)
+        at_least("reference.min_cells", self.min_cells, 1)
+        at_least("reference.max_unknowns", self.max_unknowns, 1)
+
+
+@dataclass
+class HomogenizedReference(ReferenceSettings):
+    """u_0 from the cell problem and u_mean alone: for an eps that no mesh resolves."""
+
+
+@dataclass
+class EvaluationSettings:
+    """Where and how often errors are measured: on `grid` equidistant points an axis, every `every` iterations."""
+
+    grid: int = 501
+    every: int = 100
+
+    def __post_init__(self) -> None:
+        at_least("evaluation.grid", self.grid, 3)
+        at_least("evaluation.every", self.every, 1)

@@ -1,0 +1,35 @@
+"""One run."""
+
+from dataclasses import dataclass, field
+
+from homog.config.checks import MISSING, one_of, positive, require
+from homog.config.method import MethodSettings
+from homog.config.network import NetworkSettings
+from homog.config.optimizer import OptimizerSettings
+from homog.config.problem import ProblemSettings
+from homog.config.reference import EvaluationSettings, ReferenceSettings
+from homog.config.timestep import TimeStepSettings
+from homog.config.tracking import TrackingSettings
+
+
+@dataclass
+class RunSettings:
+    """One run: what `conf/config.yaml` and its groups compose to."""
+
+    problem: ProblemSettings = MISSING  # type: ignore[assignment]
+    timestep: TimeStepSettings = MISSING  # type: ignore[assignment]
+    method: MethodSettings = MISSING  # type: ignore[assignment]
+    network: NetworkSettings = MISSING  # type: ignore[assignment]
+    optimizer: OptimizerSettings = MISSING  # type: ignore[assignment]
+    reference: ReferenceSettings = MISSING  # type: ignore[assignment]
+    tracking: TrackingSettings = MISSING  # type: ignore[assignment]
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    eps: float = MISSING  # type: ignore[assignment]
+    device: str = "auto"
+    seed: int = 0
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        positive("eps", self.eps)
+        one_of("device", self.device, ("auto", "cpu", "cuda"))
+        require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")

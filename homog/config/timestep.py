@@ -1,0 +1,67 @@
+"""The time-step policies."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from homog.config.checks import MISSING, at_least, positive, require
+from homog.errors import UserError
+
+
+@dataclass
+class TimeStepSettings:
+    """Base of the time-step policies; `eps` and `m0` enter the bounds that every policy is held against."""
+
+    eps: float = MISSING  # type: ignore[assignment]
+    m0: float = 12.0
+
+    def __post_init__(self) -> None:
+        positive("eps", self.eps)
+        at_least("timestep.m0", self.m0, 1)
+
+
+@dataclass
+class BoundsTimeStep(TimeStepSettings):
+    """dt at its upper bound (21); Dt = macro_factor times its lower bound (23), or K = `count` micro steps."""
+
+    macro_factor: float = 1.0
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("timestep.macro_factor", self.macro_factor)
+        if self.count is not None:
+            at_least("timestep.count", self.count, 1)
+
+
+@dataclass
+class FixedTimeStep(TimeStepSettings):
+    """dt and Dt as given; Dt is rounded to a whole number of micro steps."""
+
+    micro_step: float = MISSING  # type: ignore[assignment]
+    macro_step: float = MISSING  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("timestep.micro_step", self.micro_step)
+        require(
+            isfinite(self.macro_step) and self.macro_step >= self.micro_step,
+            "timestep.macro_step",
+            self.macro_step,
+            f"at least micro_step ({self.micro_step})",
+        )
+
+
+@dataclass
+class RatioTimeStep(TimeStepSettings):
+    """The ratio dt/Dt and one of the two steps, as in the sweeps of Fig. 2 (Dt fixed) and Fig. 3 (dt fixed)."""
+
+    ratio: float = MISSING  # type: ignore[assignment]
+    micro_step: float | None = None
+    macro_step: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.ratio <= 1, "timestep.ratio", self.ratio, "a number dt/Dt in (0, 1]")
+        if (self.micro_step is None) == (self.macro_step is None):
+            raise UserError("timestep=ratio needs exactly one of timestep.micro_step and timestep.macro_step")
+        positive("timestep step", self.micro_step or self.macro_step or 0.0)
