@@ -1,6 +1,7 @@
 """The derivative-free loss method (DFLM): a martingale's target, bootstrapped (equations 9 to 14)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -62,7 +63,8 @@ class DFLMLoss:
         with torch.no_grad():
             arrived = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), network(ends))
         weight = torch.exp(tensor(walk.log_weight))
-        target = self._target(network, x, arrived + tensor(walk.reward), weight, tensor(walk.brownian))
+        arrivals = _Arrivals(x, arrived + tensor(walk.reward), weight, tensor(walk.brownian))
+        target = self._target(network, arrivals)
         loss = ((network(x) - target) ** 2).mean()
         if settings.boundary == "penalty":
             edge = tensor(self.problem.domain.sample_boundary(settings.boundary_points, random))
@@ -70,42 +72,34 @@ class DFLMLoss:
         return LossValue(loss, walk.steps)
 
 
-@torch.no_grad()
-def _plain(
-    network: nn.Module,
-    x: Float[Tensor, "n d"],
-    value: Float[Tensor, "n s"],
-    weight: Float[Tensor, "n s"],
-    brownian: Float[Tensor, "d n s"],
-) -> Float[Tensor, " n"]:
-    return (value * weight).mean(1)
+@dataclass(frozen=True)
+class _Arrivals:
+    """What the walkers of n points bring back: `value` is u(X) + R, `weight` D, `brownian` W."""
+
+    x: Float[Tensor, "n d"]
+    value: Float[Tensor, "n s"]
+    weight: Float[Tensor, "n s"]
+    brownian: Float[Tensor, "d n s"]
 
 
-@torch.no_grad()
-def _control_variate(
-    network: nn.Module,
-    x: Float[Tensor, "n d"],
-    value: Float[Tensor, "n s"],
-    weight: Float[Tensor, "n s"],
-    brownian: Float[Tensor, "d n s"],
-) -> Float[Tensor, " n"]:
-    here = network(x)
-    return here + ((value - here[:, None]) * weight).mean(1)
+def _plain(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
+    return (walk.value * walk.weight).mean(1)
 
 
-def _gradient(
-    network: nn.Module,
-    x: Float[Tensor, "n d"],
-    value: Float[Tensor, "n s"],
-    weight: Float[Tensor, "n s"],
-    brownian: Float[Tensor, "d n s"],
-) -> Float[Tensor, " n"]:
-    x = x.clone().requires_grad_()
+def _control_variate(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
+    with torch.no_grad():
+        here = network(walk.x)
+    return here + ((walk.value - here[:, None]) * walk.weight).mean(1)
+
+
+def _gradient(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
+    x = walk.x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(network(x).sum(), x)  # (n, d)
-    return _control_variate(network, x.detach(), value, weight, brownian) - (slope * brownian.mean(2).T).sum(1)
+    return _control_variate(network, walk) - (slope * walk.brownian.mean(2).T).sum(1)
 
 
-Target = Callable[[nn.Module, Tensor, Tensor, Tensor, Tensor], Tensor]
-"""From the network, the points x, u(X) + R, D and W to the target at each point."""
-
-_TARGETS: dict[str, Target] = {"plain": _plain, "control_variate": _control_variate, "gradient": _gradient}
+_TARGETS: dict[str, Callable[[nn.Module, _Arrivals], Tensor]] = {
+    "plain": _plain,
+    "control_variate": _control_variate,
+    "gradient": _gradient,
+}
