@@ -1,6 +1,6 @@
 # Needs make, a C compiler and Python 3.12 or 3.13; everything else goes into .venv.
 #   make run PYTHON=/path/to/python3.12     with a certain interpreter
-#   make run ARGS="method=energy"           with more settings for homog-run (for test and bench: their options)
+#   make run ARGS="seed=1"                  with more settings for homog-run (for test and bench: their options)
 
 VENV ?= .venv
 LOCK ?= requirements.lock

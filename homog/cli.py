@@ -1,5 +1,6 @@
 """homog-run: Hydra in, runner out."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def main() -> None:
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
-    from homog.composition import explain, quote_formulas
+    from homog.composition import explain, home, quote_formulas
     from homog.errors import UserError
 
     sys.argv = ["homog-run", *quote_formulas(arguments)]
@@ -56,11 +57,17 @@ def main() -> None:
             raise
         if isinstance(error, UserError):
             _fail(str(error))
-        if isinstance(error, OSError) and error.filename is not None:
-            _fail(f"cannot read or write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
+        if isinstance(error, OSError) and _concerns_output(error):
+            _fail(f"cannot write {error.filename or home()} ({error.strerror}): set HOMOG_HOME to a folder of yours")
         if not started:  # Hydra could not compose the configuration
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
+
+
+def _concerns_output(error: OSError) -> bool:
+    from homog.composition import home
+
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or str(error.filename).startswith(str(home()))
 
 
 def _compose_and_run(start: Callable[[], None]) -> None:

@@ -29,7 +29,7 @@ def values_on_grid(network: nn.Module, axes: tuple[np.ndarray, ...]) -> np.ndarr
 
 @dataclass(frozen=True)
 class Errors:
-    """Relative L2 errors; None where a reference is missing.
+    """Relative L2 errors; None where a reference is missing or zero.
 
     Attributes:
         fine: Of the network against u_eps.
@@ -48,7 +48,7 @@ def errors(values: np.ndarray, reference: Reference) -> Errors:
     """The errors of values on the reference's grid."""
 
     def error(answer: np.ndarray | None, truth: np.ndarray | None) -> float | None:
-        return None if answer is None or truth is None else relative_l2(answer, truth)
+        return None if answer is None or truth is None or not truth.any() else relative_l2(answer, truth)
 
     truth = best_reference(reference)
     return Errors(
@@ -79,8 +79,10 @@ class ErrorMonitor:
         self._truth = None if truth is None else truth[(slice(None, None, stride),) * len(self._axes)]
 
     def __call__(self, network: nn.Module) -> float | None:
-        """The relative L2 error; None without a reference."""
-        return None if self._truth is None else relative_l2(values_on_grid(network, self._axes), self._truth)
+        """The relative L2 error; None without a reference, or with one that is zero."""
+        if self._truth is None or not self._truth.any():
+            return None
+        return relative_l2(values_on_grid(network, self._axes), self._truth)
 
 
 def weights_sha256(network: nn.Module) -> str:

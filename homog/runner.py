@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -95,6 +96,11 @@ def _train(
             ):
                 error = monitor(progress.solution)
                 values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}
+                if not math.isfinite(values["loss"]):
+                    raise UserError(
+                        f"the loss is {values['loss']} at iteration {progress.iteration}: lower optimizer.learning_rate"
+                        " or timestep's dt, or look for a place where the formulas have no finite slope"
+                    )
                 if error is not None:
                     curve.append((progress.iteration, error))
                     values["error"] = error

@@ -65,17 +65,30 @@ class TimeSteps:
         return lines
 
 
-@singledispatch
+_MOST_STEPS = 10_000_000  # in a macro step: some seconds for each block of walkers
+_LEAST_STEP = 1e-30  # the walkers count in single precision
+
+
 def time_steps(policy: TimeStepSettings, dimension: int) -> TimeSteps:
     """The time steps that a policy chooses in a dimension.
 
     Raises:
-        UserError: If the policy's numbers do not give a whole number of micro steps.
+        UserError: If the policy's numbers do not give a whole number of micro steps, or one beyond reach.
     """
+    steps = _chosen(policy, dimension)
+    if steps.count > _MOST_STEPS:
+        raise UserError(f"timestep asks for K = {steps.count:.3g} micro steps: at most {_MOST_STEPS:.0e} are possible")
+    if steps.micro_step < _LEAST_STEP:
+        raise UserError(f"timestep asks for dt = {steps.micro_step:.3g}: at least {_LEAST_STEP} is possible")
+    return steps
+
+
+@singledispatch
+def _chosen(policy: TimeStepSettings, dimension: int) -> TimeSteps:
     raise NotImplementedError(f"no time steps for {type(policy).__name__}")
 
 
-@time_steps.register
+@_chosen.register
 def _(policy: BoundsTimeStep, dimension: int) -> TimeSteps:
     micro, macro = _bounds(policy, dimension)
     if policy.count is not None:
@@ -85,12 +98,12 @@ def _(policy: BoundsTimeStep, dimension: int) -> TimeSteps:
     return TimeSteps(target / count, count, micro, macro)
 
 
-@time_steps.register
+@_chosen.register
 def _(policy: FixedTimeStep, dimension: int) -> TimeSteps:
     return TimeSteps(policy.micro_step, round(policy.macro_step / policy.micro_step), *_bounds(policy, dimension))
 
 
-@time_steps.register
+@_chosen.register
 def _(policy: RatioTimeStep, dimension: int) -> TimeSteps:
     count = round(1 / policy.ratio)
     if abs(count * policy.ratio - 1) > 1e-3:

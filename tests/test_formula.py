@@ -19,6 +19,8 @@ FORMULAS = [
     "sqrt(1 + x1**2) - tanh(x1*x2) + log(3 + x2)",
     "-x1**-2 + cosh(x1) - sinh(x2) + tan(0.3*x2)",
     "(1 + x1)**1.5 * b",
+    "sqrt(eps)*x1 + sin(b)*cos(b)**2 + b**1.5",
+    "3 + tan(pi/2 - x1/2 - 0.2)",
     "7",
 ]
 POINTS = np.random.default_rng(0).uniform(0.1, 0.9, (50, 2))
@@ -87,6 +89,8 @@ HOSTILE = [
     "log(0)",
     "(-1)**0.5",
     "x4",
+    "1 + sqrt(x1**2)",
+    "log(-x1**2 - 1) + sqrt(-4)*x1",
     "u",
     "\N{GREEK SMALL LETTER PI}",
     "x1 ^ 2",

@@ -35,6 +35,7 @@ def test_sampled_points_lie_where_they_should(dimension: int):
         ("1 - 1.2*exp(-((x1-0.3)**2 + (x2-0.4)**2)/0.0004)", "-0.2"),  # a dip of 0.1 % of the square
         ("sqrt(x1 - 0.5)", "nan"),
         ("0", "0"),
+        ("1 + sqrt(x1)", "inf"),  # its slope, on the edge
     ],
 )
 def test_a_coefficient_that_is_not_positive_is_refused_with_place_and_value(make_problem, coefficient, value):
@@ -44,6 +45,12 @@ def test_a_coefficient_that_is_not_positive_is_refused_with_place_and_value(make
 
 def test_a_coefficient_that_stays_just_above_zero_is_accepted(make_problem):
     assert make_problem("1 + 0.9999*sin(2*pi*x1/eps)", eps=0.01).period == 0.01
+
+
+def test_a_boundary_value_must_be_finite_in_the_corners_too(make_problem):
+    with pytest.raises(UserError, match=r"problem\.boundary=.*must be finite"):
+        make_problem(boundary="1/(x1 + x2)")
+    assert make_problem(forcing="log(x1)").forcing.text == "log(x1)"  # integrable: the walkers never stand there
 
 
 @pytest.mark.parametrize(

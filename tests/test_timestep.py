@@ -87,6 +87,9 @@ def test_a_broken_micro_bound_is_told():
         lambda: RatioTimeStep(eps=0.1, ratio=0.5, micro_step=1e-3, macro_step=1e-3),
         lambda: RatioTimeStep(eps=0.1, ratio=1.5, micro_step=1e-3),
         lambda: time_steps(RatioTimeStep(eps=0.1, ratio=0.3, micro_step=1e-3), 2),
+        lambda: RatioTimeStep(eps=0.1, ratio=0.5, micro_step=-1.0),
+        lambda: time_steps(BoundsTimeStep(eps=0.1, m0=1e7), 2),
+        lambda: time_steps(BoundsTimeStep(eps=1e-20), 2),
     ],
 )
 def test_numbers_out_of_range_are_refused_in_one_line(make):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from homog.config import BoundsTimeStep
+from homog import problems
+from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.timestep import TimeSteps, time_steps
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 
@@ -19,6 +20,9 @@ SCHEMES = [
 COEFFICIENTS = {
     "laminate": (1, "1 + 0.5*sin(2*pi*x1/eps)"),
     "linear": (2, "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"),
+    "warped": (2, "2 + sin(2*pi*(x1 + 0.1*sin(2*pi*x2))) * cos(2*pi*x1/eps)"),
+    "bump": (1, "1 + exp(-((x1 - 0.5)/0.05)**2) + 0*cos(2*pi*x1/eps)"),
+    "no value outside": (2, "1 + x1**1.5*sqrt(eps) + 0.2*cos(2*pi*x2/eps)"),
     "two scales": (2, "exp(0.5*sin(2*pi*x1/eps)*x2) + x1**2"),
     "cube": (3, "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"),
 }
@@ -151,3 +155,18 @@ def test_exit_law_of_the_square(make_problem, kernels: Path):
     mean_time = (16 * 2 / np.pi**4 * series / (k[:, None] ** 2 + k[None, :] ** 2)).sum()
     reward = walk.reward.astype(float)
     assert abs(reward.mean() - mean_time) < 4 * reward.std() / np.sqrt(reward.size) + 0.01 * mean_time
+
+
+@pytest.mark.parametrize("name", ["d1", "p1", "t0", "k0", "v1", "h", "half_dt", "c0", "ZERO"])
+def test_a_parameter_may_have_the_name_of_a_variable_of_the_kernel(kernels: Path, name: str):
+    """Renaming a parameter changes nothing, not even a bit."""
+    point, steps = np.full((3, 1), 0.4), TimeSteps(1e-5, 5, 1, 1)
+    walks = []
+    for called in ("contrast", name):
+        settings = FormulaProblem("p", f"1 + {called}*sin(2*pi*x1/eps)", "1", parameters={called: 0.5})
+        settings.domain = DomainSettings([0.0], [1.0])
+        walks.append(
+            Walkers(problems.build(settings, 0.1), SCHEMES[2], kernels).walk(point, 4, steps, stream_key(0, 0))
+        )
+    np.testing.assert_array_equal(walks[0].displacement, walks[1].displacement)
+    np.testing.assert_array_equal(walks[0].reward, walks[1].reward)

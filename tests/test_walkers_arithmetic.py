@@ -43,6 +43,7 @@ def test_log2_of_every_scale():
     [
         (arithmetic.exp2, np.exp2, -100, 100),
         (arithmetic.exp, np.exp, -10, 10),
+        (arithmetic.exp, lambda x: np.maximum(np.exp(x), 2.0**-126), -1e4, 10),
         (arithmetic.cosh, np.cosh, -10, 10),
     ],
 )

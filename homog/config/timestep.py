@@ -64,4 +64,6 @@ class RatioTimeStep(TimeStepSettings):
         require(0 < self.ratio <= 1, "timestep.ratio", self.ratio, "a number dt/Dt in (0, 1]")
         if (self.micro_step is None) == (self.macro_step is None):
             raise UserError("timestep=ratio needs exactly one of timestep.micro_step and timestep.macro_step")
-        positive("timestep step", self.micro_step or self.macro_step or 0.0)
+        for name, step in (("micro_step", self.micro_step), ("macro_step", self.macro_step)):
+            if step is not None:
+                positive(f"timestep.{name}", step)

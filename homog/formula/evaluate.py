@@ -39,7 +39,8 @@ def evaluate(expression: Any, values: Mapping[str, Any], functions: Mapping[str,
         base, exponent = arguments
         if exponent == 0.5:
             return functions["sqrt"](base)
-        return base ** (int(exponent) if exponent == int(exponent) else exponent)
+        power = base ** (int(exponent) if exponent == int(exponent) else exponent)
+        return math.nan if isinstance(power, complex) else power
     return functions[type(expression).__name__](*arguments)
 
 
@@ -64,7 +65,8 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, floa
     import torch
 
     functions = {name: getattr(torch, name) for name in FUNCTIONS}
-    values = {**parameters, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
+    scalars = {name: points.new_tensor(value) for name, value in parameters.items()}
+    values = {**scalars, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
     result = evaluate(formula.expression, values, functions)
     return torch.as_tensor(result, dtype=points.dtype, device=points.device).expand(points.shape[:-1])
 

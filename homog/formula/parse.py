@@ -6,6 +6,7 @@ evaluates). Sizes are bounded, so that no text can keep the parser busy.
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -92,10 +93,22 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
     if "^" in text:
         raise refuse("write ** for a power, not ^")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # '1if' and the like: refused below, in one line
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise refuse("not a formula; write for example 1 + 0.9*sin(2*pi*x1/eps)") from None
-    return Formula(text, _Reader((*axes, *parameters), refuse).read(tree, 0), axes)
+    expression: Any = _Reader((*axes, *parameters), refuse).read(tree, 0)
+    expression = expression.replace(sympy.cot, lambda a: sympy.cos(a) / sympy.sin(a))  # SymPy's tan(x + pi/2)
+    if expression.has(sympy.Abs):
+        raise refuse("the root of a square is an absolute value, which has no derivative at zero")
+    if expression.has(sympy.I, sympy.zoo, sympy.oo, sympy.nan) or not _known(expression):
+        raise refuse("has no real value, or one that its derivatives cannot be taken of")
+    return Formula(text, expression, axes)
+
+
+def _known(expression: sympy.Basic) -> bool:
+    """Whether simplification has left functions that formulas may hold."""
+    return all(type(node).__name__ in FUNCTIONS for node in expression.atoms(sympy.Function))
 
 
 class _Reader:

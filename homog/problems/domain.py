@@ -31,6 +31,10 @@ class Box:
         """The tensor grid of `axes`, shape (count, ..., count, d), x1 along the first index."""
         return np.stack(np.meshgrid(*self.axes(count), indexing="ij"), axis=-1)
 
+    def corners(self) -> Float64[np.ndarray, "corners d"]:
+        """The 2^d corners."""
+        return self.grid(2).reshape(-1, self.dimension)
+
     def sample(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
         """Uniform points inside, shape (count, d), float64."""
         return np.asarray(self.lower) + random.random((count, self.dimension)) * self.sides

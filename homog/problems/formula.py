@@ -32,8 +32,12 @@ def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
 
     coefficient, forcing, boundary = formula("coefficient"), formula("forcing"), formula("boundary")
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
-    for name, checked in (("coefficient", coefficient), ("forcing", forcing), ("boundary", boundary)):
-        _check_finite(f"problem.{name}", checked, sample, parameters)
+    closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
+    _check_finite("problem.coefficient", coefficient, closed, parameters)
+    for slope in coefficient.gradient():  # the walkers drift along it: a must be continuously differentiable
+        _check_finite("problem.coefficient", slope, closed, parameters)
+    _check_finite("problem.forcing", forcing, sample, parameters)  # may be singular on the boundary
+    _check_finite("problem.boundary", boundary, closed, parameters)
     _check_positive(coefficient, domain, sample, parameters)
     period = parse(settings.period, 0, tuple(parameters), where="problem.period")
     cell = float(at_points(period, np.empty((1, 0)), parameters)[0])
@@ -57,7 +61,7 @@ def _check_finite(where: str, formula: Formula, points: np.ndarray, parameters: 
     with np.errstate(all="ignore"):
         try:
             values = at_points(formula, points, parameters)
-        except (OverflowError, ZeroDivisionError):
+        except (OverflowError, ZeroDivisionError, ValueError):
             raise UserError(f"{where}={formula.text} has no finite value with these parameters") from None
     bad = ~np.isfinite(values)
     if bad.any():

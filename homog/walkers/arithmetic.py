@@ -24,6 +24,7 @@ _E4, _E5, _E6 = F(0.00961799452), F(0.00134004317), F(0.000154780219)
 _ONE, _HALF, _QUARTER = F(1), F(0.5), F(0.25)
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA_BITS = np.int32(23)
+_LEAST, _MOST = F(-126), F(127)
 _LN2, _LOG2E, _TWO = F(math.log(2)), F(1 / math.log(2)), F(2)
 _UNIFORM_STEP, _TURN_STEP = F(2.0**-24), F(2.0**-32)
 
@@ -89,7 +90,8 @@ def log2(x):
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
 def exp2(x):
-    """2^x for |x| < 126; relative error below 3e-7."""
+    """2^x, relative error below 3e-7; held at 2^-126 and 2^127, the ends of the normal numbers."""
+    x = min(max(x, _LEAST), _MOST)
     whole = np.rint(x)
     r = x - whole
     p = _E0 + r * (_E1 + r * (_E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))))

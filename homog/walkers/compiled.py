@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import llvmlite
 import numba
 
 from homog.walkers import arithmetic
@@ -18,13 +19,14 @@ def load_walk(source: str, folder: Path) -> Callable[..., None]:
     """The compiled `walk` of a kernel's source.
 
     The file's name is a hash of everything that enters the machine code besides the processor (which Numba's own
-    cache checks): the source, the arithmetic it inlines and Numba's version. Nothing else can be found under it.
+    cache checks): the source, the arithmetic it inlines and the versions of Numba and llvmlite.
+    Nothing else can be found under it.
 
     Args:
         source: From `kernel_source`.
         folder: Where sources and machine code are kept.
     """
-    everything = "\n".join([source, inspect.getsource(arithmetic), numba.__version__])
+    everything = "\n".join([source, inspect.getsource(arithmetic), numba.__version__, llvmlite.__version__])
     name = f"homog_kernel_{hashlib.sha256(everything.encode()).hexdigest()[:24]}"
     if name in sys.modules:
         return sys.modules[name].walk

@@ -138,7 +138,7 @@ def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool) -> list
     lines = [
         f"{joined(b)}, spare, {joined(_STATE)} = increments(spread, {_lanes(list(_STATE))})",
         *(f"{_lane(name)} = {name}" for name in _STATE),
-        f"{joined(m)}, gain, growth = move({_lanes(d)}, {joined(b)}, half_dt, {inputs})",
+        f"{joined(m)}, gain, growth = move({_lanes(d)}, {joined(b)}, {_lanes(walls)}, half_dt, {inputs})",
     ]
     if near:
         reach = "MINUS_LN2 * half_dt * log2(uniform(spare))" if scheme.exit == "bridge" else "ZERO"
@@ -150,11 +150,12 @@ def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool) -> list
             f"{_lane('last')} = gain if inside > HALF else {_lane('last')}",
             f"{_lane('inside')} = inside * (ONE - left)",
         ]
-    mask = "inside * " if near else ""
-    lines += [f"{_lane(f'd{i}')} += {mask}m{i}" for i in axes]
-    lines += [f"{_lane(f'w{i}')} += {mask}b{i}" for i in axes]
-    lines += [f"{_lane('reward')} += {mask}gain"]
-    return lines + ([f"{_lane('weight')} += {mask}growth"] if scheme.martingale == "girsanov" else [])
+    # a choice, not a product: outside the formulas may have no value
+    only_inside = " if inside > HALF else ZERO" if near else ""
+    lines += [f"{_lane(f'd{i}')} += m{i}{only_inside}" for i in axes]
+    lines += [f"{_lane(f'w{i}')} += b{i}{only_inside}" for i in axes]
+    lines += [f"{_lane('reward')} += gain{only_inside}"]
+    return lines + ([f"{_lane('weight')} += growth{only_inside}"] if scheme.martingale == "girsanov" else [])
 
 
 def _bring_back(dimension: int) -> list[str]:

@@ -4,6 +4,7 @@ For dX = V dt + dB (`drift`, equation 7) or X = B (`girsanov`, equation 13), wit
 
     euler: X' = X + V(X) dt + dB,                       R' = R + h(X) dt                          (18, 19)
     heun:  X' = X + (V(X) + V(Y)) dt / 2 + dB,          R' = R + (h(X) + h(Y)) dt / 2,  Y = X + V(X) dt + dB
+                                                                                        (held in the closed domain)
 
 and log D' = log D + V.dB - |V|^2 dt / 2 for `girsanov`. A step leaves the domain where it ends outside or, with the
 `bridge` rule, touched a face on the way: a Brownian bridge between distances l0 and l1 to a face touches it with
@@ -79,7 +80,8 @@ def _move(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
     d, b, m = (axis_names(letter, dimension) for letter in "dbm")
     lines = [f"{joined([*axis_names('v', dimension), 'h'])} = medium({joined([*d, *inputs])})"]
     if scheme.step == "heun":
-        ahead = [f"d{i} + v{i} + b{i}" for i in axes]
+        # the formulas may have no value outside: the predictor stays in the box
+        ahead = [f"min(max(d{i} + v{i} + b{i}, -below{i}), above{i})" for i in axes]
         lines += [f"{joined([*axis_names('y', dimension), 'g'])} = medium({joined([*ahead, *inputs])})"]
         lines += [f"v{i} = HALF * (v{i} + y{i})" for i in axes] + ["h = HALF * (h + g)"]
     if scheme.martingale == "drift":
@@ -87,8 +89,9 @@ def _move(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
     else:
         lines += [f"m{i} = b{i}" for i in axes]
         lines += [f"growth = HALF / half_dt * ({' + '.join(f'v{i} * (b{i} - HALF * v{i})' for i in axes)})"]
-    return [f"def move({joined([*d, *b, *inputs])}):", *(f"    {line}" for line in lines),
-            f"    return {joined(m)}, h, growth"]  # fmt: skip
+    arguments = joined([*d, *b, *axis_names("below above", dimension), *inputs])
+    lines += [f"return {joined(m)}, h, growth"]
+    return [f"def move({arguments}):", *(f"    {line}" for line in lines)]
 
 
 def _leaves(dimension: int) -> list[str]:

@@ -7,7 +7,7 @@ then as accurate at eps = 1e-5 as at 0.1 (method, section 6). All numbers and pa
 so that the compiled code serves every eps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,6 +56,13 @@ class Medium:
         return result
 
 
+_OWN = "_"  # no parameter's name begins with it: a parameter may be called p1
+
+
+def _own(name: str) -> sympy.Symbol:
+    return symbol(_OWN + name)
+
+
 def medium(problem: Problem) -> Medium:
     """The medium of a linear problem, from its formulas."""
     coefficient, forcing = problem.coefficient, problem.forcing
@@ -73,8 +80,8 @@ class _Builder:
 
     def __init__(self, dimension: int) -> None:
         self.x = [symbol(f"x{i + 1}") for i in range(dimension)]
-        self.d = [symbol(f"d{i + 1}") for i in range(dimension)]
-        self.p = [symbol(f"p{i + 1}") for i in range(dimension)]
+        self.d = [_own(f"d{i + 1}") for i in range(dimension)]
+        self.p = [_own(f"p{i + 1}") for i in range(dimension)]
         self.phases: list[Expr] = []
         self.constants: list[Expr] = []
 
@@ -83,27 +90,25 @@ class _Builder:
         return {*self.x, *self.d, *self.p}
 
     def with_phases(self, expression: Expr) -> Expr:
-        """Every sine, cosine and tangent in turns, on a phase where its argument is a polynomial in x."""
+        """Every sine, cosine and tangent of the place in turns, on a phase where its argument is a polynomial in x."""
+        if not expression.args or not expression.has(*self.x):
+            return expression
+        if not isinstance(expression, sympy.sin | sympy.cos | sympy.tan):
+            return expression.func(*(self.with_phases(argument) for argument in expression.args))
+        argument: Expr = expression.args[0]
+        turns = self._phase(argument) if argument.is_polynomial(*self.x) else self.with_phases(argument) / _TURN
+        if isinstance(expression, sympy.tan):
+            return _sin_turns(turns) / _cos_turns(turns)
+        return (_sin_turns if isinstance(expression, sympy.sin) else _cos_turns)(turns)
 
-        def turns(argument: Expr) -> Expr:
-            phase = sympy.expand(argument / _TURN)
-            if not phase.has(*self.x) or not phase.is_polynomial(*self.x):
-                return phase
-            if phase not in self.phases:
-                self.phases.append(phase)
-            here = dict(zip(self.x, self.p, strict=True))
-            there = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
-            increment = sympy.expand(phase.xreplace(there) - phase.xreplace(here))
-            return symbol(f"t{self.phases.index(phase)}") + increment
-
-        rules: list[tuple[type, Callable]] = [
-            (sympy.sin, lambda a: _sin_turns(turns(a))),
-            (sympy.cos, lambda a: _cos_turns(turns(a))),
-            (sympy.tan, lambda a: _sin_turns(turns(a)) / _cos_turns(turns(a))),
-        ]
-        for function, rule in rules:
-            expression = expression.replace(function, rule)
-        return expression
+    def _phase(self, argument: Expr) -> Expr:
+        """A polynomial argument in turns, as its value at the start and the increment along the displacement."""
+        phase = sympy.expand(argument / _TURN)
+        if phase not in self.phases:
+            self.phases.append(phase)
+        there = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
+        here = dict(zip(self.x, self.p, strict=True))
+        return _own(f"t{self.phases.index(phase)}") + sympy.expand(phase.xreplace(there) - phase.xreplace(here))
 
     def build(self, coefficient: Expr, forcing: Expr, *gradient: Expr) -> Medium:
         place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
@@ -132,18 +137,18 @@ class _Builder:
         return expression.func(*(self.hoist(a) for a in expression.args))
 
     def _moves(self, expression: Expr) -> bool:
-        phases = {symbol(f"t{i}") for i in range(len(self.phases))}
+        phases = {_own(f"t{i}") for i in range(len(self.phases))}
         return bool(expression.free_symbols & (self._moving | phases))
 
     def _constant(self, expression: Expr) -> sympy.Symbol:
         if expression not in self.constants:
             self.constants.append(expression)
-        return symbol(f"k{self.constants.index(expression)}")
+        return _own(f"k{self.constants.index(expression)}")
 
     def emit(self, expression: Expr) -> str:
         """Source text in float32 scalars; numbers occur as ZERO and ONE only."""
         if isinstance(expression, sympy.Symbol):
-            return expression.name
+            return expression.name.removeprefix(_OWN)
         if expression == 0:
             return "ZERO"
         if expression in (1, -1):

@@ -35,7 +35,7 @@ def walk(
         noise = math.sqrt(dt) * normals  # (n * s, d)
         velocity, rate = _medium(problem, x)
         if scheme.step == "heun":
-            ahead_velocity, ahead_rate = _medium(problem, x + velocity * dt + noise)
+            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(x + velocity * dt + noise, lower, upper))
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
@@ -46,9 +46,10 @@ def walk(
         end[left, face[left]] = wall[left]
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
-        reward += inside * rate * dt * torch.where(left, share, 1.0)
+        reward += torch.where(inside, rate * dt * torch.where(left, share, 1.0), 0.0)
         if scheme.martingale == "girsanov":
-            log_weight += inside * ((velocity * noise).sum(1) - 0.5 * dt * (velocity**2).sum(1))
+            growth = (velocity * noise).sum(1) - 0.5 * dt * (velocity**2).sum(1)
+            log_weight += torch.where(inside, growth, 0.0)
         inside = inside & ~left
 
     def by_axis(values: torch.Tensor) -> np.ndarray:
