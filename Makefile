@@ -45,7 +45,7 @@ format: setup ## format the code and mend what ruff can mend
 
 ui: store setup ## show the recorded runs in MLflow's UI on 127.0.0.1
 	@# with one worker, Ctrl-C would end in a traceback
-	@echo "MLflow's UI: http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	@echo "MLflow's UI: http://127.0.0.1:$(PORT) (Ctrl-C ends it); choose 'Model training' at the top left"
 	@store=$$(cd "$(HOMOG_HOME)" && pwd)/mlflow.db && \
 	    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	    exec $(BIN)/mlflow ui --workers 2 --backend-store-uri "sqlite:///$$store" --host 127.0.0.1 --port $(PORT)

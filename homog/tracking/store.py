@@ -172,18 +172,13 @@ def _client_type() -> "type[MlflowClient]":
     return MlflowClient
 
 
-_KIND = {
-    "mlflow.experimentKind": "custom_model_development"
-}  # the UI then opens on runs and curves, not on chat traces
-
-
 def _experiment_id(client: "MlflowClient", name: str, artifact_location: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location=artifact_location, tags=_KIND)
+            return client.create_experiment(name, artifact_location=artifact_location)
         except MlflowException:  # on a server another run may have come first
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
