@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from homog import config
-from homog.errors import UserError
+from homog.errors import UserError, hint
 
 _SCHEMA: dict[str, type] = {
     "schema/run": config.RunSettings,
@@ -100,7 +99,7 @@ def _refuse_unknown(given: Mapping[Any, Any], settings: Any, path: str) -> None:
     known = list(settings.__dataclass_fields__)
     for key, value in given.items():
         if key not in known:
-            raise UserError(f"{path}{key} is unknown: {_nearest(str(key), known)}")
+            raise UserError(f"{path}{key} is unknown: {hint(str(key), known)}")
         inner = getattr(settings, key)
         if isinstance(value, dict) and is_dataclass(inner):
             _refuse_unknown(value, inner, f"{path}{key}.")
@@ -129,9 +128,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         if key.startswith("hydra") or not equals:
             continue
         if key in offered and "," not in value and value not in (*offered[key], "null", "None"):
-            return f"{key}={value} is unknown: {_nearest(value, offered[key])}"
+            return f"{key}={value} is unknown: {hint(value, offered[key])}"
         if "." not in key and key not in offered and key not in _root_keys():
-            return f"{key} is unknown: {_nearest(key, [*offered, *_root_keys()])}"
+            return f"{key} is unknown: {hint(key, [*offered, *_root_keys()])}"
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
             return _explain_value(cause)
@@ -146,15 +145,10 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     if parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
     ):  # fmt: skip
-        return f"{key} is unknown: {_nearest(key.rpartition('.')[2], known)}"
+        return f"{key} is unknown: {hint(key.rpartition('.')[2], known)}"
     if "Missing mandatory value" in str(error) or "MissingMandatoryValue" in type(error).__name__:
         return f"{key} must be given: write {key}=..."
     return f"{key}: {_one_line(error)}"
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
 
 
 def _root_keys() -> list[str]:

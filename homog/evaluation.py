@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from homog.problems import tensor_grid
 from homog.references import Reference
 
 _CHUNK = 8192  # points evaluated at once: the activations of a wide layer stay in cache
@@ -19,7 +20,7 @@ def relative_l2(values: np.ndarray, reference: np.ndarray) -> float:
 
 def values_on_grid(network: nn.Module, axes: tuple[np.ndarray, ...]) -> np.ndarray:
     """The network on the tensor grid of d axes, x1 along the first index; float64."""
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    grid = tensor_grid(axes)
     device = next(network.parameters()).device
     points = torch.as_tensor(grid.reshape(-1, len(axes)), dtype=torch.float32, device=device)
     with torch.no_grad():

@@ -139,7 +139,7 @@ def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, c
         axes=truth.axes,
         network=values,
         coefficient_axes=patch,
-        coefficient=problem.coefficient_at(np.stack(np.meshgrid(*patch, indexing="ij"), axis=-1)),
+        coefficient=problem.coefficient_at(problems.tensor_grid(patch)),
         fine=truth.fine,
         homogenized=truth.homogenized,
         mean_coefficient=truth.mean_coefficient,

@@ -9,13 +9,12 @@ import math
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 import sympy
 
-from homog.errors import UserError
+from homog.errors import UserError, hint
 
 FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], float]]] = {
     "sin": (sympy.sin, math.sin),
@@ -150,18 +149,13 @@ class _Reader:
             return sympy.pi
         if name in self.names:
             return symbol(name)
-        allowed = [*self.names, "pi"]
         if name in FUNCTIONS:
             raise self.refuse(f"{name} is a function: write {name}(...)")
-        near = get_close_matches(name, allowed, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(allowed)}"
-        raise self.refuse(f"unknown name {name}; {hint}")
+        raise self.refuse(f"unknown name {name}; {hint(name, [*self.names, 'pi'])}")
 
     def _call(self, name: str, argument: sympy.Expr) -> sympy.Expr:
         if name not in FUNCTIONS:
-            near = get_close_matches(name, FUNCTIONS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known functions: {', '.join(FUNCTIONS)}"
-            raise self.refuse(f"unknown function {name!a}; {hint}")
+            raise self.refuse(f"unknown function {name!a}; {hint(name, FUNCTIONS)}")
         symbolic, numeric = FUNCTIONS[name]
         if argument.free_symbols:
             return symbolic(argument)

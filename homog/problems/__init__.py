@@ -3,11 +3,11 @@
 from functools import singledispatch
 
 from homog.config import FormulaProblem, ProblemSettings
-from homog.problems.domain import Box
+from homog.problems.domain import Box, tensor_grid
 from homog.problems.formula import formula_problem
 from homog.problems.problem import Problem
 
-__all__ = ["Box", "Problem", "build"]
+__all__ = ["Box", "Problem", "build", "tensor_grid"]
 
 
 @singledispatch

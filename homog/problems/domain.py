@@ -1,9 +1,15 @@
 """The domain: a box in any dimension."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64
+
+
+def tensor_grid(axes: Sequence[np.ndarray]) -> Float[np.ndarray, "*grid d"]:
+    """The points of a tensor grid: coordinates of shape (n1,), (n2,), ... give shape (n1, n2, ..., d), x1 first."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Box:
 
     def grid(self, count: int) -> Float[np.ndarray, "*grid d"]:
         """The tensor grid of `axes`, shape (count, ..., count, d), x1 along the first index."""
-        return np.stack(np.meshgrid(*self.axes(count), indexing="ij"), axis=-1)
+        return tensor_grid(self.axes(count))
 
     def corners(self) -> Float64[np.ndarray, "corners d"]:
         """The 2^d corners."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
-from homog.problems import Problem
+from homog.problems import Problem, tensor_grid
 
 TOLERANCE = 1e-9  # largest change of a* (relative) between the last two grids
 
@@ -49,7 +49,7 @@ def effective_tensor(problem: Problem) -> tuple[np.ndarray, float]:
 def _on_cell(problem: Problem, period: float, size: int) -> np.ndarray:
     """a on `size` equidistant points an axis of one cell, its far sides left out."""
     axes = [low + period / size * np.arange(size) for low in problem.domain.lower]
-    return problem.coefficient_at(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+    return problem.coefficient_at(tensor_grid(axes))
 
 
 def _tensor(coefficient: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from math import ceil
 
 import numpy as np
 
-from homog.problems import Box, Problem
+from homog.problems import Box, Problem, tensor_grid
 
 _PANELS_OF_CELL = {1: 64, 2: 64, 3: 16}  # an axis, for each dimension
 _MOST_PANELS = {1: 20_000, 2: 300, 3: 30}
@@ -31,4 +31,4 @@ def _mean(problem: Problem, box: Box, panels: tuple[int, ...]) -> float:
     for low, side, count in zip(box.lower, box.sides, panels, strict=True):
         axes.append(low + side / count * (np.arange(count)[:, None] + (1 + nodes) / 2).ravel())
         mean = np.multiply.outer(mean, np.tile(weights / (2 * count), count))
-    return float(np.sum(mean * problem.coefficient_at(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))))
+    return float(np.sum(mean * problem.coefficient_at(tensor_grid(axes))))

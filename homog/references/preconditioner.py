@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
+from homog.problems import tensor_grid
 from homog.references.lattice import Lattice
 
 
@@ -33,7 +34,7 @@ def finite_volumes(lattice: Lattice, coefficient: Callable[[int, np.ndarray], np
         before = tuple(slice(None, -1) if i == axis else slice(None) for i in range(dimension))
         after = tuple(slice(1, None) if i == axis else slice(None) for i in range(dimension))
         faces = [(x[1:] + x[:-1]) / 2 if i == axis else x for i, x in enumerate(nodes)]
-        flow = coefficient(axis, np.stack(np.meshgrid(*faces, indexing="ij"), axis=-1)).copy()
+        flow = coefficient(axis, tensor_grid(faces)).copy()
         for i, width in enumerate(widths):
             factor = 1 / np.diff(nodes[i]) if i == axis else width
             flow *= factor.reshape([-1 if j == i else 1 for j in range(dimension)])
