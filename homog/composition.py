@@ -18,6 +18,8 @@ from homog.errors import UserError, hint
 _SCHEMA: dict[str, type] = {
     "schema/run": config.RunSettings,
     "schema/problem/formula": config.FormulaProblem,
+    "schema/problem/field": config.FieldProblem,
+    "schema/problem/field/spectral": config.SpectralField,
     "schema/timestep/bounds": config.BoundsTimeStep,
     "schema/timestep/fixed": config.FixedTimeStep,
     "schema/timestep/ratio": config.RatioTimeStep,

@@ -41,7 +41,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
     start = time.perf_counter()
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
-    steps = time_steps(settings.timestep, problem.dimension)
+    steps = time_steps(settings.timestep, problem.dimension, problem.scale)
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 

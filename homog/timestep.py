@@ -1,7 +1,7 @@
 """The two time steps, their bounds (equations 20 to 24) and the policies that choose them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from homog.config import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
@@ -69,12 +69,21 @@ _MOST_STEPS = 10_000_000  # in a macro step: some seconds for each block of walk
 _LEAST_STEP = 1e-30  # the walkers count in single precision
 
 
-def time_steps(policy: TimeStepSettings, dimension: int) -> TimeSteps:
-    """The time steps that a policy chooses in a dimension.
+def time_steps(policy: TimeStepSettings, dimension: int, scale: float | None = None) -> TimeSteps:
+    """The time steps that a policy chooses.
+
+    Args:
+        policy: The settings.
+        dimension: Of the problem.
+        scale: The problem's length, which enters the bounds where the policy does not name its own.
 
     Raises:
         UserError: If the policy's numbers do not give a whole number of micro steps, or one beyond reach.
     """
+    if policy.eps is None:
+        if scale is None:
+            raise UserError("timestep.eps must be given where no problem gives a scale")
+        policy = replace(policy, eps=scale)
     steps = _chosen(policy, dimension)
     if steps.count > _MOST_STEPS:
         raise UserError(f"timestep asks for K = {steps.count:.3g} micro steps: at most {_MOST_STEPS:.0e} are possible")
@@ -117,4 +126,5 @@ def _(policy: RatioTimeStep, dimension: int) -> TimeSteps:
 
 
 def _bounds(policy: TimeStepSettings, dimension: int) -> tuple[float, float]:
+    assert policy.eps is not None  # time_steps has seen to it
     return micro_bound(policy.eps, policy.m0, dimension), macro_bound(policy.eps, dimension)

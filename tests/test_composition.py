@@ -6,7 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from homog import composition, config
 from homog.errors import UserError
-from homog.timestep import time_steps
+from homog.timestep import micro_bound, time_steps
 
 OPTIONS = [(group, option) for group, options in composition.groups().items() for option in options]
 NEEDED = {
@@ -42,7 +42,7 @@ def test_the_papers_presets_hold_its_settings_to_the_letter(eps, micro, iteratio
     assert isinstance(run.problem, config.FormulaProblem)
     assert run.problem.coefficient == "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
     assert (run.problem.forcing, run.problem.boundary) == ("10", "0")
-    steps = time_steps(run.timestep, 2)
+    steps = time_steps(run.timestep, 2, run.eps)
     assert (steps.micro_step, steps.count, steps.warnings()) == (micro, 72, [])
     assert run.method == config.DFLM(400, 300, 400, "girsanov", "euler", "clip", "plain", "penalty")
     assert run.network == config.MLP(4, 200, "relu", None, 0.0)
@@ -50,9 +50,11 @@ def test_the_papers_presets_hold_its_settings_to_the_letter(eps, micro, iteratio
     assert run.evaluation.grid == 501
 
 
-def test_eps_reaches_the_bounds_and_may_differ_there():
-    assert settings("eps=0.2").timestep.eps == 0.2
-    assert settings("eps=0.2", "timestep.eps=0.1").timestep.eps == 0.1
+def test_the_scale_of_the_problem_enters_the_bounds_where_no_other_is_given():
+    steps = time_steps(settings("eps=0.2").timestep, 2, scale=0.2)
+    assert steps.micro_bound == pytest.approx(micro_bound(0.2, 12, 2))
+    steps = time_steps(settings("eps=0.2", "timestep.eps=0.1").timestep, 2, scale=0.2)
+    assert steps.micro_bound == pytest.approx(micro_bound(0.1, 12, 2))
 
 
 @pytest.mark.parametrize("formula", ["2+sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "exp(x1) - 'x2'"])

@@ -5,10 +5,11 @@ holds the same settings as YAML; Hydra merges the two, and each room dispatches 
 A new kind of problem, policy, method, network or optimizer begins with its dataclass here.
 """
 
+from homog.config.field import FieldSettings, SpectralField
 from homog.config.method import DFLM, MethodSettings
 from homog.config.network import MLP, NetworkSettings
 from homog.config.optimizer import AdamCosine, AdamExponential, OptimizerSettings
-from homog.config.problem import DomainSettings, FormulaProblem, ProblemSettings
+from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
 from homog.config.run import RunSettings
 from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
@@ -23,6 +24,8 @@ __all__ = [
     "DomainSettings",
     "EvaluationSettings",
     "FEMReference",
+    "FieldProblem",
+    "FieldSettings",
     "FixedTimeStep",
     "FormulaProblem",
     "HomogenizedReference",
@@ -36,6 +39,7 @@ __all__ = [
     "ReferenceSettings",
     "RunSettings",
     "ServerTracking",
+    "SpectralField",
     "TimeStepSettings",
     "TrackingSettings",
 ]

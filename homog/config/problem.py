@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from homog.config.checks import MISSING, require
+from homog.config.field import FieldSettings
 
 
 @dataclass
@@ -27,21 +28,29 @@ class DomainSettings:
 
 @dataclass
 class ProblemSettings:
-    """Base of the problems."""
+    """Base of the problems: -div(a grad u) = f in a box, u = g on its boundary (equation 15), written as formulas.
+
+    The formulas may use x1, x2, x3 (as many as the domain has axes), eps, pi and the names in `parameters`; the
+    coefficient's also u, the solution.
+    """
 
     name: str = MISSING
+    coefficient: str = MISSING
+    forcing: str = MISSING
+    boundary: str = "0"
+    parameters: dict[str, float] = field(default_factory=dict)
+    domain: DomainSettings = field(default_factory=DomainSettings)
 
 
 @dataclass
 class FormulaProblem(ProblemSettings):
-    """-div(a grad u) = f in a box, u = g on its boundary (equation 15), all three written as formulas.
+    """A problem of which all is said by formulas; `period` is the side of the coefficient's periodic cell."""
 
-    The formulas may use x1, x2, x3 (as many as the domain has axes), eps, pi and the names in `parameters`.
-    """
-
-    coefficient: str = MISSING
-    forcing: str = MISSING
-    boundary: str = "0"
     period: str = "eps"
-    parameters: dict[str, float] = field(default_factory=dict)
-    domain: DomainSettings = field(default_factory=DomainSettings)
+
+
+@dataclass
+class FieldProblem(ProblemSettings):
+    """A problem whose coefficient's formula may also use `field`, a function on a grid."""
+
+    field: FieldSettings = MISSING  # type: ignore[assignment]

@@ -9,13 +9,17 @@ from homog.errors import UserError
 
 @dataclass
 class TimeStepSettings:
-    """Base of the time-step policies; `eps` and `m0` enter the bounds that every policy is held against."""
+    """Base of the time-step policies; `eps` and `m0` enter the bounds that every policy is held against.
 
-    eps: float = MISSING  # type: ignore[assignment]
+    Without an `eps` here, the problem's own scale enters: eps, or the correlation length of a field.
+    """
+
+    eps: float | None = None
     m0: float = 12.0
 
     def __post_init__(self) -> None:
-        positive("eps", self.eps)
+        if self.eps is not None:
+            positive("timestep.eps", self.eps)
         at_least("timestep.m0", self.m0, 1)
 
 

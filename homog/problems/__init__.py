@@ -2,9 +2,9 @@
 
 from functools import singledispatch
 
-from homog.config import FormulaProblem, ProblemSettings
+from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.problems.domain import Box, tensor_grid
-from homog.problems.formula import formula_problem
+from homog.problems.formula import field_problem, formula_problem
 from homog.problems.problem import Problem
 
 __all__ = ["Box", "Problem", "build", "tensor_grid"]
@@ -23,3 +23,8 @@ def build(settings: ProblemSettings, eps: float) -> Problem:
 @build.register
 def _(settings: FormulaProblem, eps: float) -> Problem:
     return formula_problem(settings, eps)
+
+
+@build.register
+def _(settings: FieldProblem, eps: float) -> Problem:
+    return field_problem(settings, eps)

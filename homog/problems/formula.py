@@ -2,18 +2,21 @@
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
 from scipy.optimize import minimize
 
-from homog.config import FormulaProblem
+from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.errors import UserError
 from homog.formula import FUNCTIONS, Formula, parse
 from homog.formula.evaluate import at_points
+from homog.problems import fields
 from homog.problems.domain import Box
-from homog.problems.problem import Problem
+from homog.problems.problem import FIELD, SOLUTION, Problem
+from homog.splines import CubicSpline
 
 _SAMPLE = 2**16
 
@@ -24,32 +27,55 @@ def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
     Raises:
         UserError: If a formula is refused, or the coefficient is not positive and finite on a sample of the domain.
     """
+    problem = _assembled(settings, eps, eps, None)
+    period = parse(settings.period, 0, tuple(problem.parameters), where="problem.period")
+    cell = float(at_points(period, np.empty((1, 0)), problem.parameters)[0])
+    if not (isfinite(cell) and cell > 0):
+        raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
+    return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
+
+
+def field_problem(settings: FieldProblem, eps: float) -> Problem:
+    """The problem with a coefficient made of a tabulated field; its scale is the field's correlation length.
+
+    Raises:
+        UserError: If the field cannot be had, and as for `formula_problem`.
+    """
+    domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
+    field = fields.build(settings.field, domain)
+    return _assembled(settings, eps, field.correlation_length, field.spline)
+
+
+def _assembled(settings: ProblemSettings, eps: float, scale: float, field: CubicSpline | None) -> Problem:
+    """The problem without its period, checked."""
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     parameters = _parameters(settings.parameters, eps)
 
-    def formula(name: str) -> Formula:
-        return parse(getattr(settings, name), domain.dimension, tuple(parameters), where=f"problem.{name}")
+    def formula(name: str, *further: str) -> Formula:
+        names = (*parameters, *further)
+        return parse(getattr(settings, name), domain.dimension, names, where=f"problem.{name}")
 
-    coefficient, forcing, boundary = formula("coefficient"), formula("forcing"), formula("boundary")
+    known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
+    coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
+    problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, field)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
-    _check_finite("problem.coefficient", coefficient, closed, parameters)
-    for slope in coefficient.gradient():  # the walkers drift along it: a must be continuously differentiable
-        _check_finite("problem.coefficient", slope, closed, parameters)
-    _check_finite("problem.forcing", forcing, sample, parameters)  # may be singular on the boundary
-    _check_finite("problem.boundary", boundary, closed, parameters)
-    _check_positive(coefficient, domain, sample, parameters)
-    period = parse(settings.period, 0, tuple(parameters), where="problem.period")
-    cell = float(at_points(period, np.empty((1, 0)), parameters)[0])
-    if not (isfinite(cell) and cell > 0):
-        raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
-    periodic = _is_periodic(coefficient, cell, sample, parameters)
-    return Problem(settings.name, coefficient, forcing, boundary, domain, parameters, cell if periodic else None)
+    _check_finite("problem.forcing", forcing.text, sample, lambda x: at_points(forcing, x, parameters))
+    _check_finite("problem.boundary", boundary.text, closed, lambda x: at_points(boundary, x, parameters))
+    # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
+    values = at_points(boundary, closed, parameters)
+    _check_finite("problem.coefficient", coefficient.text, closed, lambda x: problem.coefficient_at(x, values))
+    for axis in range(domain.dimension):  # the walkers drift along it: a must be continuously differentiable
+        _check_finite(
+            "problem.coefficient", coefficient.text, closed, lambda x, i=axis: problem.slopes_at(x, values)[..., i]
+        )
+    _check_positive(problem, sample)
+    return problem
 
 
 def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     for name, value in given.items():
-        taken = name in FUNCTIONS or name in ("pi", "eps", "u") or re.fullmatch(r"x\d+", name)
+        taken = name in FUNCTIONS or name in ("pi", "eps", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
         if taken or keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
             raise UserError(f"problem.parameters.{name!a}: choose another name for this parameter")
         if not isfinite(value):
@@ -57,58 +83,58 @@ def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     return {"eps": eps, **given}
 
 
-def _check_finite(where: str, formula: Formula, points: np.ndarray, parameters: Mapping[str, float]) -> None:
+def _check_finite(where: str, text: str, points: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> None:
     with np.errstate(all="ignore"):
         try:
-            values = at_points(formula, points, parameters)
+            values = function(points)
         except (OverflowError, ZeroDivisionError, ValueError):
-            raise UserError(f"{where}={formula.text} has no finite value with these parameters") from None
+            raise UserError(f"{where}={text} has no finite value with these parameters") from None
     bad = ~np.isfinite(values)
     if bad.any():
         first = int(np.argmax(bad))
-        raise UserError(f"{where}={formula.text} is {values[first]:g} at {_place(points[first])}: it must be finite")
+        raise UserError(f"{where}={text} is {values[first]:g} at {_place(points[first])}: it must be finite")
 
 
-def _check_positive(formula: Formula, domain: Box, points: np.ndarray, parameters: Mapping[str, float]) -> None:
+def _check_positive(problem: Problem, points: np.ndarray) -> None:
     """Sample, then descend from the lowest points: a dip narrower than the sample's spacing is found too."""
-    values = at_points(formula, points, parameters)
-    lowest = points[np.argsort(values)[:8]]
-    gradient = formula.gradient()
+    domain, scale = problem.domain, problem.scale  # steps in units of the fine scale
+    boundary = at_points(problem.boundary, points, problem.parameters)
+    values = problem.coefficient_at(points, boundary)
     bounds = list(zip(domain.lower, domain.upper, strict=True))
-    for start in lowest:
-        scale = parameters["eps"]  # steps in units of the fine scale
+    for lowest in np.argsort(values)[:8]:
+        start, u = points[lowest], boundary[lowest]
         with np.errstate(all="ignore"):
             found = minimize(
-                lambda z, o=start, s=scale: float(at_points(formula, o + s * z, parameters)),
+                lambda z, o=start, u=u: float(problem.coefficient_at(np.clip(o + scale * z, *_corners(domain)), u)),
                 np.zeros(domain.dimension),
-                jac=lambda z, o=start, s=scale: (
-                    s * np.array([float(at_points(g, o + s * z, parameters)) for g in gradient])
-                ),
+                jac=lambda z, o=start, u=u: scale * problem.slopes_at(np.clip(o + scale * z, *_corners(domain)), u),
                 bounds=[((low - x) / scale, (high - x) / scale) for (low, high), x in zip(bounds, start, strict=True)],
                 method="L-BFGS-B",
             )
         place, value = start + scale * found.x, float(found.fun)
         if not value > 0:
             raise UserError(
-                f"problem.coefficient={formula.text} is {value:.4g} at {_place(place)}: it must be positive on the"
-                " whole domain"
+                f"problem.coefficient={problem.coefficient.text} is {value:.4g} at {_place(place)}: it must be positive"
+                " on the whole domain"
             )
 
 
-def _is_periodic(formula: Formula, period: float, points: np.ndarray, parameters: Mapping[str, float]) -> bool:
+def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(domain.lower), np.asarray(domain.upper)
+
+
+def _is_periodic(problem: Problem, period: float) -> bool:
     """Whether a shift by one period along each axis leaves the coefficient as it is, up to rounding."""
-    base = points[:256]
-    values = at_points(formula, base, parameters)
-    for axis in range(base.shape[1]):
+    base = problem.domain.sample(256, np.random.default_rng(0))
+    u = at_points(problem.boundary, base, problem.parameters) + (1.0 if problem.nonlinear else 0.0)
+    values = problem.coefficient_at(base, u)
+    for axis in range(problem.dimension):
         shifted = base.copy()
         shifted[:, axis] += period
         # a phase x/eps loses about |x|/eps units in the last place
         tolerance = 1e-12 + 1e-14 * float(np.abs(shifted).max()) / period
         if not np.allclose(
-            at_points(formula, shifted, parameters),
-            values,
-            rtol=0,
-            atol=tolerance * np.abs(values).max() * 100,
+            problem.coefficient_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
         ):
             return False
     return True

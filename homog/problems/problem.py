@@ -1,8 +1,11 @@
 """The problem: coefficient, forcing, boundary value, domain and parameters."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,20 +13,25 @@ from jaxtyping import Float
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 from homog.problems.domain import Box
+from homog.splines import CubicSpline
+
+SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solution and a tabulated field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """-div(a grad u) = f in a box, u = g on its boundary (equation 15).
 
     Attributes:
         name: What it is called in tables.
-        coefficient: a(x), positive on the domain.
+        coefficient: a, positive on the domain; a formula in x, and where it names them in u and the field.
         forcing: f(x).
         boundary: g(x), defined on the whole domain (the boundary ansatz extends it inwards).
         domain: The box.
         parameters: Value of each parameter, eps among them.
         period: Side of the coefficient's periodic cell; None where it is not periodic.
+        scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
+        field: What the formula calls `field`, or None.
     """
 
     name: str
@@ -33,28 +41,59 @@ class Problem:
     domain: Box
     parameters: Mapping[str, float]
     period: float | None
+    scale: float
+    field: CubicSpline | None = None
 
     @property
     def dimension(self) -> int:
         """Number of space dimensions."""
         return self.domain.dimension
 
-    def coefficient_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
-        """a at points of shape (..., d)."""
-        return at_points(self.coefficient, points, self.parameters)
+    @property
+    def nonlinear(self) -> bool:
+        """Whether the coefficient depends on u."""
+        return SOLUTION in self.coefficient.names
+
+    def coefficient_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float = 0.0
+    ) -> Float[np.ndarray, "*batch"]:
+        """a at points of shape (..., d), where the solution has the values u."""
+        return at_points(self.coefficient, points, self.names_at(points, u))
+
+    def slopes_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float = 0.0
+    ) -> Float[np.ndarray, "*batch d"]:
+        """The partial derivatives of a(x, u) along x at fixed u, shape (..., d): those of the field are in them."""
+        names = self.names_at(points, u)
+        slopes = np.stack([at_points(partial, points, names) for partial in self.coefficient.gradient()], axis=-1)
+        if self.field is not None:
+            by_field = at_points(self.coefficient.derivative(FIELD), points, names)
+            slopes = slopes + by_field[..., None] * self.field.gradient(points).astype(slopes.dtype)
+        return slopes
+
+    def names_at(self, points: Float[np.ndarray, "*batch d"], u: Any = 0.0) -> dict[str, Any]:
+        """What each name of the coefficient's formula but the coordinates stands for at points."""
+        names: dict[str, Any] = {**self.parameters, SOLUTION: u}
+        return names if self.field is None else {**names, FIELD: self.field(points)}
 
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
         used = self.coefficient.names | self.forcing.names | self.boundary.names
-        return json.dumps(
-            {
-                "coefficient": str(self.coefficient.expression),
-                "forcing": str(self.forcing.expression),
-                "boundary": str(self.boundary.expression),
-                "lower": self.domain.lower,
-                "upper": self.domain.upper,
-                "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
-                "period": self.period,
-            },
-            sort_keys=True,
-        )
+        content = {
+            "coefficient": str(self.coefficient.expression),
+            "forcing": str(self.forcing.expression),
+            "boundary": str(self.boundary.expression),
+            "lower": self.domain.lower,
+            "upper": self.domain.upper,
+            "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
+            "period": self.period,
+        }
+        return json.dumps(content if self.field is None else {**content, "field": self._field_digest}, sort_keys=True)
+
+    @cached_property
+    def _field_digest(self) -> str:
+        assert self.field is not None
+        spline = self.field
+        digest = hashlib.sha256(repr((spline.lower, spline.upper, spline.coefficients.shape)).encode())
+        digest.update(spline.coefficients.tobytes())
+        return digest.hexdigest()

@@ -19,7 +19,7 @@ def mean_coefficient(problem: Problem) -> float:
     if problem.period is not None:
         upper = tuple(low + problem.period for low in problem.domain.lower)
         return _mean(problem, Box(problem.domain.lower, upper), (_PANELS_OF_CELL[dimension],) * dimension)
-    fine = [ceil(4 * side / problem.parameters["eps"]) for side in problem.domain.sides]
+    fine = [ceil(4 * side / problem.scale) for side in problem.domain.sides]
     panels = tuple(int(np.clip(count, 16, _MOST_PANELS[dimension])) for count in fine)
     return _mean(problem, problem.domain, panels)
 

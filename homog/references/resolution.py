@@ -66,5 +66,5 @@ def _fine_scale(problem: Problem) -> float:
     if problem.period is not None and coefficient & set(problem.coefficient.axes):
         scales.append(problem.period)
     if "eps" in coefficient | problem.forcing.names | problem.boundary.names:
-        scales.append(problem.parameters["eps"])
+        scales.append(problem.scale)
     return min(scales)
