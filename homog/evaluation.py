@@ -7,11 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from homog.networks import values_without_gradient
 from homog.problems import tensor_grid
 from homog.references import Reference
-
-_CHUNK = 8192  # points evaluated at once: the activations of a wide layer stay in cache
-
 
 def relative_l2(values: np.ndarray, reference: np.ndarray) -> float:
     """||values - reference|| / ||reference|| over equidistant grid points, as the paper measures it (section 4)."""
@@ -22,10 +20,8 @@ def values_on_grid(network: nn.Module, axes: tuple[np.ndarray, ...]) -> np.ndarr
     """The network on the tensor grid of d axes, x1 along the first index; float64."""
     grid = tensor_grid(axes)
     device = next(network.parameters()).device
-    points = torch.as_tensor(grid.reshape(-1, len(axes)), dtype=torch.float32, device=device)
-    with torch.no_grad():
-        values = torch.cat([network(chunk) for chunk in points.split(_CHUNK)])
-    return values.double().cpu().numpy().reshape(grid.shape[:-1])
+    values = values_without_gradient(network, torch.as_tensor(grid, dtype=torch.float32, device=device))
+    return values.double().cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from homog.config import DFLM
 from homog.losses.loss import LossValue
-from homog.networks import BoundaryAnsatz, boundary_values
+from homog.networks import BoundaryAnsatz, boundary_values, values_without_gradient
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 from homog.walkers import Scheme, Walkers, point_generator, stream_key
@@ -60,8 +60,8 @@ class DFLMLoss:
 
         x = tensor(points)  # (n, d)
         ends = x[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)  # (n, s, d)
-        with torch.no_grad():
-            arrived = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), network(ends))
+        reached = values_without_gradient(network, ends)
+        arrived = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), reached)
         weight = torch.exp(tensor(walk.log_weight))
         arrivals = _Arrivals(x, arrived + tensor(walk.reward), weight, tensor(walk.brownian))
         target = self._target(network, arrivals)
