@@ -34,6 +34,14 @@ class CubicSpline:
         """Number of intervals on each axis."""
         return tuple(count - 3 for count in self.coefficients.shape)
 
+    @property
+    def periodic(self) -> bool:
+        """Whether it continues itself smoothly over opposite faces of the box."""
+        return all(
+            np.array_equal(moved[:3], moved[-3:])
+            for moved in (np.moveaxis(self.coefficients, axis, 0) for axis in range(self.coefficients.ndim))
+        )
+
     def __call__(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch"]:
         """Values at points of the box, shape (..., d)."""
         return self._basis(points)

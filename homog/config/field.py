@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from homog.config.checks import MISSING, at_least, positive, require
+from homog.config.checks import MISSING, at_least, one_of, positive, require
+
+COVARIANCES = ("Gaussian", "Matern", "Exponential", "Spherical")  # of gstools; all are valid in one to three dimensions
 
 
 @dataclass
@@ -16,7 +18,7 @@ class SpectralField(FieldSettings):
     """Amplitudes |k|^-decay with random phases on the periodic box, mapped affinely onto [lower, upper].
 
     The wave numbers k run from `shortest` to `longest` periods a unit length; without `longest` it is calibrated so
-    that the correlation length is `correlation`.
+    that the correlation length is `correlation`. `grid` counts the nodes along the longest side.
     """
 
     seed: int = 0
@@ -27,3 +29,59 @@ class SpectralField(FieldSettings):
     lower: float = 0.1
     upper: float = 1.9
     grid: int = 1024
+
+    def __post_init__(self) -> None:
+        _seed(self.seed)
+        require(0 <= self.decay <= 20, "problem.field.decay", self.decay, "a number from 0 to 20")
+        positive("problem.field.shortest", self.shortest)
+        if self.longest is not None:
+            at_least("problem.field.longest", self.longest, self.shortest)
+        positive("problem.field.correlation", self.correlation)
+        require(
+            isfinite(self.upper - self.lower) and self.lower < self.upper,
+            "problem.field.upper",
+            self.upper,
+            f"a number above lower ({self.lower})",
+        )
+        at_least("problem.field.grid", self.grid, 16)
+
+
+@dataclass
+class FileField(FieldSettings):
+    """An array of the user's own in a .npy file, x1 along the first index, spread over the whole domain.
+
+    Of a periodic field the upper end is left out, as that is the lower end again; otherwise both ends are nodes.
+    """
+
+    path: str = MISSING
+    periodic: bool = False
+
+
+@dataclass
+class GSToolsField(FieldSettings):
+    """A Gaussian random field drawn with gstools; `correlation` is the distance of autocorrelation 1/e.
+
+    `smoothness` is nu of the Matern covariance and means nothing to the others. `grid` counts the nodes along the
+    longest side, both ends among them.
+    """
+
+    covariance: str = "Gaussian"
+    correlation: float = 0.05
+    variance: float = 1.0
+    mean: float = 0.0
+    smoothness: float = 1.5
+    seed: int = 0
+    grid: int = 257
+
+    def __post_init__(self) -> None:
+        one_of("problem.field.covariance", self.covariance, COVARIANCES)
+        positive("problem.field.correlation", self.correlation)
+        positive("problem.field.variance", self.variance)
+        require(isfinite(self.mean), "problem.field.mean", self.mean, "a finite number")
+        require(0.2 <= self.smoothness <= 50, "problem.field.smoothness", self.smoothness, "a number from 0.2 to 50")
+        _seed(self.seed, 2**31)
+        at_least("problem.field.grid", self.grid, 16)
+
+
+def _seed(seed: int, end: int = 2**63) -> None:
+    require(0 <= seed < end, "problem.field.seed", seed, f"a whole number from 0 to {end - 1}")

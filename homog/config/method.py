@@ -1,14 +1,17 @@
 """The methods."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from homog.config.checks import at_least, one_of
+from homog.config.checks import at_least, one_of, require
 from homog.errors import UserError
 
 
 @dataclass
 class MethodSettings:
-    """Base of the methods."""
+    """Base of the methods; `walks` tells whether one sends walkers, and with that whether it has time steps."""
+
+    walks: ClassVar[bool] = True
 
 
 @dataclass
@@ -23,6 +26,9 @@ class DFLM(MethodSettings):
     exit: str = "bridge"
     estimator: str = "plain"
     boundary: str = "penalty"
+    sampling: str = "uniform"
+    targets: str = "network"
+    table: int = 257  # nodes an axis of the table of u, where one is needed
 
     def __post_init__(self) -> None:
         at_least("method.points", self.points, 1)
@@ -33,5 +39,13 @@ class DFLM(MethodSettings):
         one_of("method.exit", self.exit, ("bridge", "clip"))
         one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
+        one_of("method.sampling", self.sampling, ("uniform", "walkers"))
+        one_of("method.targets", self.targets, ("network", "table"))
+        require(5 <= self.table <= 2049, "method.table", self.table, "a number of nodes from 5 to 2049")
+        if self.targets == "table" and self.estimator == "plain":
+            raise UserError(
+                "method.targets=table needs method.estimator=control_variate or gradient: with plain, the table's error"
+                " enters the answer multiplied by 1 / (lambda Dt), a hundred times and more"
+            )
         if self.step == "heun" and self.martingale != "drift":
             raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")

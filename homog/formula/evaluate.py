@@ -44,13 +44,13 @@ def evaluate(expression: Any, values: Mapping[str, Any], functions: Mapping[str,
     return functions[type(expression).__name__](*arguments)
 
 
-def at_points(formula: Formula, points: np.ndarray, parameters: Mapping[str, float]) -> np.ndarray:
+def at_points(formula: Formula, points: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     """Values at points, by NumPy in the points' precision.
 
     Args:
         formula: In x1, ..., xd and the parameters.
         points: Shape (..., d).
-        parameters: Value of each parameter.
+        parameters: Value of each name but the coordinates; an array of shape (...) has one for each point.
 
     Returns:
         Shape (...).
@@ -60,13 +60,13 @@ def at_points(formula: Formula, points: np.ndarray, parameters: Mapping[str, flo
     return np.broadcast_to(np.asarray(result, dtype=points.dtype), points.shape[:-1])
 
 
-def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, float]) -> Any:
-    """The same for a torch tensor of shape (..., d), on its device and differentiable."""
+def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]) -> Any:
+    """The same for a torch tensor of shape (..., d), on its device and differentiable, in the parameters too."""
     import torch
 
     functions = {name: getattr(torch, name) for name in FUNCTIONS}
-    scalars = {name: points.new_tensor(value) for name, value in parameters.items()}
-    values = {**scalars, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
+    named = {k: torch.as_tensor(v, dtype=points.dtype, device=points.device) for k, v in parameters.items()}
+    values = {**named, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
     result = evaluate(formula.expression, values, functions)
     return torch.as_tensor(result, dtype=points.dtype, device=points.device).expand(points.shape[:-1])
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from homog.config import DFLM
 from homog.losses.loss import LossValue
 from homog.networks import BoundaryAnsatz, boundary_values, values_without_gradient
-from homog.problems import Problem
+from homog.problems import Box, Problem
+from homog.splines import CubicSpline, interpolate
 from homog.timestep import TimeSteps
-from homog.walkers import Scheme, Walkers, point_generator, stream_key
+from homog.walkers import Scheme, SplineValues, Walkers, point_generator, stream_key
 
 
 class DFLMLoss:
@@ -26,6 +28,11 @@ class DFLMLoss:
     - `control_variate`: target = u(x) + E[(u(X) - u(x) + R) D]. The same expectation, since E[D] = 1 holds exactly.
     - `gradient`: the same less E[grad u(x) . W], W the walker's Brownian increment up to its last step, which has mean
       zero exactly (optional stopping). What is left of the noise is the part that the fine scale makes.
+
+    A nonlinear coefficient is read on the path from a table of the current network, `table` nodes an axis, through
+    cubic splines. With `targets=table` u(X) and u(x) in the difference come from it too: 4^d coefficients instead of
+    a network. The points are drawn anew in each iteration, or (`sampling=walkers`, Han, Nica and Stinchcombe 2020)
+    are where the walkers of the last iteration arrived, one from each point, and drawn anew where it left.
 
     Args:
         settings: Sample sizes, scheme, estimator and boundary condition.
@@ -43,27 +50,44 @@ class DFLMLoss:
         scheme = Scheme(settings.martingale, settings.step, settings.exit)
         self.walkers = Walkers(problem, scheme, cache)
         self._target = _TARGETS[settings.estimator]
+        self._look_up = SplineValues(problem.dimension, cache) if settings.targets == "table" else None
+        self._arrived: np.ndarray | None = None  # where sampling=walkers goes on, nan where a walker left
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it."""
         return BoundaryAnsatz(network, self.problem) if self.settings.boundary == "ansatz" else network
 
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """The loss of one iteration, on the network's device."""
+        """The loss of one iteration, on the network's device.
+
+        Raises:
+            UserError: If the coefficient is not positive where the solution leads it.
+        """
         settings, device = self.settings, next(network.parameters()).device
         random = point_generator(self.seed, iteration)
-        points = self.problem.domain.sample(settings.points, random)
-        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration))
+        points = self._points(random)
+        solution = None
+        if self.problem.nonlinear or self._look_up:
+            solution = spline_of(network, self.problem.domain, settings.table)
+            self.problem.require_positive(points, solution)
+        medium = solution if self.problem.nonlinear else None
+        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), medium)
+        if settings.sampling == "walkers":
+            self._arrived = points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
 
         def tensor(array) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
         x = tensor(points)  # (n, d)
         ends = x[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)  # (n, s, d)
-        reached = values_without_gradient(network, ends)
-        arrived = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), reached)
-        weight = torch.exp(tensor(walk.log_weight))
-        arrivals = _Arrivals(x, arrived + tensor(walk.reward), weight, tensor(walk.brownian))
+        if self._look_up and solution:
+            here = tensor(self._look_up(solution, points, np.zeros((self.problem.dimension, len(points), 1))))[:, 0]
+            reached = tensor(self._look_up(solution, points, walk.displacement))
+        else:
+            here = values_without_gradient(network, x)
+            reached = values_without_gradient(network, ends)
+        value = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), reached) + tensor(walk.reward)
+        arrivals = _Arrivals(x, here, value, torch.exp(tensor(walk.log_weight)), tensor(walk.brownian))
         target = self._target(network, arrivals)
         loss = ((network(x) - target) ** 2).mean()
         if settings.boundary == "penalty":
@@ -71,12 +95,34 @@ class DFLMLoss:
             loss = loss + ((network(edge) - boundary_values(self.problem, edge)) ** 2).mean()
         return LossValue(loss, walk.steps)
 
+    def _points(self, random: np.random.Generator) -> np.ndarray:
+        """This iteration's points, shape (n, d), float64."""
+        points = self.problem.domain.sample(self.settings.points, random)
+        return points if self._arrived is None else np.where(np.isnan(self._arrived), points, self._arrived)
+
+
+def spline_of(network: nn.Module, domain: Box, count: int) -> CubicSpline:
+    """The spline through a network's values on `count` equidistant nodes an axis of the domain, without gradient."""
+    device = next(network.parameters()).device
+    grid = torch.as_tensor(domain.grid(count), dtype=torch.float32, device=device)
+    values = values_without_gradient(network, grid).double().cpu().numpy()
+    return interpolate(values, domain.lower, domain.upper)
+
 
 @dataclass(frozen=True)
 class _Arrivals:
-    """What the walkers of n points bring back: `value` is u(X) + R, `weight` D, `brownian` W."""
+    """What the walkers of n points bring back.
+
+    Attributes:
+        x: The points.
+        here: u(x), by the same arithmetic as u(X).
+        value: u(X) + R.
+        weight: D.
+        brownian: W.
+    """
 
     x: Float[Tensor, "n d"]
+    here: Float[Tensor, " n"]
     value: Float[Tensor, "n s"]
     weight: Float[Tensor, "n s"]
     brownian: Float[Tensor, "d n s"]
@@ -87,9 +133,8 @@ def _plain(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
 
 
 def _control_variate(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
-    with torch.no_grad():
-        here = network(walk.x)
-    return here + ((walk.value - here[:, None]) * walk.weight).mean(1)
+    gained = ((walk.value - walk.here[:, None]) * walk.weight).mean(1)
+    return values_without_gradient(network, walk.x) + gained
 
 
 def _gradient(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:

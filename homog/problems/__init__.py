@@ -5,9 +5,9 @@ from functools import singledispatch
 from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.problems.domain import Box, tensor_grid
 from homog.problems.formula import field_problem, formula_problem
-from homog.problems.problem import Problem
+from homog.problems.problem import FIELD, SOLUTION, Problem
 
-__all__ = ["Box", "Problem", "build", "tensor_grid"]
+__all__ = ["FIELD", "SOLUTION", "Box", "Problem", "build", "tensor_grid"]
 
 
 @singledispatch

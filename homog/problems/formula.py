@@ -15,8 +15,8 @@ from homog.formula import FUNCTIONS, Formula, parse
 from homog.formula.evaluate import at_points
 from homog.problems import fields
 from homog.problems.domain import Box
+from homog.problems.fields import TabulatedField
 from homog.problems.problem import FIELD, SOLUTION, Problem
-from homog.splines import CubicSpline
 
 _SAMPLE = 2**16
 
@@ -43,10 +43,11 @@ def field_problem(settings: FieldProblem, eps: float) -> Problem:
     """
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     field = fields.build(settings.field, domain)
-    return _assembled(settings, eps, field.correlation_length, field.spline)
+    problem = _assembled(settings, eps, field.correlation_length, field)
+    return replace(problem, measured=field.measured)
 
 
-def _assembled(settings: ProblemSettings, eps: float, scale: float, field: CubicSpline | None) -> Problem:
+def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:
     """The problem without its period, checked."""
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     parameters = _parameters(settings.parameters, eps)
@@ -57,7 +58,10 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Cubic
 
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
     coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
-    problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, field)
+    spline = None if field is None else field.spline
+    problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
+    if field is not None:
+        _check_nodes(problem, field)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
     _check_finite("problem.forcing", forcing.text, sample, lambda x: at_points(forcing, x, parameters))
@@ -93,6 +97,28 @@ def _check_finite(where: str, text: str, points: np.ndarray, function: Callable[
     if bad.any():
         first = int(np.argmax(bad))
         raise UserError(f"{where}={text} is {values[first]:g} at {_place(points[first])}: it must be finite")
+
+
+def _check_nodes(problem: Problem, field: TabulatedField) -> None:
+    """Refuse a coefficient that is not positive at a node of its field: a single one could slip through a sample."""
+    domain, values = problem.domain, field.values
+    spacing = domain.sides / field.spline.intervals
+    for flat in np.array_split(np.arange(values.size), max(1, values.size // 2**20)):
+        index = np.stack(np.unravel_index(flat, values.shape), axis=-1)
+        points = np.asarray(domain.lower) + index * spacing
+        u = at_points(problem.boundary, points, problem.parameters)
+        with np.errstate(all="ignore"):
+            found = at_points(
+                problem.coefficient, points, {**problem.parameters, SOLUTION: u, FIELD: values.reshape(-1)[flat]}
+            )
+        bad = ~(found > 0)
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise UserError(
+                f"problem.coefficient={problem.coefficient.text} is {found[first]:.4g} at index"
+                f" {tuple(index[first].tolist())} of the field, {_place(points[first])}: it must be positive on the"
+                f" whole domain; problem.coefficient='exp({FIELD})' is, whatever the field"
+            )
 
 
 def _check_positive(problem: Problem, points: np.ndarray) -> None:

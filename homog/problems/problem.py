@@ -1,5 +1,6 @@
 """The problem: coefficient, forcing, boundary value, domain and parameters."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from homog.errors import UserError
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 from homog.problems.domain import Box
@@ -32,6 +34,7 @@ class Problem:
         period: Side of the coefficient's periodic cell; None where it is not periodic.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
         field: What the formula calls `field`, or None.
+        measured: Numbers for the record of a run: of a field the correlation length and the largest wave number.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Problem:
     period: float | None
     scale: float
     field: CubicSpline | None = None
+    measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def dimension(self) -> int:
@@ -70,6 +74,33 @@ class Problem:
             by_field = at_points(self.coefficient.derivative(FIELD), points, names)
             slopes = slopes + by_field[..., None] * self.field.gradient(points).astype(slopes.dtype)
         return slopes
+
+    def drift_at(
+        self, points: Float[np.ndarray, "*batch d"], solution: CubicSpline | None = None
+    ) -> Float[np.ndarray, "*batch d"]:
+        """V = grad a / (2a) at points of shape (..., d); `solution` is the u of a nonlinear coefficient (6, 15)."""
+        u = 0.0 if solution is None else solution(points)
+        slopes = self.slopes_at(points, u)
+        if solution is not None:
+            by_u = at_points(self.coefficient.derivative(SOLUTION), points, self.names_at(points, u))
+            slopes = slopes + by_u[..., None] * solution.gradient(points)
+        return slopes / (2 * self.coefficient_at(points, u))[..., None]
+
+    def require_positive(self, points: Float[np.ndarray, "*batch d"], solution: CubicSpline) -> None:
+        """Refuse a solution that leads the coefficient to zero or below at one of the points.
+
+        Raises:
+            UserError: With the place and the values.
+        """
+        u = solution(points)
+        values = self.coefficient_at(points, u)
+        if not (values > 0).all():
+            worst = np.unravel_index(np.argmin(np.where(values > 0, np.inf, 0.0)), values.shape)
+            place = ", ".join(f"x{i + 1}={x:.4g}" for i, x in enumerate(points[worst]))
+            raise UserError(
+                f"problem.coefficient={self.coefficient.text} is {values[worst]:.4g} at ({place}), where u is"
+                f" {u[worst]:.4g}: it must be positive for every u that occurs"
+            )
 
     def names_at(self, points: Float[np.ndarray, "*batch d"], u: Any = 0.0) -> dict[str, Any]:
         """What each name of the coefficient's formula but the coordinates stands for at points."""

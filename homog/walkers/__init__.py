@@ -1,7 +1,8 @@
 """How the problem is explored: Brownian walkers."""
 
 from homog.walkers.kernel import Scheme
+from homog.walkers.lookup import SplineValues
 from homog.walkers.streams import point_generator, stream_key
 from homog.walkers.walk import Walk, Walkers
 
-__all__ = ["Scheme", "Walk", "Walkers", "point_generator", "stream_key"]
+__all__ = ["Scheme", "SplineValues", "Walk", "Walkers", "point_generator", "stream_key"]

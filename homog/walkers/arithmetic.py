@@ -25,6 +25,7 @@ _ONE, _HALF, _QUARTER = F(1), F(0.5), F(0.25)
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA_BITS = np.int32(23)
 _LEAST, _MOST = F(-126), F(127)
+_SIXTH, _TWO_THIRDS, _THREE_HALVES = F(1 / 6), F(2 / 3), F(1.5)
 _LN2, _LOG2E, _TWO = F(math.log(2)), F(1 / math.log(2)), F(2)
 _UNIFORM_STEP, _TURN_STEP = F(2.0**-24), F(2.0**-32)
 
@@ -136,6 +137,17 @@ def tanh(x):
     """Hyperbolic tangent."""
     bounded = min(max(x, F(-20)), F(20))
     return _ONE - _TWO / (exp(_TWO * bounded) + _ONE)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def spline_weights(s):
+    """The four cubic B-splines that are not zero at a share s of an interval, and their derivatives."""
+    r = _ONE - s
+    b0, b3 = _SIXTH * r * r * r, _SIXTH * s * s * s
+    b1 = _TWO_THIRDS + s * s * (_HALF * s - _ONE)
+    e0, e3 = -_HALF * r * r, _HALF * s * s
+    e1 = s * (_THREE_HALVES * s - _TWO)
+    return b0, b1, _ONE - b0 - b1 - b3, b3, e0, e1, -(e0 + e1 + e3), e3
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)

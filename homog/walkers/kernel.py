@@ -37,16 +37,25 @@ def joined(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
+def table_names(medium: Medium, dimension: int) -> list[str]:
+    """What is looked up in the medium's tables: for each its value and its slopes."""
+    return [name for table in medium.tables for name in (table, *axis_names(table, dimension))]
+
+
 def environment(medium: Medium, dimension: int) -> list[str]:
-    """What the medium reads besides the displacement: start p1, ..., phases t0, ..., constants k0, ..."""
+    """What the medium reads besides the displacement: start p1, ..., phases t0, ..., what it looks up, constants."""
     start = axis_names("p", dimension) if medium.reads_start else []
     phases = [f"t{i}" for i in range(len(medium.phases))]
-    return [*start, *phases, *(f"k{i}" for i in range(len(medium.constants)))]
+    return [*start, *phases, *table_names(medium, dimension), *(f"k{i}" for i in range(len(medium.constants)))]
 
 
 def step_source(medium: Medium, dimension: int, scheme: Scheme, decorator: str) -> list[str]:
-    """Lines that define `medium`, `increments`, `move`, `leaves` and `settle`, each under the decorator."""
-    parts = (_medium(medium, dimension), _increments(dimension), _move(medium, dimension, scheme),
+    """Lines that define `medium`, `increments`, `ahead`, `move`, `leaves` and `settle`, each under the decorator.
+
+    A driver calls them in this order; with a Heun step `medium` a second time, at the place that `ahead` gives. What
+    the medium looks up in tables, the driver fetches before, by the function that `lookup_source` defines.
+    """
+    parts = (_medium(medium, dimension), _increments(dimension), _ahead(dimension), _move(dimension, scheme),
              _leaves(dimension), _settle(dimension))  # fmt: skip
     return [line for part in parts for line in (decorator, *part, "", "")]
 
@@ -74,24 +83,25 @@ def _increments(dimension: int) -> list[str]:
     return [*lines, f"    return {joined(axis_names('b', dimension))}, spare_bits(first, second), s0, s1, s2, s3"]
 
 
-def _move(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
-    """The move m1, ..., md of one step, what it adds to R and to log D; v and h come multiplied with dt."""
-    axes, inputs = range(1, dimension + 1), ["half_dt", *environment(medium, dimension)]
-    d, b, m = (axis_names(letter, dimension) for letter in "dbm")
-    lines = [f"{joined([*axis_names('v', dimension), 'h'])} = medium({joined([*d, *inputs])})"]
-    if scheme.step == "heun":
-        # the formulas may have no value outside: the predictor stays in the box
-        ahead = [f"min(max(d{i} + v{i} + b{i}, -below{i}), above{i})" for i in axes]
-        lines += [f"{joined([*axis_names('y', dimension), 'g'])} = medium({joined([*ahead, *inputs])})"]
-        lines += [f"v{i} = HALF * (v{i} + y{i})" for i in axes] + ["h = HALF * (h + g)"]
+def _ahead(dimension: int) -> list[str]:
+    """Where an Euler step leads: the predictor of Heun's. Formulas may have no value outside: it stays in the box."""
+    arguments = axis_names("d v b below above", dimension)
+    places = (f"min(max(d{i} + v{i} + b{i}, -below{i}), above{i})" for i in range(1, dimension + 1))
+    return [f"def ahead({joined(arguments)}):", f"    return ({joined(places)},)"]
+
+
+def _move(dimension: int, scheme: Scheme) -> list[str]:
+    """The move m1, ..., md of one step and what it adds to log D; v comes multiplied with dt."""
+    axes = range(1, dimension + 1)
     if scheme.martingale == "drift":
-        lines += [f"m{i} = b{i} + v{i}" for i in axes] + ["growth = ZERO"]
+        moves, growth = [f"b{i} + v{i}" for i in axes], "ZERO"
     else:
-        lines += [f"m{i} = b{i}" for i in axes]
-        lines += [f"growth = HALF / half_dt * ({' + '.join(f'v{i} * (b{i} - HALF * v{i})' for i in axes)})"]
-    arguments = joined([*d, *b, *axis_names("below above", dimension), *inputs])
-    lines += [f"return {joined(m)}, h, growth"]
-    return [f"def move({arguments}):", *(f"    {line}" for line in lines)]
+        moves = axis_names("b", dimension)
+        growth = f"HALF / half_dt * ({' + '.join(f'v{i} * (b{i} - HALF * v{i})' for i in axes)})"
+    return [
+        f"def move({joined([*axis_names('b v', dimension), 'half_dt'])}):",
+        f"    return {joined([*moves, growth])}",
+    ]
 
 
 def _leaves(dimension: int) -> list[str]:

@@ -1,5 +1,8 @@
 """From the problem's formulas to float32 source code for V dt = grad a / (2a) dt and h dt = f / (2a) dt on a path.
 
+What has no formula, the solution u in a nonlinear coefficient and a random field, is looked up on the path, with its
+slopes: grad a = d_x a + (d_u a) grad u + (d_field a) grad field.
+
 A path is kept as its displacement d from the starting point p. The argument of a sine that is a polynomial in x,
 such as 2 pi x1 / eps, becomes a *phase*: its value at p is reduced modulo one turn in double precision, once, and
 the step adds the increment arg(p + d) - arg(p), expanded symbolically so that nothing cancels. Single precision is
@@ -17,7 +20,7 @@ import sympy
 
 from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.parse import symbol
-from homog.problems import Problem
+from homog.problems import FIELD, SOLUTION, Problem
 
 Expr = Any  # a SymPy expression; SymPy's own annotations do not survive its operators
 _TURN = 2 * sympy.pi
@@ -32,12 +35,15 @@ class Medium:
     Attributes:
         lines: Assignments in scalar float32 arithmetic that end by setting v1, ..., vd and h. They read dt / 2,
             the displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
+        tables: What is looked up: of "u" and "field" those that occur. The lines read their values under these names
+            and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
         phases: Each phase in turns, as an expression in x1, ..., xd.
         constants: Each constant, as an expression in the parameters.
     """
 
     lines: tuple[str, ...]
+    tables: tuple[str, ...]
     reads_start: bool
     phases: tuple[Expr, ...]
     constants: tuple[Expr, ...]
@@ -64,21 +70,25 @@ def _own(name: str) -> sympy.Symbol:
 
 
 def medium(problem: Problem) -> Medium:
-    """The medium of a linear problem, from its formulas."""
+    """The medium of a problem, from its formulas."""
     coefficient, forcing = problem.coefficient, problem.forcing
-    expressions = [
-        coefficient.expression,
-        forcing.expression,
-        *(g.expression for g in coefficient.gradient()),
-    ]
-    builder = _Builder(problem.dimension)
+    tables = tuple(name for name in (SOLUTION, FIELD) if name in coefficient.names)
+    slopes = []
+    for i, partial in enumerate(coefficient.gradient()):
+        inner = (coefficient.derivative(name).expression * _own(f"{name}{i + 1}") for name in tables)
+        slopes.append(sum(inner, partial.expression))
+    builder = _Builder(problem.dimension, tables)
+    expressions = (coefficient.expression, forcing.expression, *slopes)
     return builder.build(*(builder.with_phases(expression) for expression in expressions))
 
 
 class _Builder:
     """Collects phases and constants while expressions are rewritten for single precision."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, tables: tuple[str, ...]) -> None:
+        self.tables = tables
+        self.looked_up = {symbol(name) for name in tables}
+        self.looked_up |= {_own(f"{name}{i + 1}") for name in tables for i in range(dimension)}
         self.x = [symbol(f"x{i + 1}") for i in range(dimension)]
         self.d = [_own(f"d{i + 1}") for i in range(dimension)]
         self.p = [_own(f"p{i + 1}") for i in range(dimension)]
@@ -87,16 +97,17 @@ class _Builder:
 
     @cached_property
     def _moving(self) -> set[sympy.Symbol]:
-        return {*self.x, *self.d, *self.p}
+        return {*self.x, *self.d, *self.p, *self.looked_up}
 
     def with_phases(self, expression: Expr) -> Expr:
         """Every sine, cosine and tangent of the place in turns, on a phase where its argument is a polynomial in x."""
-        if not expression.args or not expression.has(*self.x):
+        if not expression.args or not expression.has(*self.x, *self.looked_up):
             return expression
         if not isinstance(expression, sympy.sin | sympy.cos | sympy.tan):
             return expression.func(*(self.with_phases(argument) for argument in expression.args))
         argument: Expr = expression.args[0]
-        turns = self._phase(argument) if argument.is_polynomial(*self.x) else self.with_phases(argument) / _TURN
+        of_place = argument.is_polynomial(*self.x) and not argument.has(*self.looked_up)
+        turns = self._phase(argument) if of_place else self.with_phases(argument) / _TURN
         if isinstance(expression, sympy.tan):
             return _sin_turns(turns) / _cos_turns(turns)
         return (_sin_turns if isinstance(expression, sympy.sin) else _cos_turns)(turns)
@@ -120,7 +131,7 @@ class _Builder:
         lines += [f"factor = half_dt / ({a})", f"h = factor * ({f})"]
         lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
         reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
-        return Medium(tuple(lines), reads_start, tuple(self.phases), tuple(self.constants))
+        return Medium(tuple(lines), self.tables, reads_start, tuple(self.phases), tuple(self.constants))
 
     def hoist(self, expression: Expr) -> Expr:
         """Whatever does not move along the path becomes a constant k0, k1, ..."""

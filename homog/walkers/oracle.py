@@ -8,8 +8,9 @@ import math
 import numpy as np
 import torch
 
-from homog.formula.evaluate import torch_at_points
+from homog.formula.evaluate import at_points
 from homog.problems import Problem
+from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
 from homog.walkers.kernel import Scheme
 from homog.walkers.streams import Streams, spare_bits
@@ -17,7 +18,13 @@ from homog.walkers.walk import Walk
 
 
 def walk(
-    problem: Problem, scheme: Scheme, points: np.ndarray, per_point: int, steps: TimeSteps, key: np.uint64
+    problem: Problem,
+    scheme: Scheme,
+    points: np.ndarray,
+    per_point: int,
+    steps: TimeSteps,
+    key: np.uint64,
+    solution: CubicSpline | None = None,
 ) -> Walk:
     """The same as `Walkers.walk`, slowly."""
     count, d = points.shape
@@ -33,9 +40,11 @@ def walk(
     for _ in range(steps.count):
         normals, spare = _normals(streams, d)
         noise = math.sqrt(dt) * normals  # (n * s, d)
-        velocity, rate = _medium(problem, x)
+        velocity, rate = _medium(problem, x, solution)
         if scheme.step == "heun":
-            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(x + velocity * dt + noise, lower, upper))
+            ahead_velocity, ahead_rate = _medium(
+                problem, torch.clamp(x + velocity * dt + noise, lower, upper), solution
+            )
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
@@ -62,11 +71,12 @@ def walk(
     )  # fmt: skip
 
 
-def _medium(problem: Problem, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _medium(problem: Problem, x: torch.Tensor, solution: CubicSpline | None) -> tuple[torch.Tensor, torch.Tensor]:
     """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
-    a = torch_at_points(problem.coefficient, x, problem.parameters)
-    slope = torch.stack([torch_at_points(g, x, problem.parameters) for g in problem.coefficient.gradient()], dim=1)
-    return slope / (2 * a[:, None]), torch_at_points(problem.forcing, x, problem.parameters) / (2 * a)
+    points = x.numpy()
+    a = problem.coefficient_at(points, 0.0 if solution is None else solution(points))
+    forcing = at_points(problem.forcing, points, problem.parameters)
+    return torch.from_numpy(problem.drift_at(points, solution)), torch.from_numpy(forcing / (2 * a))
 
 
 def _leaves(

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from homog.formula.evaluate import at_points
-from homog.problems import Problem
+from homog.problems import FIELD, SOLUTION, Problem
+from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
-from homog.walkers.compiled import load_walk
+from homog.walkers.compiled import load_module
 from homog.walkers.cpu import SPAN, cpu_source
 from homog.walkers.kernel import Scheme
+from homog.walkers.lookup import Table
 from homog.walkers.medium import medium
 
 _SIGMAS = 7.5  # P(|N(0, 1)| > 7.5) = 6e-14
@@ -52,10 +53,18 @@ class Walkers:
         self.scheme = scheme
         self._medium = medium(problem)
         self._constants = self._medium.constant_values(problem.parameters)
-        self._top_speed = _top_speed(problem) if scheme.martingale == "drift" else 0.0
-        self._walk = load_walk(cpu_source(self._medium, problem.dimension, scheme), cache)
+        self._tables = {} if problem.field is None else {FIELD: Table.of(problem.field)}
+        self._top_speed = 0.0 if problem.nonlinear else self._bound_of_speed(None)
+        self._walk = load_module(cpu_source(self._medium, problem.dimension, scheme), cache).walk
 
-    def walk(self, points: Float64[np.ndarray, "n d"], per_point: int, steps: TimeSteps, key: np.uint64) -> Walk:
+    def walk(
+        self,
+        points: Float64[np.ndarray, "n d"],
+        per_point: int,
+        steps: TimeSteps,
+        key: np.uint64,
+        solution: CubicSpline | None = None,
+    ) -> Walk:
         """Walk from each point for one macro step.
 
         Args:
@@ -63,7 +72,12 @@ class Walkers:
             per_point: s, walkers from each point.
             steps: The time steps.
             key: From `stream_key`: equal keys give equal paths, whatever the thread count.
+            solution: u on the domain, for a problem that is nonlinear.
         """
+        if self.problem.nonlinear and solution is None:
+            raise ValueError("walkers of a nonlinear problem need a solution to read")
+        tables = self._tables if solution is None else {**self._tables, SOLUTION: Table.of(solution)}
+        top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
         count, dimension = points.shape
         domain = self.problem.domain
         below = np.ascontiguousarray((points - domain.lower).T, dtype=np.float32)
@@ -71,7 +85,7 @@ class Walkers:
         start = np.ascontiguousarray(points.T, dtype=np.float32)
         phases = self._medium.start_phases(points, self.problem.parameters)
         total = count * per_point
-        safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * self._top_speed * steps.micro_step
+        safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step
         displacement, brownian = np.empty((2, dimension, total), dtype=np.float32)
         reward, log_weight = np.empty((2, total), dtype=np.float32)
         left = np.empty(total, dtype=np.bool_)
@@ -79,6 +93,7 @@ class Walkers:
             below, above, start, phases, self._constants, per_point, steps.count, 
             np.float32(steps.micro_step), np.float32(safe), key,
             displacement, brownian, reward, log_weight, left,
+            *(argument for name in self._medium.tables for argument in tables[name].arguments),
         )  # fmt: skip
         shape = (count, per_point)
         return Walk(
@@ -90,9 +105,9 @@ class Walkers:
             total * steps.count,
         )
 
-
-def _top_speed(problem: Problem) -> float:
-    """A bound of |V| = |grad a| / (2a): half as much again as the largest on a sample of the domain."""
-    points = problem.domain.sample(2**14, np.random.default_rng(0))
-    slopes = [at_points(g, points, problem.parameters) for g in problem.coefficient.gradient()]
-    return 1.5 * float((np.linalg.norm(slopes, axis=0) / (2 * problem.coefficient_at(points))).max())
+    def _bound_of_speed(self, solution: CubicSpline | None) -> float:
+        """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""
+        if self.scheme.martingale != "drift":
+            return 0.0
+        points = self.problem.domain.sample(2**14 if solution is None else 2**12, np.random.default_rng(0))
+        return 1.5 * float(np.linalg.norm(self.problem.drift_at(points, solution), axis=-1).max())
