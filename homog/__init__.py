@@ -11,9 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from homog.config import DFLM, MLP, AdamCosine, AdamExponential, BoundsTimeStep, FEMReference, FormulaProblem
+    from homog.config import (
+        DFLM,
+        MLP,
+        PINN,
+        AdamCosine,
+        AdamExponential,
+        BoundsTimeStep,
+        DeepRitz,
+        FEMReference,
+        FormulaProblem,
+        FourierMLP,
+    )
     from homog.errors import UserError
-    from homog.losses import DFLMLoss
+    from homog.losses import DeepRitzLoss, DFLMLoss, PINNLoss
     from homog.problems import Problem
     from homog.problems import build as build_problem
     from homog.references import Reference, effective_tensor, reference
@@ -25,14 +36,17 @@ _HOME = {
     "homog.config": (
         "DFLM",
         "MLP",
+        "PINN",
         "AdamCosine",
         "AdamExponential",
         "BoundsTimeStep",
+        "DeepRitz",
         "FEMReference",
         "FormulaProblem",
+        "FourierMLP",
     ),
     "homog.errors": ("UserError",),
-    "homog.losses": ("DFLMLoss",),
+    "homog.losses": ("DFLMLoss", "DeepRitzLoss", "PINNLoss"),
     "homog.problems": ("Problem", "build_problem"),
     "homog.references": ("Reference", "effective_tensor", "reference"),
     "homog.timestep": ("TimeSteps", "time_steps"),
@@ -43,12 +57,17 @@ _HOME = {
 __all__ = [
     "DFLM",
     "MLP",
+    "PINN",
     "AdamCosine",
     "AdamExponential",
     "BoundsTimeStep",
     "DFLMLoss",
+    "DeepRitz",
+    "DeepRitzLoss",
     "FEMReference",
     "FormulaProblem",
+    "FourierMLP",
+    "PINNLoss",
     "Problem",
     "Reference",
     "Scheme",

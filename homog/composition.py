@@ -20,11 +20,16 @@ _SCHEMA: dict[str, type] = {
     "schema/problem/formula": config.FormulaProblem,
     "schema/problem/field": config.FieldProblem,
     "schema/problem/field/spectral": config.SpectralField,
+    "schema/problem/field/file": config.FileField,
+    "schema/problem/field/gstools": config.GSToolsField,
     "schema/timestep/bounds": config.BoundsTimeStep,
     "schema/timestep/fixed": config.FixedTimeStep,
     "schema/timestep/ratio": config.RatioTimeStep,
     "schema/method/dflm": config.DFLM,
+    "schema/method/pinn": config.PINN,
+    "schema/method/deep_ritz": config.DeepRitz,
     "schema/network/mlp": config.MLP,
+    "schema/network/fourier": config.FourierMLP,
     "schema/optimizer/adam_exponential": config.AdamExponential,
     "schema/optimizer/adam_cosine": config.AdamCosine,
     "schema/reference/fem": config.FEMReference,
@@ -35,7 +40,8 @@ _SCHEMA: dict[str, type] = {
 }
 """The dataclass behind the first line of every YAML file in conf/."""
 
-_FORMULAS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period")}
+_TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path")}
+"""The settings that are formulas or paths."""
 
 
 def home() -> Path:
@@ -50,14 +56,20 @@ def conf_folder() -> Path:
 
 
 def groups() -> dict[str, list[str]]:
-    """The groups of conf/ and what each offers."""
+    """The groups of conf/ and what each offers.
+
+    A folder below a group is a group within it where the schema has one (problem/field); otherwise it is part of the
+    options' names (experiment=paper/linear_0.05).
+    """
     folder = conf_folder()
+    within = {path.rpartition("/")[0].removeprefix("schema/") for path in _SCHEMA}
     options: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*.yaml")):
-        group, _, option = str(path.relative_to(folder).with_suffix("")).partition("/")
-        if option and group != "hydra":
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        group, _, option = name.rpartition("/") if name.rpartition("/")[0] in within else name.partition("/")
+        if option and group != "hydra" and not option.startswith("parts/"):  # parts are for config.yaml to pick
             options.setdefault(group, []).append(option)
-    return options
+    return dict(sorted(options.items()))
 
 
 def register() -> None:
@@ -65,7 +77,7 @@ def register() -> None:
     store = ConfigStore.instance()
     for path, settings in _SCHEMA.items():
         group, _, name = path.rpartition("/")
-        package = "_global_" if settings is config.RunSettings else path.split("/")[1]
+        package = ".".join(group.split("/")[1:]) or "_global_"  # schema/problem/field holds settings of problem.field
         store.store(group=group, name=name, node=settings, package=package, provider="homog")
     OmegaConf.register_new_resolver("homog_home", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
@@ -96,6 +108,21 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
     return settings
 
 
+def tracking_of(composed: DictConfig) -> config.TrackingSettings:
+    """The part of a composed configuration that says where to record, for what is no run itself.
+
+    Raises:
+        UserError: If a value is missing or cannot be resolved.
+    """
+    try:
+        OmegaConf.to_container(composed.tracking, resolve=True, throw_on_missing=True)
+        settings = OmegaConf.to_object(composed.tracking)
+    except OmegaConfBaseException as error:
+        raise UserError(_explain_value(error)) from error
+    assert isinstance(settings, config.TrackingSettings)
+    return settings
+
+
 def _refuse_unknown(given: Mapping[Any, Any], settings: Any, path: str) -> None:
     """`+key=value` gets past Hydra's own check for unknown keys."""
     known = list(settings.__dataclass_fields__)
@@ -108,14 +135,14 @@ def _refuse_unknown(given: Mapping[Any, Any], settings: Any, path: str) -> None:
 
 
 def quote_formulas(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments with formulas in quotes: Hydra's own grammar takes sin(...) for a call of its own.
+    """Command-line arguments with formulas and paths in quotes: Hydra's own grammar takes sin(...) for its own call.
 
-    A comma cannot be part of a formula: it separates the values of a sweep, which are quoted one by one.
+    A comma cannot be part of either: it separates the values of a sweep, which are quoted one by one.
     """
     quoted = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if equals and key.lstrip("+") in _FORMULAS and not value.lstrip().startswith(("'", '"', "choice(")):
+        if equals and key.lstrip("+") in _TEXTS and not value.lstrip().startswith(("'", '"', "choice(")):
             escaped = (part.replace("'", r"\'") for part in value.split(","))
             argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)
         quoted.append(argument)
@@ -131,6 +158,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             continue
         if key in offered and "," not in value and value not in (*offered[key], "null", "None"):
             return f"{key}={value} is unknown: {hint(value, offered[key])}"
+        if key.replace(".", "/") in offered and key not in offered and "," not in value:
+            return f"{key} is a group of settings: write {key.replace('.', '/')}={value}"
+        if key == "problem/field" and f"override '{key}'" in str(error):
+            return f"{key}={value}: this problem has no field; write problem=random_field {override}"
         if "." not in key and key not in offered and key not in _root_keys():
             return f"{key} is unknown: {hint(key, [*offered, *_root_keys()])}"
     for cause in (error, error.__cause__):

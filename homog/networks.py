@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from homog.config import MLP, NetworkSettings
+from homog.config import MLP, FourierMLP, NetworkSettings
 from homog.formula.evaluate import torch_at_points
 from homog.problems import Box, Problem
 
@@ -27,21 +27,21 @@ class Perceptron(nn.Module):
     Args:
         domain: The box that x lies in.
         settings: Depth, width, activation, and the cube that the box is mapped to before the first layer.
-        seed: Of the initial weights.
+        generator: Draws the initial weights.
+        inputs: Numbers that reach the first layer; None: as many as the domain has axes.
     """
 
     center: torch.Tensor
     factor: torch.Tensor
 
-    def __init__(self, domain: Box, settings: MLP, seed: int) -> None:
+    def __init__(self, domain: Box, settings: MLP, generator: torch.Generator, inputs: int | None = None) -> None:
         super().__init__()
         center, factor = np.zeros(domain.dimension), np.ones(domain.dimension)
         if settings.scale is not None:
             center, factor = (domain.lower + domain.sides / 2), 2 * settings.scale / domain.sides
         self.register_buffer("center", torch.tensor(center, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(factor, dtype=torch.float32))
-        sizes = [domain.dimension, *[settings.width] * settings.depth, 1]
-        generator = torch.Generator().manual_seed(seed)
+        sizes = [inputs or domain.dimension, *[settings.width] * settings.depth, 1]
         layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
             layer = nn.Linear(fan_in, fan_out)
@@ -53,7 +53,37 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
-        return self.layers((x - self.center) * self.factor)[..., 0]
+        return self.layers(self.embed(x))[..., 0]
+
+    def embed(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch inputs"]:
+        """What the first layer sees of x: its coordinates in the cube."""
+        return (x - self.center) * self.factor
+
+
+class FourierPerceptron(Perceptron):
+    """The perceptron of gamma(x) = [cos(B x), sin(B x)], B drawn once with entries from N(0, sigma^2).
+
+    Wang, Wang and Perdikaris 2021, equation (3.10), reference [20] of the paper. As there, B holds wave numbers: no
+    2 pi stands before it. The paper's '200-dimensional embedding' is taken as 200 features, so 100 rows of B: that is
+    how the authors of [20] count the size of the layer in their code.
+
+    Args:
+        domain: The box that x lies in.
+        settings: Those of the perceptron, number of features and sigma, in units of 1 / (length in the cube).
+        generator: Draws the wave numbers and then the initial weights.
+    """
+
+    wave_numbers: torch.Tensor
+
+    def __init__(self, domain: Box, settings: FourierMLP, generator: torch.Generator) -> None:
+        wave_numbers = settings.sigma * torch.randn(settings.features // 2, domain.dimension, generator=generator)
+        super().__init__(domain, settings, generator, settings.features)
+        self.register_buffer("wave_numbers", wave_numbers)
+
+    def embed(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch inputs"]:
+        """The Fourier features of x."""
+        phase = super().embed(x) @ self.wave_numbers.T
+        return torch.cat([torch.cos(phase), torch.sin(phase)], dim=-1)
 
 
 class BoundaryAnsatz(nn.Module):
@@ -108,4 +138,9 @@ def build(settings: NetworkSettings, domain: Box, seed: int) -> nn.Module:
 
 @build.register
 def _(settings: MLP, domain: Box, seed: int) -> nn.Module:
-    return Perceptron(domain, settings, seed)
+    return Perceptron(domain, settings, torch.Generator().manual_seed(seed))
+
+
+@build.register
+def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
+    return FourierPerceptron(domain, settings, torch.Generator().manual_seed(seed))

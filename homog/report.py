@@ -12,20 +12,31 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from homog import training
-from homog.problems import Problem
+from homog.problems import FIELD, Problem
 from homog.references import Reference
 from homog.timestep import TimeSteps
 
 _console = Console(stderr=False, highlight=False, soft_wrap=True)
 
 
-def print_plan(problem: Problem, steps: TimeSteps, device: torch.device) -> None:
-    """What will be solved, with which time steps."""
+def print_plainly() -> None:
+    """From now on, print as into a file, whatever the terminal was at first."""
+    global _console
+    _console = Console(stderr=False, highlight=False, soft_wrap=True, color_system=None)
+
+
+def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
+    """What will be solved, and with which time steps if there are walkers."""
     _console.print(
         f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.coefficient.text},"
         f" f = {problem.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )
+    if problem.measured:
+        numbers = (f"{name.replace('_', ' ')} = {value:.4g}" for name, value in problem.measured.items())
+        _console.print(f"{FIELD}: {', '.join(numbers)}")
+    if steps is None:
+        return
     _console.print(
         f"dt = {steps.micro_step:.4g} (bound: at most {steps.micro_bound:.4g}), "
         f"Dt = {steps.macro_step:.4g} (bound: at least {steps.macro_bound:.4g}), K = {steps.count}"
@@ -35,7 +46,7 @@ def print_plan(problem: Problem, steps: TimeSteps, device: torch.device) -> None
 
 
 class ProgressBar:
-    """Iteration, loss, current error, walker steps a second and time left; plain lines where there is no terminal."""
+    """Iteration, loss, current error, speed and time left; plain lines where there is no terminal."""
 
     def __init__(self, iterations: int) -> None:
         self._iterations = iterations
@@ -68,7 +79,10 @@ class ProgressBar:
 
     def advance(self, progress: training.Progress) -> None:
         """One more iteration is done."""
-        rate = f"{progress.walker_steps / max(progress.seconds, 1e-9) / 1e6:.0f}M steps/s"
+        seconds = max(progress.seconds, 1e-9)
+        rate = f"{progress.iteration / seconds:.3g} iterations/s"
+        if progress.walker_steps:
+            rate = f"{progress.walker_steps / seconds / 1e6:.0f}M steps/s"
         self._bar.update(self._task, completed=progress.iteration, description=f"{self._state}  {rate}")
         if self._lines and progress.iteration % max(1, self._iterations // 10) == 0:
             left = progress.seconds / progress.iteration * (self._iterations - progress.iteration)
@@ -98,9 +112,10 @@ def print_results(
         if metrics[key] is not None:
             table.add_row(answer, against, f"{metrics[key]:.3e}")
     _console.print(table)
-    steps, seconds = metrics["walker_steps"], metrics["train_seconds"]
+    seconds = metrics["train_seconds"]
+    steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""
     _console.print(
-        f"{metrics['iterations']} iterations, {steps:.3g} walker steps, {seconds:.1f} s of training,"
+        f"{metrics['iterations']} iterations,{steps} {seconds:.1f} s of training,"
         f" {metrics['wall_seconds']:.1f} s in all, on {metrics['device']}"
     )
     for line in [*reference.notes, *(f"warning: {warning}" for warning in warnings)]:

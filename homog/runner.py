@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 import yaml
 
 from homog import evaluation, losses, networks, plots, problems, report
-from homog.config import RunSettings
+from homog.config import FieldProblem, RunSettings
 from homog.errors import UserError
 from homog.problems import Problem
 from homog.references import Reference, reference
@@ -24,13 +25,16 @@ _log = logging.getLogger("homog")
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
 
 
-def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | int | str | None]:
+def run(
+    settings: RunSettings, folder: Path, home: Path, more_tags: Mapping[str, str] | None = None
+) -> dict[str, float | int | str | None]:
     """One run: problem, time steps, reference, training, errors, records.
 
     Args:
         settings: What to run.
         folder: The run's own folder: metrics, figures, weights and configuration go there.
         home: HOMOG_HOME: caches and the MLflow store lie there.
+        more_tags: Of the run in MLflow, such as those that tie it to its sweep.
 
     Returns:
         The final metrics, as in `metrics.json`.
@@ -41,18 +45,19 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
     start = time.perf_counter()
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
-    steps = time_steps(settings.timestep, problem.dimension, problem.scale)
+    steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
     name = settings.name or f"{problem.name} {type(settings.method).__name__} eps={settings.eps:g}"
-    tags = {**environment_tags(), "device": _device_name(device)}
-    with open_recorder(settings.tracking, folder, home, name, _parameters(settings, steps), tags) as recorder:
+    tags = {**environment_tags(), "device": _device_name(device), **(more_tags or {})}
+    with open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags) as recorder:
         _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
         try:
-            truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
+            # before the reference: a method that refuses the problem says so at once
             loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
             network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+            truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
             progress, curve = _train(settings, loss, network, truth, recorder)
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
@@ -61,6 +66,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
                 "train_seconds": progress.seconds,
                 "wall_seconds": time.perf_counter() - start,
                 "walker_steps": progress.walker_steps,
+                **problem.measured,
                 "iterations": progress.iteration,
                 "device": _device_name(device),
                 "weights_sha256": evaluation.weights_sha256(progress.solution),
@@ -71,10 +77,13 @@ def run(settings: RunSettings, folder: Path, home: Path) -> dict[str, float | in
             np.savez_compressed(folder / "solution.npz", allow_pickle=False, network=values, **_named_axes(truth))
             plots.solution_figure(_figure(name, problem, truth, values, curve), folder / "solution.png")
             recorder.artifact(folder / "solution.png")
+            if problem.field is not None:
+                _draw_field(name, problem, folder / "field.png")
+                recorder.artifact(folder / "field.png")
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
             raise
-    report.print_results(metrics, truth, steps.warnings(), folder, recorder.location)
+    report.print_results(metrics, truth, steps.warnings() if steps else [], folder, recorder.location)
     return metrics
 
 
@@ -131,9 +140,8 @@ def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, c
     lower, upper = problem.domain.lower, problem.domain.upper
     if problem.period is not None:
         upper = tuple(min(high, low + 4 * problem.period) for low, high in zip(lower, upper, strict=True))
-    patch = tuple(
-        np.linspace(low, high, 241 if problem.dimension < 3 else 61) for low, high in zip(lower, upper, strict=True)
-    )
+    counts = _drawn_nodes(problem)
+    patch = tuple(np.linspace(low, high, n) for low, high, n in zip(lower, upper, counts, strict=True))
     return plots.SolutionData(
         title=name,
         axes=truth.axes,
@@ -145,6 +153,26 @@ def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, c
         mean_coefficient=truth.mean_coefficient,
         curve=curve,
     )
+
+
+def _drawn_nodes(problem: Problem) -> tuple[int, ...]:
+    """How many nodes an axis of the coefficient is drawn with: those of its field, unless there are too many."""
+    fewest, most = (241, 2049) if problem.dimension < 3 else (61, 129)
+    if problem.field is None:
+        return (fewest,) * problem.dimension
+    return tuple(min(max(fewest, count + 1), most) for count in problem.field.intervals)
+
+
+def _draw_field(name: str, problem: Problem, path: Path) -> None:
+    """The field on its own nodes; in three dimensions on those of the plane through the middle."""
+    assert problem.field is not None
+    axes = [
+        np.linspace(low, high, min(count + 1, 2049))
+        for low, high, count in zip(problem.domain.lower, problem.domain.upper, problem.field.intervals, strict=True)
+    ]
+    axes[2:] = [axis[[len(axis) // 2]] for axis in axes[2:]]
+    values = problem.field(problems.tensor_grid(axes))
+    plots.field_figure(axes[:2], values[..., 0] if len(axes) == 3 else values, f"{name}: field", path)
 
 
 def _require_affordable(grid: int, dimension: int) -> None:
@@ -167,8 +195,10 @@ def _device_name(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def _parameters(settings: RunSettings, steps: TimeSteps) -> dict[str, str | float | int | bool]:
-    """The settings as MLflow's flat parameters, each group with the name of its kind, and the time steps chosen."""
+def _parameters(
+    settings: RunSettings, problem: Problem, steps: TimeSteps | None
+) -> dict[str, str | float | int | bool]:
+    """The settings as MLflow's flat parameters, each group with the name of its kind, and what came of them."""
     flat: dict[str, str | float | int | bool] = {}
 
     def collect(prefix: str, value: object) -> None:
@@ -179,8 +209,13 @@ def _parameters(settings: RunSettings, steps: TimeSteps) -> dict[str, str | floa
             flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
 
     collect("", asdict(settings))
+    if isinstance(settings.problem, FieldProblem):
+        flat["problem.field"] = type(settings.problem.field).__name__
+    flat.update(problem.measured)
     for group in ("problem", "timestep", "method", "network", "optimizer", "reference"):
         flat[group] = type(getattr(settings, group)).__name__
+    if steps is None:
+        return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from homog import networks
-from homog.config import MLP, AdamCosine, AdamExponential
+from homog.config import MLP, AdamCosine, AdamExponential, FourierMLP
 from homog.networks import BoundaryAnsatz
 from homog.optimizers import Adam, learning_rate
 from homog.problems import Box
@@ -63,3 +63,22 @@ def test_the_solution_is_the_mean_of_the_last_weights(share: float, averaged: in
         seen.append(float(network.weight.detach()))
     expected = np.mean(seen[-averaged:]) if averaged else seen[-1]
     assert float(adam.solution().weight.detach()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_fourier_networks_wave_numbers_have_the_given_spread():
+    network = networks.build(FourierMLP(depth=1, width=4, features=20_000, sigma=30.0), Box((0.0,) * 2, (1.0,) * 2), 5)
+    numbers = network.wave_numbers
+    assert numbers.shape == (10_000, 2)
+    assert float(numbers.std()) == pytest.approx(30, rel=4 / math.sqrt(2 * 20_000))
+    assert abs(float(numbers.mean())) < 4 * 30 / math.sqrt(20_000)
+    assert float((numbers.abs() > 90).float().mean()) == pytest.approx(0.0027, rel=0.6)  # normal tails: 54 of 20,000
+
+
+def test_fourier_features_are_cosines_and_sines_that_training_leaves_alone():
+    network = networks.build(FourierMLP(2, 8, "tanh", scale=2.0, features=6, sigma=3.0), Box((0.0,), (1.0,)), 0)
+    x = torch.rand(50, 1)
+    phase = (4 * x - 2) * network.wave_numbers[:, 0]
+    np.testing.assert_allclose(network.embed(x), torch.cat([phase.cos(), phase.sin()], -1), atol=1e-6)
+    assert [layer.in_features for layer in network.layers[::2]] == [6, 8, 8]
+    assert "wave_numbers" in network.state_dict()
+    assert "wave_numbers" not in dict(network.named_parameters())

@@ -5,9 +5,10 @@ holds the same settings as YAML; Hydra merges the two, and each room dispatches 
 A new kind of problem, policy, method, network or optimizer begins with its dataclass here.
 """
 
-from homog.config.field import FieldSettings, SpectralField
+from homog.config.baselines import PINN, DeepRitz
+from homog.config.field import FieldSettings, FileField, GSToolsField, SpectralField
 from homog.config.method import DFLM, MethodSettings
-from homog.config.network import MLP, NetworkSettings
+from homog.config.network import MLP, FourierMLP, NetworkSettings
 from homog.config.optimizer import AdamCosine, AdamExponential, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
@@ -18,16 +19,21 @@ from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, Tra
 __all__ = [
     "DFLM",
     "MLP",
+    "PINN",
     "AdamCosine",
     "AdamExponential",
     "BoundsTimeStep",
+    "DeepRitz",
     "DomainSettings",
     "EvaluationSettings",
     "FEMReference",
     "FieldProblem",
     "FieldSettings",
+    "FileField",
     "FixedTimeStep",
     "FormulaProblem",
+    "FourierMLP",
+    "GSToolsField",
     "HomogenizedReference",
     "LocalTracking",
     "MethodSettings",

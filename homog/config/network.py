@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homog.config.checks import at_least, one_of, positive
+from homog.config.checks import at_least, one_of, positive, require
 
 
 @dataclass
@@ -31,3 +31,21 @@ class MLP(NetworkSettings):
         if self.scale is not None:
             positive("network.scale", self.scale)
         at_least("network.spread", self.spread, 0)
+
+
+@dataclass
+class FourierMLP(MLP):
+    """The perceptron behind random Fourier features: `features` sines and cosines, wave numbers from N(0, sigma^2)."""
+
+    features: int = 200
+    sigma: float = 30.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.features >= 2 and self.features % 2 == 0,
+            "network.features",
+            self.features,
+            "an even number: half of them sines, half cosines",
+        )
+        positive("network.sigma", self.sigma)

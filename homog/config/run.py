@@ -28,6 +28,7 @@ class RunSettings:
     device: str = "auto"
     seed: int = 0
     name: str | None = None
+    force: bool = False  # sweeps only: a single run always runs
 
     def __post_init__(self) -> None:
         positive("eps", self.eps)

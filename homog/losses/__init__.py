@@ -3,21 +3,44 @@
 from functools import singledispatch
 from pathlib import Path
 
-from homog.config import DFLM, MethodSettings
+from homog.config import DFLM, PINN, DeepRitz, MethodSettings
+from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
 from homog.losses.loss import Loss, LossValue
+from homog.losses.pinn import PINNLoss
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 
-__all__ = ["DFLMLoss", "Loss", "LossValue", "build"]
+__all__ = ["DFLMLoss", "DeepRitzLoss", "Loss", "LossValue", "PINNLoss", "build"]
 
 
 @singledispatch
-def build(settings: MethodSettings, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
-    """The loss that the settings describe; `cache` is the folder for compiled kernels."""
+def build(settings: MethodSettings, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+    """The loss that the settings describe.
+
+    Args:
+        settings: Of the method.
+        problem: What is solved.
+        steps: The time steps; None for a method that sends no walkers.
+        seed: Of points and walkers.
+        cache: Folder for compiled kernels.
+
+    Raises:
+        UserError: If the method cannot solve the problem.
+    """
     raise NotImplementedError(f"no loss for {type(settings).__name__}")
 
 
 @build.register
 def _(settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
     return DFLMLoss(settings, problem, steps, seed, cache)
+
+
+@build.register
+def _(settings: PINN, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+    return PINNLoss(settings, problem, seed)
+
+
+@build.register
+def _(settings: DeepRitz, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+    return DeepRitzLoss(settings, problem, seed)

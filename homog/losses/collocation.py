@@ -1,0 +1,76 @@
+"""What the losses that take the network's derivatives share: derivatives, the equation's data, boundary values.
+
+Points are drawn in double precision and the data are computed in it: a phase x / eps in single precision would be off
+by 4e-3 already at eps = 1e-4. The network itself works in single precision.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from homog.formula.evaluate import torch_at_points
+from homog.networks import boundary_values
+from homog.problems import FIELD, SOLUTION, Problem
+
+
+def value_and_gradient(network: nn.Module, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+    """u and grad u, with their graphs; x must require a gradient."""
+    u = network(x)  # a point's value depends on no other point: one backward pass from the sum gives all gradients
+    (gradient,) = torch.autograd.grad(u.sum(), x, create_graph=True, materialize_grads=True)
+    return u, gradient
+
+
+def laplacian(gradient: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """Lap u from grad u: one further backward pass an axis, of which the diagonal of the Hessian is kept."""
+    result = torch.zeros_like(gradient[:, 0])
+    for axis in range(x.shape[1]):
+        (row,) = torch.autograd.grad(gradient[:, axis].sum(), x, create_graph=True, materialize_grads=True)
+        result = result + row[:, axis]
+    return result
+
+
+def inputs(points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, "n d"]:
+    """The points as the network takes them."""
+    return torch.as_tensor(points, dtype=torch.float32, device=device).requires_grad_()
+
+
+class Equation:
+    """a, its derivatives and f of a problem at points, for a solution with a graph.
+
+    Args:
+        problem: What is solved; its coefficient may name u and a field.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._partials = problem.coefficient.gradient()
+        self._by_field = problem.coefficient.derivative(FIELD)
+        self._by_solution = problem.coefficient.derivative(SOLUTION)
+
+    def coefficient(self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """a(x, u)."""
+        x = torch.as_tensor(points, device=u.device)
+        return torch_at_points(self.problem.coefficient, x, self.problem.names_at(points, u)).to(u.dtype)
+
+    def slopes(
+        self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+        """The partial derivatives of a(x, u) along x, those of the field among them, and along u."""
+        problem = self.problem
+        x, names = torch.as_tensor(points, device=u.device), problem.names_at(points, u)
+        along_x = torch.stack([torch_at_points(partial, x, names) for partial in self._partials], dim=-1)
+        if problem.field is not None:
+            slope = torch.as_tensor(problem.field.gradient(points), device=u.device)
+            along_x = along_x + torch_at_points(self._by_field, x, names)[:, None] * slope
+        return along_x.to(u.dtype), torch_at_points(self._by_solution, x, names).to(u.dtype)
+
+    def forcing(self, points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, " n"]:
+        """f(x)."""
+        x = torch.as_tensor(points, device=device)
+        return torch_at_points(self.problem.forcing, x, self.problem.parameters).float()
+
+    def boundary_mismatch(self, network: nn.Module, edge: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
+        """u - g at points of the boundary."""
+        x = torch.as_tensor(edge, device=next(network.parameters()).device)
+        return network(x.float()) - boundary_values(self.problem, x).float()

@@ -1,0 +1,64 @@
+"""Problems whose solution is known: made from the solution, or the sine series of -Lap u = 10."""
+
+from dataclasses import replace
+
+import numpy as np
+import sympy
+import torch
+from torch import nn
+
+from homog.formula import Formula, parse
+from homog.formula.evaluate import torch_at_points
+from homog.problems import Problem
+from homog.splines import CubicSpline
+
+_NAMES = ("eps", "u", "field")
+
+
+class Exact(nn.Module):
+    """A formula as a network; its weight, one, is a factor."""
+
+    def __init__(self, solution: str, problem: Problem) -> None:
+        super().__init__()
+        self.height = nn.Parameter(torch.ones(()))
+        self._formula = parse(solution, problem.dimension, ("eps",))
+        self._values = problem.parameters
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.height * torch_at_points(self._formula, x, self._values)
+
+
+def with_solution(
+    problem: Problem, coefficient: str, solution: str, field: tuple[CubicSpline, str] | None = None
+) -> Problem:
+    """The problem with this coefficient, and the forcing and boundary values of this solution.
+
+    Args:
+        problem: Gives domain and parameters.
+        coefficient: In x1, ..., eps, u and `field`.
+        solution: In x1, ... and eps.
+        field: A spline and the polynomial in x1, ... that it is.
+    """
+    d = problem.dimension
+    a, u = parse(coefficient, d, _NAMES), parse(solution, d, ("eps",))
+    axes = [sympy.Symbol(axis, real=True) for axis in a.axes]
+    inserted = a.expression.subs({sympy.Symbol("u", real=True): u.expression})
+    if field is not None:
+        inserted = inserted.subs({sympy.Symbol("field", real=True): parse(field[1], d).expression})
+    divergence = sum(sympy.diff(inserted * sympy.diff(u.expression, x), x) for x in axes)
+    return replace(
+        problem,
+        coefficient=a,
+        forcing=Formula("f of the solution", -divergence, a.axes),
+        boundary=u,
+        period=None,
+        field=None if field is None else field[0],
+    )
+
+
+def sine_series(axis: np.ndarray) -> np.ndarray:
+    """-Lap u = 10 on the unit square, u = 0 on its boundary, on the tensor grid of two equal axes."""
+    k = np.arange(1, 100, 2)
+    sines = np.sin(np.pi * np.outer(axis, k))
+    heights = 160 / np.pi**4 / (np.outer(k, k) * (k[:, None] ** 2 + k[None, :] ** 2))
+    return sines @ heights @ sines.T
