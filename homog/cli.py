@@ -3,9 +3,11 @@
 import errno
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 _EXAMPLES = """\
 homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walkers
@@ -15,15 +17,20 @@ homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walke
   homog-run problem.coefficient='2+sin(2*pi*x1/eps)*cos(2*pi*x2/eps)'
   homog-run experiment=paper/linear_0.05            the paper's settings to the letter
   homog-run -m timestep=ratio timestep.macro_step=1e-3 timestep.ratio=0.25,0.125,0.0625
+                                                    a sweep; called again, it runs what is not finished yet
+  homog-run -m seed=0,1,2,3 hydra/launcher=isolated hydra.launcher.max_parallel=2
+                                                    two jobs at a time, each in a process of its own
+  homog-run -m experiment=paper/figure2             a preset that sweeps
   homog-run --cfg job                               print the composed configuration and stop
   make ui                                           look at the runs in MLflow
 
 Groups (GROUP=OPTION) and their settings (GROUP.SETTING=VALUE, see --cfg job):
 """
 _CLOSING = """
-Further settings: eps, seed, device (auto, cpu, cuda), name, evaluation.grid, evaluation.every
+Further settings: eps, seed, device (auto, cpu, cuda), name, evaluation.grid, evaluation.every,
+  force (in a sweep, repeat what was finished before)
 HOMOG_HOME (default outputs/) holds everything that is written; HYDRA_FULL_ERROR=1 shows tracebacks.
-Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted, 1 anything else.
+Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted, 1 anything else (a job of a sweep failed).
 """
 
 
@@ -42,14 +49,9 @@ def main() -> None:
     from homog.errors import UserError
 
     sys.argv = ["homog-run", *quote_formulas(arguments)]
-    started = False
-
-    def start() -> None:
-        nonlocal started
-        started = True
-
+    task = _Task()
     try:
-        _compose_and_run(start)
+        _compose_and_run(task)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -59,9 +61,11 @@ def main() -> None:
             _fail(str(error))
         if isinstance(error, OSError) and _concerns_output(error):
             _fail(f"cannot write {error.filename or home()} ({error.strerror}): set HOMOG_HOME to a folder of yours")
-        if not started:  # Hydra could not compose the configuration
+        if not (task.started or task.sweep.started):  # Hydra could not compose the configuration
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
+    if task.sweep.failed:
+        sys.exit(1)
 
 
 def _concerns_output(error: OSError) -> bool:
@@ -70,20 +74,24 @@ def _concerns_output(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or str(error.filename).startswith(str(home()))
 
 
-def _compose_and_run(start: Callable[[], None]) -> None:
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-    from omegaconf import DictConfig
+class _Task:
+    """What Hydra is handed: called for a single run; a sweep's launcher takes its `sweep` instead."""
 
-    from homog import composition
-    from homog.errors import UserError
+    def __init__(self) -> None:
+        from homog.composition import home
+        from homog.sweep import Sweep
 
-    composition.register()
+        self.started = False
+        self.sweep = Sweep(home())
 
-    @hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")
-    def job(composed: DictConfig) -> None:
-        start()
+    def __call__(self, composed: "DictConfig") -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from homog import composition
+        from homog.errors import UserError
+
+        self.started = True
         try:
             settings = composition.settings_of(composed)
             from homog import runner
@@ -94,7 +102,15 @@ def _compose_and_run(start: Callable[[], None]) -> None:
                 raise
             _fail(str(error))  # here, before Hydra adds a line of its own
 
-    job()
+
+def _compose_and_run(task: _Task) -> None:
+    import hydra
+
+    from homog import composition
+
+    composition.register()
+    with task.sweep:
+        hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")(task)()
 
 
 def _print_help() -> None:

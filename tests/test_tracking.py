@@ -101,7 +101,7 @@ def test_a_run_is_in_the_store_with_all_that_it_reported(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")],
+    [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "FAILED")],
 )
 def test_the_status_says_how_the_run_ended(home: Path, error: type[BaseException] | None, status: str) -> None:
     name = f"status-{error.__name__ if error else 'none'}"

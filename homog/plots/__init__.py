@@ -1,6 +1,19 @@
-"""The figures of a run."""
+"""The figures of a run and of a sweep."""
 
+from homog.plots.field import draw_field, field_figure
 from homog.plots.panels import draw_training_curve
 from homog.plots.solution import SolutionData, draw_solution, solution_figure
+from homog.plots.sweep import SweepLabels, SweepLine, draw_sweep, sweep_figure
 
-__all__ = ["SolutionData", "draw_solution", "draw_training_curve", "solution_figure"]
+__all__ = [
+    "SolutionData",
+    "SweepLabels",
+    "SweepLine",
+    "draw_field",
+    "draw_solution",
+    "draw_sweep",
+    "draw_training_curve",
+    "field_figure",
+    "solution_figure",
+    "sweep_figure",
+]

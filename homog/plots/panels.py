@@ -13,6 +13,21 @@ if TYPE_CHECKING:  # importing matplotlib takes most of a second
 
 Values = NDArray[np.floating]
 
+DOTS_PER_INCH = 150
+LOOK: Any = {  # of all figures, for matplotlib's rc_context
+    "font.size": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 9.5,
+    "figure.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.constrained_layout.w_pad": 0.08,
+}
+
 
 @dataclass(frozen=True)
 class Pen:

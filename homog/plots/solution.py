@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homog.plots.panels import (
+    DOTS_PER_INCH,
     FINE,
     HOMOGENIZED,
+    LOOK,
     MEAN_COEFFICIENT,
     NETWORK,
     Pen,
@@ -25,20 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DOTS_PER_INCH = 150
-_LOOK = {
-    "font.size": 8.5,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "axes.labelsize": 8.5,
-    "axes.titlesize": 9.5,
-    "figure.titlesize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "figure.constrained_layout.w_pad": 0.08,
-}
 _FIELD_COLORS, _COEFFICIENT_COLORS, _ERROR_COLORS = "viridis", "cividis", "magma"
 
 
@@ -107,7 +95,7 @@ def solution_figure(data: SolutionData, path: Path) -> None:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_solution(data).savefig(path, dpi=_DOTS_PER_INCH)
+    draw_solution(data).savefig(path, dpi=DOTS_PER_INCH)
 
 
 def draw_solution(data: SolutionData) -> "Figure":
@@ -127,7 +115,7 @@ def draw_solution(data: SolutionData) -> "Figure":
     from matplotlib.figure import Figure
 
     layout, size = _layout(data)
-    with rc_context(_LOOK):  # pyright: ignore[reportArgumentType]
+    with rc_context(LOOK):
         # 'compressed' keeps maps of a fixed shape, their colour bars and the lines below them in columns.
         figure = Figure(figsize=size, layout="constrained" if len(data.axes) == 1 else "compressed")
         panels = figure.subplot_mosaic(layout, empty_sentinel=".")

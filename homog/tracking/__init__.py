@@ -1,15 +1,19 @@
 """What a run leaves behind: `metrics.jsonl` in its folder, and the same in MLflow where there is one."""
 
+from homog.tracking.children import ChildRuns
 from homog.tracking.environment import environment_tags
 from homog.tracking.metrics import METRICS_FILE, MetricsEntry, read_metrics
-from homog.tracking.recorder import Recorder, Status, open_recorder
+from homog.tracking.recorder import Recorder, open_recorder
+from homog.tracking.store import Status, modules_to_preload
 
 __all__ = [
     "METRICS_FILE",
+    "ChildRuns",
     "MetricsEntry",
     "Recorder",
     "Status",
     "environment_tags",
+    "modules_to_preload",
     "open_recorder",
     "read_metrics",
 ]

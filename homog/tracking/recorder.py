@@ -22,8 +22,8 @@ class Recorder:
 
     `metrics.jsonl` in the run's folder is the truth, written at once. MLflow gets the same in batches and may
     fail: that costs a warning and no further attempt until the run ends, when all that is missing is sent
-    once more. Leaving the context sets the status: FINISHED, FAILED after an exception, KILLED after Ctrl-C
-    or `sys.exit`.
+    once more. Leaving the context sets the status: FINISHED, KILLED after Ctrl-C, FAILED after any other
+    exception, `sys.exit` included.
     """
 
     def __init__(self, file: MetricsFile, run: StoredRun | None, *, batch_seconds: float = _BATCH_SECONDS) -> None:
@@ -48,6 +48,11 @@ class Recorder:
     def location(self) -> str:
         """Where a user finds this run, in one line."""
         return self._run.location if self._run and self._metrics_flow else str(self._file.path)
+
+    @property
+    def stored(self) -> StoredRun | None:
+        """The run in MLflow, or None where there is none."""
+        return self._run
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record metrics of one step.
@@ -111,10 +116,10 @@ class Recorder:
     ) -> None:
         if kind is None:
             self.finish("FINISHED")
-        elif issubclass(kind, Exception):
-            self.finish("FAILED")
-        else:
+        elif issubclass(kind, KeyboardInterrupt):
             self.finish("KILLED")
+        else:
+            self.finish("FAILED")
 
     # Forgotten only when sent, in both: to send something twice does no harm, to lose it does.
 

@@ -59,6 +59,12 @@ class Store:
     link: str
 
 
+def modules_to_preload() -> list[str]:
+    """What a process should have imported that many others, which record runs, are to be forked from."""
+    _quieten()
+    return ["mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store"]
+
+
 @singledispatch
 def open_store(settings: TrackingSettings, home: Path) -> Store | None:
     """Open the store that the settings ask for, and create the experiment where it is missing.
@@ -133,15 +139,16 @@ class StoredRun:
         """
         from mlflow.entities import Param
 
+        self.store = store
         self._client = store.client
         all_tags = {**_source_tags(tags), **tags}
         short_tags = {key: _shorten(value, _TAG_LENGTH) for key, value in all_tags.items()}
         run = self._client.create_run(store.experiment_id, tags=short_tags, run_name=name)
-        self._run_id: str = run.info.run_id
-        self.location = store.link.format(name=name, run_id=self._run_id)
+        self.run_id: str = run.info.run_id
+        self.location = store.link.format(name=name, run_id=self.run_id)
         for some in batched(parameters.items(), _PARAMETERS_A_BATCH):
             values = [Param(key, _shorten(str(value), _PARAMETER_LENGTH)) for key, value in some]
-            self._client.log_batch(self._run_id, params=values)
+            self._client.log_batch(self.run_id, params=values)
 
     def send_metrics(self, entries: Sequence[MetricsEntry]) -> None:
         """Send entries; to send one again changes nothing, since its timestamp is its own."""
@@ -153,23 +160,27 @@ class StoredRun:
             for name, value in entry.metrics.items()
         )
         for some in batched(values, _METRICS_A_BATCH):
-            self._client.log_batch(self._run_id, metrics=some)
+            self._client.log_batch(self.run_id, metrics=some)
 
     def send_artifact(self, path: Path) -> None:
         """Copy a file into the store, or a folder under its own name."""
-        self._client.log_artifact(self._run_id, str(path))
+        self._client.log_artifact(self.run_id, str(path))
 
     def end(self, status: Status) -> None:
         """Set the final status."""
-        self._client.set_terminated(self._run_id, status)
+        self._client.set_terminated(self.run_id, status)
 
 
 def _client_type() -> "type[MlflowClient]":
-    for variable, value in _QUIET.items():
-        os.environ.setdefault(variable, value)
+    _quieten()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient
+
+
+def _quieten() -> None:
+    for variable, value in _QUIET.items():  # MLflow reads them when it is imported
+        os.environ.setdefault(variable, value)
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_location: str | None) -> str:

@@ -1,0 +1,104 @@
+"""What was finished before: an index of runs by their configuration, so that a sweep does nothing twice."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from homog.config import RunSettings
+from homog.sweep.job import Metrics
+
+# Root settings on which no number depends; one that is added without standing here only costs a repetition.
+_WITHOUT_EFFECT = {"tracking", "name", "force"}
+
+
+def identity(settings: RunSettings) -> str:
+    """The SHA-256 of a configuration without what does not change the result.
+
+    Args:
+        settings: All of it, resolved.
+
+    Returns:
+        64 hexadecimal digits. The kind of every group enters, since two kinds may have the same settings.
+    """
+    described = {name: value for name, value in _describe(settings).items() if name not in _WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _describe(value: Any) -> Any:
+    if is_dataclass(value):
+        parts = {field.name: _describe(getattr(value, field.name)) for field in fields(value)}
+        return {"(kind)": type(value).__name__, **parts}
+    if isinstance(value, dict):
+        return {str(key): _describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_describe(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that ended well.
+
+    Attributes:
+        folder: With its `metrics.json`.
+        metrics: What is in there.
+        run_id: The run's in MLflow, or None where it was not recorded there.
+    """
+
+    folder: Path
+    metrics: Metrics
+    run_id: str | None
+
+
+class FinishedIndex:
+    """One small file for each configuration that was finished, in `HOMOG_HOME/finished`.
+
+    Folders are kept relative to HOMOG_HOME, which can thus be moved; and a run counts only while its
+    `metrics.json` is the very file that the run wrote.
+    """
+
+    def __init__(self, home: Path) -> None:
+        """Nothing is created before `add`.
+
+        Args:
+            home: HOMOG_HOME.
+        """
+        self._home = home
+        self._folder = home / "finished"
+
+    def find(self, settings: RunSettings) -> FinishedRun | None:
+        """The run that was finished with the same configuration, or None if there is none or it is gone."""
+        try:
+            entry = json.loads((self._folder / f"{identity(settings)}.json").read_text())
+            folder = Path(os.path.normpath(self._home / entry["folder"]))
+            content = (folder / "metrics.json").read_bytes()
+            if hashlib.sha256(content).hexdigest() != entry["metrics_sha256"]:
+                return None
+            return FinishedRun(folder, json.loads(content), entry["run_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def add(self, settings: RunSettings, folder: Path, run_id: str | None) -> None:
+        """Remember a run; it replaces an earlier one with the same configuration.
+
+        Args:
+            settings: Its configuration.
+            folder: With its `metrics.json`.
+            run_id: The run's in MLflow, or None.
+
+        Raises:
+            OSError: If there is no such file, or the index cannot be written.
+        """
+        entry = {
+            "folder": os.path.relpath(folder, self._home),
+            "metrics_sha256": hashlib.sha256((folder / "metrics.json").read_bytes()).hexdigest(),
+            "run_id": run_id,
+        }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{identity(settings)}.json"
+        temporary = path.with_suffix(f".{os.getpid()}")  # another sweep may write the same
+        temporary.write_text(json.dumps(entry, indent=2) + "\n")
+        temporary.replace(path)
