@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -96,7 +97,9 @@ class _Task:
             settings = composition.settings_of(composed)
             from homog import runner
 
-            runner.run(settings, Path(HydraConfig.get().runtime.output_dir), composition.home())
+            hydra = HydraConfig.get()
+            command = shlex.join(["homog-run", *hydra.overrides.task])
+            runner.run(settings, Path(hydra.runtime.output_dir), composition.home(), {"command": command})
         except UserError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -118,7 +121,7 @@ def _print_help() -> None:
 
     print(_EXAMPLES, end="")
     for group, options in groups().items():
-        print(f"  {group:<12} {', '.join(options)}")
+        print(f"  {group:<13} {', '.join(options)}")
     print(_CLOSING, end="")
 
 

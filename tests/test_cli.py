@@ -124,6 +124,7 @@ def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
     assert recorded.data.metrics["rel_l2"] == pytest.approx(metrics["rel_l2"])
     assert recorded.data.params["method.walkers"] == "16"
     assert recorded.data.params["K"] == str(8 * 72)
+    assert recorded.data.tags["command"].startswith("homog-run eps=0.1 optimizer.iterations=300 ")
     assert [m.step for m in client.get_metric_history(recorded.info.run_id, "error")] == [100, 200, 300]
     assert {a.path for a in client.list_artifacts(recorded.info.run_id)} >= {
         "config.yaml",

@@ -1,5 +1,6 @@
 """One run of a sweep: what was asked, and what came of it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ class Job:
     def log(self) -> Path:
         """Where its messages and its traceback stand."""
         return self.folder / "run.log"
+
+    @property
+    def command(self) -> str:
+        """What runs it alone."""
+        return shlex.join(["homog-run", *(f"{key}={value}" for key, value in self.overrides.items())])
 
     def label(self, keys: Sequence[str]) -> str:
         """Name it by the values of some keys, as one would write them on the command line."""

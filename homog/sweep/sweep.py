@@ -171,7 +171,7 @@ class Sweep:
         name = f"{settings.name or ''} {job.label(self._keys)}".strip()
         threads = None if alone else max(1, _cores() // plan.max_parallel)
         table.print_start(title if alone else f"{title}: started")
-        tags = self._children.tags(job.number)
+        tags = {**self._children.tags(job.number), "command": job.command}
         job = replace(job, settings=replace(settings, name=name))
         processes.start(Order(job, self._run_once, self._home, tags, threads, quiet=not alone))
 

@@ -5,7 +5,7 @@ from math import exp
 
 import numpy as np
 from jaxtyping import Float, Float64
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 _SLAB = 2**22  # nodes transformed at once: a zero-padded copy of a large field would not fit everywhere
 
@@ -49,7 +49,9 @@ def decay_length(autocorrelation: Float64[np.ndarray, " lags"], spacing: float) 
     last = int(below[0])
     near = np.arange(last - 2, min(last + 2, len(autocorrelation)))
     cubic = np.polynomial.Polynomial.fit(near - last, autocorrelation[np.abs(near)] - level, len(near) - 1)
-    return (last + float(brentq(cubic, -1.0, 0.0))) * spacing if cubic(0.0) < 0 < cubic(-1.0) else last * spacing
+    if not cubic(0.0) < 0 < cubic(-1.0):  # it falls to the level at the lag itself, up to rounding
+        return last * spacing
+    return (last + root_scalar(cubic, bracket=(-1.0, 0.0)).root) * spacing
 
 
 def _autocorrelation(deviation: np.ndarray, axis: int, periodic: bool) -> Float64[np.ndarray, " lags"]:

@@ -24,8 +24,8 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
         raise UserError(f"{where} holds values of type {_name(stored.dtype)}: {_REMEDY}")
     if stored.ndim != domain.dimension:
         raise UserError(
-            f"{where} has {stored.ndim} axes, the domain has {domain.dimension}: write an array with"
-            f" {domain.dimension}, or give problem.domain.lower and upper {stored.ndim} numbers"
+            f"{where} has the shape {stored.shape}, the domain {domain.dimension} dimensions: write an array with"
+            " an axis for each, or as many numbers in problem.domain.lower and upper"
         )
     if min(stored.shape) < LEAST_NODES:
         raise UserError(f"{where} has the shape {stored.shape}: write at least {LEAST_NODES} nodes along each axis")
@@ -53,18 +53,20 @@ def _opened(path: Path, where: str) -> np.ndarray:
             raise UserError(f"{where} does not exist (seen from {Path.cwd()}): write the path of a .npy file")
         if not path.is_file():
             raise UserError(f"{where} is no file: write the path of a .npy file")
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            start = file.read(6)
+        if start.startswith(b"PK"):
+            raise UserError(f"{where} is an archive (.npz): {_REMEDY}")
+        if start != b"\x93NUMPY":  # numpy would speak of pickles
+            raise UserError(f"{where} is no .npy file: {_REMEDY}")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except PermissionError:
         raise UserError(f"{where} may not be read: give yourself the permission or write another path") from None
     except UserError:
         raise
     except Exception as error:  # numpy raises half a dozen kinds for files that are none of its own
-        reason = " ".join(str(error).split()).rstrip(".")[:120] or type(error).__name__
+        reason = " ".join(str(error).split()).partition(". ")[0].rstrip(".")[:120] or type(error).__name__
         raise UserError(f"{where} is no readable .npy file ({reason}): {_REMEDY}") from None
-    if not isinstance(stored, np.ndarray):  # an archive
-        stored.close()
-        raise UserError(f"{where} is an archive (.npz): {_REMEDY}")
-    return stored
 
 
 def _name(dtype: np.dtype) -> str:
