@@ -6,10 +6,12 @@ from hydra.core.global_hydra import GlobalHydra
 
 from homog import composition, config
 from homog.errors import UserError
-from homog.timestep import micro_bound, time_steps
+from homog.timestep import macro_bound, micro_bound, time_steps
 
 OPTIONS = [(group, option) for group, options in composition.groups().items() for option in options]
 NEEDED = {
+    "problem/field": ["problem=random_field"],
+    "file": ["problem.field.path=a.npy"],
     "fixed": ["timestep.micro_step=1e-5", "timestep.macro_step=1e-3"],
     "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1e-3"],
     "server": ["tracking.uri=http://127.0.0.1:1"],
@@ -30,7 +32,19 @@ def settings(*overrides: str) -> config.RunSettings:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group: str, option: str):
-    assert isinstance(settings(f"{group}={option}", *NEEDED.get(option, [])), config.RunSettings)
+    needed = [*NEEDED.get(group, []), *NEEDED.get(option, [])]
+    assert isinstance(settings(f"{group}={option}", *needed), config.RunSettings)
+
+
+def test_a_group_within_a_group_is_one_of_its_own():
+    assert set(composition.groups()["problem/field"]) == {"file", "gstools", "spectral"}
+    assert not any("field/" in option for option in composition.groups()["problem"])
+    problem = settings("problem=random_field", "problem/field=file", "problem.field.path=my (1).npy").problem
+    assert isinstance(problem, config.FieldProblem)
+    assert problem.field == config.FileField("my (1).npy", False)
+    problem = settings("problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)").problem
+    assert isinstance(problem, config.FieldProblem)
+    assert (problem.coefficient, problem.field) == ("exp(field)", config.GSToolsField())
 
 
 @pytest.mark.parametrize(
@@ -47,6 +61,38 @@ def test_the_papers_presets_hold_its_settings_to_the_letter(eps, micro, iteratio
     assert run.method == config.DFLM(400, 300, 400, "girsanov", "euler", "clip", "plain", "penalty")
     assert run.network == config.MLP(4, 200, "relu", None, 0.0)
     assert run.optimizer == config.AdamExponential(iterations, rate, [0.99, 0.99], 0.0, 0.85)
+    assert run.evaluation.grid == 501
+
+
+@pytest.mark.parametrize(
+    ("preset", "network"),
+    [
+        ("pinn_mlp", config.MLP(4, 200, "tanh", None, 0.0)),
+        ("pinn_fourier", config.FourierMLP(4, 200, "tanh", None, 0.0, 200, 30.0)),
+    ],
+)
+def test_the_papers_pinn_presets_hold_what_it_says_of_them(preset: str, network: config.MLP):
+    run = settings(f"experiment=paper/{preset}")
+    assert run.problem == settings("problem=linear").problem
+    assert isinstance(run.method, config.PINN)
+    assert (run.method.points, run.method.boundary_points) == (12000, 400)
+    assert (run.method.boundary, run.method.weights) == ("penalty", "ntk")
+    assert run.network == network
+    assert run.optimizer.iterations == 500_000
+
+
+def test_the_papers_preset_of_the_random_field_holds_its_settings_to_the_letter():
+    run = settings("experiment=paper/random_field")
+    assert isinstance(run.problem, config.FieldProblem)
+    assert (run.problem.coefficient, run.problem.boundary) == ("field", "0")
+    assert run.problem.forcing == "100*sin(4*pi*x1 + 6*pi*x2**2)"
+    assert run.problem.field == config.SpectralField()
+    steps = time_steps(run.timestep, 2, scale=0.0135)
+    assert (steps.micro_step, steps.count, steps.warnings()) == (8.05e-7, 288, [])
+    assert steps.macro_step == pytest.approx(macro_bound(2 * 0.0135, 2), rel=2e-3)
+    assert run.method == config.DFLM(1600, 600, 400, "girsanov", "euler", "clip", "plain", "penalty")
+    assert run.network == config.MLP(5, 300, "relu", None, 0.0)
+    assert run.optimizer == config.AdamExponential(10_000, 5e-4, [0.99, 0.99], 0.0, 0.8)
     assert run.evaluation.grid == 501
 
 

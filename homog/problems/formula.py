@@ -44,7 +44,7 @@ def field_problem(settings: FieldProblem, eps: float) -> Problem:
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     field = fields.build(settings.field, domain)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    return replace(problem, measured=field.measured)
+    return replace(problem, measured=field.measured, field_origin=field.origin)
 
 
 def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:

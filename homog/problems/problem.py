@@ -34,6 +34,7 @@ class Problem:
         period: Side of the coefficient's periodic cell; None where it is not periodic.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
         field: What the formula calls `field`, or None.
+        field_origin: A text that fixes the field up to rounding; without one its coefficients do.
         measured: Numbers for the record of a run: of a field the correlation length and the largest wave number.
     """
 
@@ -46,6 +47,7 @@ class Problem:
     period: float | None
     scale: float
     field: CubicSpline | None = None
+    field_origin: str | None = None
     measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -119,7 +121,9 @@ class Problem:
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
             "period": self.period,
         }
-        return json.dumps(content if self.field is None else {**content, "field": self._field_digest}, sort_keys=True)
+        if self.field is not None:
+            content["field"] = self.field_origin or self._field_digest
+        return json.dumps(content, sort_keys=True)
 
     @cached_property
     def _field_digest(self) -> str:

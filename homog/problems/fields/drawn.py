@@ -34,7 +34,7 @@ def drawn_field(settings: GSToolsField, domain: Box) -> TabulatedField:
     axes = [np.linspace(low, high, n) for low, high, n in zip(domain.lower, domain.upper, shape, strict=True)]
     sample = _gstools().SRF(_covariance(settings, domain.dimension), mean=settings.mean, seed=settings.seed)
     values = np.asarray(sample.structured(axes), dtype=np.float64).reshape(shape)
-    return tabulate(values, domain, periodic=False)
+    return tabulate(values, domain, periodic=False, origin=f"gstools {_gstools().__version__} {settings} {domain}")
 
 
 def _covariance(settings: GSToolsField, dimension: int) -> Any:

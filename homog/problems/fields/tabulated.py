@@ -26,16 +26,24 @@ class TabulatedField:
         spline: Through the values.
         correlation_length: Mean over the axes of the distance at which the autocorrelation falls to 1/e.
         measured: Numbers for the record of a run, the correlation length among them.
+        origin: A text that fixes the field up to rounding, where it was computed: a reference is found by it on other
+            machines, whose last digits differ. None for values that came from a file.
     """
 
     values: Float64[np.ndarray, "..."]
     spline: CubicSpline
     correlation_length: float
     measured: Mapping[str, float] = field(default_factory=dict)
+    origin: str | None = None
 
 
 def tabulate(
-    values: Float64[np.ndarray, "..."], domain: Box, *, periodic: bool, measured: Mapping[str, float] | None = None
+    values: Float64[np.ndarray, "..."],
+    domain: Box,
+    *,
+    periodic: bool,
+    measured: Mapping[str, float] | None = None,
+    origin: str | None = None,
 ) -> TabulatedField:
     """The field through values on equidistant nodes of the domain.
 
@@ -44,10 +52,11 @@ def tabulate(
         domain: The box.
         periodic: Whether the upper end is left out, as the lower end again; otherwise both ends are nodes.
         measured: Numbers for the record of a run besides the correlation length.
+        origin: What it was computed from.
     """
     length = correlation_length(values, domain.sides, periodic=periodic)
     spline = interpolate(values, domain.lower, domain.upper, periodic=periodic)
-    return TabulatedField(values, spline, length, {"correlation_length": length, **(measured or {})})
+    return TabulatedField(values, spline, length, {"correlation_length": length, **(measured or {})}, origin)
 
 
 def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:
