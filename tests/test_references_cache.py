@@ -36,6 +36,8 @@ def make_reference() -> Reference:
         unknowns=441,
         seconds=0.1,
         notes=("there is no u_eps",),
+        effective_values=axis,
+        effective_tensors=random.standard_normal((21, 2, 2)),
     )
 
 

@@ -19,6 +19,7 @@ from homog.problems import Problem
 from homog.references import Reference, process, reference
 from homog.references.fem import Task
 from homog.references.lattice import Lattice
+from homog.references.laws import FineLaw
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, reason="dolfinx is not installed")
 
@@ -67,7 +68,7 @@ def test_orders_for_a_manufactured_solution(folder: Path) -> None:
     problem = manufactured("sin(2*x1)*exp(x2) + x1", "1 + x1*x2/2", [0.0, -1.0], [1.5, 0.5])
     corners = problem.domain.lower, problem.domain.upper
     lattices = [Lattice(*corners, (n, n), degree) for degree, _, cells in ORDERS for n in (cells, 2 * cells)]
-    nodal = process.solve(problem, [Task(lattice) for lattice in lattices], folder)
+    nodal = process.solve(problem, [Task(lattice, FineLaw(problem)) for lattice in lattices], folder)
     errors = [error(problem, *pair) for pair in zip(lattices, nodal, strict=True)]
     for (degree, order, _), coarse, fine in zip(ORDERS, errors[::2], errors[1::2], strict=True):
         # higher-order terms are below a twentieth of the leading one on these meshes
@@ -88,7 +89,7 @@ def test_polynomials_are_solved_exactly(
 ) -> None:
     problem = manufactured(solution, coefficient, lower, upper)
     lattice = Lattice(tuple(lower), tuple(upper), (5, 4, 3)[: len(lower)], 4)
-    (nodal,) = process.solve(problem, [Task(lattice)], folder)
+    (nodal,) = process.solve(problem, [Task(lattice, FineLaw(problem))], folder)
     assert error(problem, lattice, nodal) < 1e-7  # the iteration ends at 1e-8, in another norm
 
 

@@ -17,11 +17,16 @@ from homog.problems import Problem
 from homog.references import process
 from homog.references.fem import Task, purge
 from homog.references.lattice import Lattice
+from homog.references.laws import FineLaw
 
 MakeProblem = Callable[..., Problem]
 Impostor = Callable[[str], None]
 
-TASK = Task(Lattice((0.0, 0.0), (1.0, 1.0), (4, 4), 2))
+LATTICE = Lattice((0.0, 0.0), (1.0, 1.0), (4, 4), 2)
+
+
+def solve(problem: Problem, folder: Path) -> list[np.ndarray]:
+    return process.solve(problem, [Task(LATTICE, FineLaw(problem))], folder)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def test_failure_of_the_child_is_told(
 ) -> None:
     impostor(script)
     with pytest.raises(error, match=message):
-        process.solve(make_problem(), [TASK], tmp_path / "cache")
+        solve(make_problem(), tmp_path / "cache")
     assert os.listdir(tmp_path / "cache") == ["jit"]  # nothing else is left behind
 
 
@@ -70,7 +75,7 @@ def test_interrupt_ends_the_child(make_problem: MakeProblem, impostor: Impostor,
     watcher = threading.Thread(target=interrupt_when_running)
     watcher.start()
     with pytest.raises(KeyboardInterrupt):
-        process.solve(make_problem(), [TASK], tmp_path)
+        solve(make_problem(), tmp_path)
     watcher.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
@@ -89,15 +94,15 @@ def test_forms_compile_once_for_all_eps_and_survive_a_kill(make_problem: MakePro
     def compiled() -> set[tuple[str, int]]:
         return {(path.name, path.stat().st_mtime_ns) for path in (tmp_path / "jit").glob("*.so")}
 
-    (first,) = process.solve(make_problem(eps=0.5), [TASK], tmp_path)
+    (first,) = solve(make_problem(eps=0.5), tmp_path)
     forms = compiled()
-    assert len(forms) == 2  # stiffness and load
-    (second,) = process.solve(make_problem(eps=0.25), [TASK], tmp_path)
+    assert len(forms) == 3  # flow, stiffness and load
+    (second,) = solve(make_problem(eps=0.25), tmp_path)
     assert compiled() == forms
     assert not np.allclose(first, second)
     # what a kill in the middle of a compilation leaves: a source without the mark that it is compiled
     for mark in (tmp_path / "jit").glob("*.c.cached"):
         mark.unlink()
-    (third,) = process.solve(make_problem(eps=0.5), [TASK], tmp_path)
+    (third,) = solve(make_problem(eps=0.5), tmp_path)
     np.testing.assert_array_equal(third, first)
     assert {name for name, _ in compiled()} == {name for name, _ in forms}

@@ -18,7 +18,10 @@ from homog.problems import Problem
 from homog.references.result import Reference
 
 _FORMAT = 1  # counts up when the numbers or their layout change: older entries are then not found
-_ARRAYS = ("fine", "homogenized", "mean_coefficient", "effective_tensor")
+_ARRAYS = (
+    *("fine", "homogenized", "mean_coefficient", "effective_tensor"),
+    *("effective_values", "effective_tensors"),
+)
 _PLAIN = ("mean", "error_estimate", "unknowns", "seconds", "notes")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -84,10 +87,7 @@ def _unpack(arrays: Mapping[str, np.ndarray]) -> Reference:
     plain = json.loads(str(arrays["json"]))
     return Reference(
         axes=tuple(arrays[f"x{i + 1}"] for i in range(plain["dimension"])),
-        fine=arrays.get("fine"),
-        homogenized=arrays.get("homogenized"),
-        mean_coefficient=arrays.get("mean_coefficient"),
-        effective_tensor=arrays.get("effective_tensor"),
+        **{name: arrays.get(name) for name in _ARRAYS},
         mean=plain["mean"],
         error_estimate=plain["error_estimate"],
         unknowns=plain["unknowns"],

@@ -9,54 +9,82 @@ from scipy.sparse.linalg import LinearOperator, cg
 from homog.problems import Problem, tensor_grid
 
 TOLERANCE = 1e-9  # largest change of a* (relative) between the last two grids
+_FIELD_TOLERANCE = 1e-6  # a spline has three derivatives, and one sample's a* is further from another's
 
 # Odd: an even grid has a highest frequency without a derivative. Products of 3 and 5: fast to transform.
 _SIZES = (15, 27, 45, 81, 135, 243, 405, 729, 2187, 6561, 19683)
-_MOST_POINTS = 600_000
 
 
-def effective_tensor(problem: Problem) -> tuple[np.ndarray, float]:
-    """The effective tensor a* of a periodic coefficient.
+def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_000) -> tuple[np.ndarray, float]:
+    """The effective tensor a*(u) of a periodic coefficient at one value of the solution.
 
     a*_ij is the mean over a cell of a (e_i + grad chi_i) . (e_j + grad chi_j), where the periodic chi_i solve
     -div(a (e_i + grad chi_i)) = 0 (Bensoussan, Lions and Papanicolaou, Asymptotic Analysis for Periodic
     Structures, chapter 1). Discretised by trigonometric polynomials on finer and finer grids; an error of chi enters
-    a* squared.
+    a* squared. On the small scale u is a constant: a coefficient a(x/eps, u) has the limit a*(u) of its tensors at
+    each u (Artola and Duvaut, C. R. Acad. Sci. Paris 284, 1977).
 
     Args:
-        problem: With a `period`.
+        problem: With a cell; see `cell_sides`.
+        u: Value of the solution; a linear problem has no use for it.
+        most_points: Of the finest grid that is tried.
 
     Returns:
-        a*, shape (d, d), symmetric; and its relative change between the last two grids, at most TOLERANCE
+        a*, shape (d, d), symmetric; and its relative change between the last two grids, at most `tolerance`
         unless the coefficient is too rough for the finest grid.
 
     Raises:
-        ValueError: If the coefficient is not periodic.
+        ValueError: If the coefficient is not periodic, or not positive at this u.
     """
-    if problem.period is None:
+    sides = cell_sides(problem)
+    if sides is None:
         raise ValueError("the coefficient is not periodic")
     tensor, change = np.zeros((problem.dimension, problem.dimension)), np.inf
     for size in _SIZES:
-        if size**problem.dimension > _MOST_POINTS:
+        if size**problem.dimension > most_points:
             break
-        coarser, tensor = tensor, _tensor(_on_cell(problem, problem.period, size))
+        coarser, tensor = tensor, _tensor(_on_cell(problem, sides, size, u), sides)
         change = float(np.abs(tensor - coarser).max() / np.abs(tensor).max())
-        if change <= TOLERANCE:
+        if change <= tolerance(problem):
             break
     return tensor, change
 
 
-def _on_cell(problem: Problem, period: float, size: int) -> np.ndarray:
+def tolerance(problem: Problem) -> float:
+    """The relative change of a* between two grids at which the finer one is fine enough."""
+    return TOLERANCE if problem.field is None else _FIELD_TOLERANCE
+
+
+def cell_sides(problem: Problem) -> np.ndarray | None:
+    """The sides of a period of the coefficient, shape (d,), or None.
+
+    Of a field that continues periodically over the faces of the domain, and enters the coefficient together with no
+    coordinate, that is the whole domain.
+    """
+    if problem.period is not None:
+        return np.full(problem.dimension, problem.period)
+    field, box = problem.field, problem.domain
+    if field is None or not field.periodic or problem.coefficient.names & set(problem.coefficient.axes):
+        return None
+    return box.sides if (field.lower, field.upper) == (box.lower, box.upper) else None
+
+
+def _on_cell(problem: Problem, sides: np.ndarray, size: int, u: float) -> np.ndarray:
     """a on `size` equidistant points an axis of one cell, its far sides left out."""
-    axes = [low + period / size * np.arange(size) for low in problem.domain.lower]
-    return problem.coefficient_at(tensor_grid(axes))
+    axes = [low + side / size * np.arange(size) for low, side in zip(problem.domain.lower, sides, strict=True)]
+    with np.errstate(all="ignore"):
+        coefficient = problem.coefficient_at(tensor_grid(axes), u)
+    if not (np.isfinite(coefficient).all() and coefficient.min() > 0):
+        raise ValueError(f"the coefficient is not positive at u={u:.4g}")
+    return coefficient
 
 
-def _tensor(coefficient: np.ndarray) -> np.ndarray:
-    """a* on the cell [0, 1)^d from the coefficient's values on a grid."""
+def _tensor(coefficient: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """a* from the coefficient's values on a grid of a cell."""
     dimension, shape = coefficient.ndim, coefficient.shape
-    waves = [2 * np.pi * np.fft.fftfreq(n, 1 / n) for n in shape[:-1]]
-    waves.append(2 * np.pi * np.fft.rfftfreq(shape[-1], 1 / shape[-1]))
+    lengths = sides / sides.max()  # a* knows no scale
+    waves = [2 * np.pi * np.fft.fftfreq(n, side / n) for n, side in zip(shape[:-1], lengths, strict=False)]
+    waves.append(2 * np.pi * np.fft.rfftfreq(shape[-1], lengths[-1] / shape[-1]))
     symbols = [1j * wave for wave in np.meshgrid(*waves, indexing="ij", sparse=True)]
     laplacian = -sum((symbol**2).real for symbol in symbols)
     inverse = np.divide(1, laplacian, out=np.zeros_like(laplacian), where=laplacian > 0)

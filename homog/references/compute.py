@@ -10,10 +10,12 @@ import numpy as np
 from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
 from homog.problems import Problem
 from homog.references import cache, process
-from homog.references.cell import TOLERANCE, effective_tensor
+from homog.references.cell import cell_sides, effective_tensor, tolerance
+from homog.references.effective import EffectiveLaw, tensors_between
 from homog.references.fem import Task
 from homog.references.lattice import Lattice
-from homog.references.mean import mean_coefficient
+from homog.references.laws import ConstantLaw, FineLaw, Law
+from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solution
 from homog.references.resolution import fine_lattices, smooth_lattice
 from homog.references.result import Reference
 
@@ -37,8 +39,8 @@ def reference(problem: Problem, settings: ReferenceSettings, grid_count: int, fo
         The solutions on the grid.
 
     Raises:
-        UserError: If nothing is cached and dolfinx is missing, or ended for want of memory, or if the folder cannot be
-            written.
+        UserError: If nothing is cached and dolfinx is missing, or ended for want of memory, if a nonlinear problem is
+            not solved, or if the folder cannot be written.
         RuntimeError: If dolfinx failed otherwise.
     """
     path, question = cache.entry(problem, settings, grid_count, folder)
@@ -75,32 +77,40 @@ def _solve(
     grid_count: int,
     folder: Path,
 ) -> Reference:
-    """All solutions that the two discretisations allow, in one child process."""
+    """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
-    tensor, further = _tensor(problem)
-    mean = mean_coefficient(problem)
-    tasks: dict[str, Task] = {}
+    law, tensor, further = _effective_law(problem)
+    tasks, own = dict[str, Task](), FineLaw(problem)
+    if smooth is None:
+        further = (*further, "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
+    elif law is not None:
+        tasks["homogenized"] = Task(smooth, law)
+    elif problem.nonlinear and fine and smooth.unknowns < fine[1].unknowns:
+        tasks["first"] = Task(smooth, own)  # it resolves nothing, but has about the size of u
     if fine:
-        tasks = {"second": Task(fine[1]), "main": Task(fine[0])}  # the second one is the first one's start
-    if smooth:
-        tasks["mean"] = Task(smooth, mean * np.eye(problem.dimension))
-        if tensor is not None:
-            tasks["homogenized"] = Task(smooth, tensor)
-    else:
-        further = (
-            *further,
-            "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean",
-        )
+        tasks["second"] = Task(fine[1], own, continued=problem.nonlinear and bool(tasks))
+        tasks["main"] = Task(fine[0], own, continued=True)
+    mean = None if problem.nonlinear else mean_coefficient(problem)
+    if mean is not None and smooth:
+        tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
-    nodal: dict[str, np.ndarray] = {}
-    if tasks:
-        _log.info("computing the FEM reference: %s unknowns", f"{unknowns:,}")
-        nodal = dict(zip(tasks, process.solve(problem, list(tasks.values()), folder), strict=True))
+    _log.info("computing the FEM reference: %s unknowns", f"{unknowns:,}")
+    nodal = _solutions(problem, tasks, folder)
+    values = tensors = None
+    if problem.nonlinear:
+        mean = _mean(problem, tasks, nodal)
+        if mean is not None and smooth:
+            tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
+            nodal |= _solutions(problem, {"mean": tasks["mean"]}, folder)
+        if "homogenized" in nodal:
+            u = nodal["homogenized"]
+            values, tensors, change = tensors_between(problem, float(u.min()), float(u.max()))
+            further = (*further, *_resolution_note(problem, change))
 
     axes = problem.domain.axes(grid_count)
-    on_grid = {name: tasks[name].lattice.interpolate(values, axes) for name, values in nodal.items()}
+    on_grid = {name: tasks[name].lattice.interpolate(solution, axes) for name, solution in nodal.items()}
     return Reference(
         axes=axes,
         fine=on_grid.get("main"),
@@ -112,17 +122,40 @@ def _solve(
         unknowns=unknowns,
         seconds=time.perf_counter() - start,
         notes=(*notes, *further),
+        effective_values=values,
+        effective_tensors=tensors,
     )
 
 
-def _tensor(problem: Problem) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """a* and what has to be said about it."""
-    if problem.period is None:
-        return None, ("the coefficient is not periodic: there is no u_0",)
+def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, tuple[str, ...]]:
+    """The law of u_0, a* where it is one tensor, and what has to be said about it."""
+    if cell_sides(problem) is None:
+        return None, None, ("the coefficient is not periodic: there is no u_0",)
+    if problem.nonlinear:
+        if problem.field is not None:  # a cell problem as large as the domain for each of some 30 values of u
+            return None, None, ("the coefficient depends on u and on a field: there is no u_0",)
+        return EffectiveLaw(problem), None, ()
     tensor, change = effective_tensor(problem)
-    if change > TOLERANCE:
-        return tensor, (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
-    return tensor, ()
+    whole = () if problem.field is None else ("u_0 has the a* of the whole field as one period",)
+    return ConstantLaw(tensor), tensor, (*whole, *_resolution_note(problem, change))
+
+
+def _resolution_note(problem: Problem, change: float) -> tuple[str, ...]:
+    if change <= tolerance(problem):
+        return ()
+    return (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
+
+
+def _solutions(problem: Problem, tasks: dict[str, Task], folder: Path) -> dict[str, np.ndarray]:
+    return dict(zip(tasks, process.solve(problem, list(tasks.values()), folder), strict=True)) if tasks else {}
+
+
+def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float | None:
+    """The mean of a nonlinear problem's coefficient where the best solution leads it, as the paper takes it."""
+    for name, mean in (("main", mean_on_solution), ("homogenized", mean_on_limit)):
+        if name in nodal:
+            return mean(problem, partial(tasks[name].lattice.interpolate, nodal[name]))
+    return None
 
 
 def _distance(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float:

@@ -10,104 +10,103 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from homog.formula import Formula
 from homog.formula.evaluate import as_ufl, at_points
 from homog.problems import Problem
 from homog.references.lattice import Lattice
+from homog.references.laws import Law
+from homog.references.multigrid import Multigrid, Rows
+from homog.references.newton import TOLERANCE, NotConverged, Residual, newton
 from homog.references.preconditioner import finite_volumes
 
-_TOLERANCE = 1e-8  # algebraic error in the energy norm, relative
-_MOST_ITERATIONS = 1_000
-
-# The inner "ksp" is there for multigrid to see nothing but the finite-volume matrix: left to itself, it takes
-# residuals with the finite elements' on the finest level, and is then not positive. One symmetric Gauss-Seidel sweep
-# a level needs no guess of eigenvalues, as Chebyshev's iteration does.
-_MULTIGRID = {
-    "pc_type": "ksp",
-    "ksp_ksp_type": "preonly",
-    "ksp_pc_type": "gamg",
-    "ksp_pc_gamg_threshold": "0.01",
-    "ksp_mg_levels_ksp_type": "richardson",
-    "ksp_mg_levels_ksp_max_it": "1",
-    "ksp_mg_levels_pc_type": "sor",
-}
+_GMRES_TOLERANCE = 1e-4  # of a Newton step, which is not worth more far from the solution
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One linear system: a constant tensor, shape (d, d), in place of the problem's coefficient, or None for it."""
+    """One equation on one lattice.
+
+    Attributes:
+        lattice: The nodes.
+        law: A of -div(A grad u) = f.
+        continued: Whether it starts from the solution of the task before.
+    """
 
     lattice: Lattice
-    tensor: np.ndarray | None = None
+    law: Law
+    continued: bool = False
 
 
 def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarray]:
     """Continuous finite elements for -div(A grad u) = f, u = g on the boundary, one task after the other.
 
-    The stiffness is integrated from the formula with degree + 1 Gauss points an axis of each cell, the load with
-    one more. (Measured: with more points, or the coefficient interpolated at the nodes, the error changes by
-    some per cent; with interpolation one degree lower at degree 3 it is 20 times as large.)
+    A is evaluated by NumPy at degree + 1 Gauss points an axis of each cell, whatever it is made of; the load is
+    integrated with one more. (Measured: with more points, or the coefficient interpolated at the nodes, the error
+    changes by some per cent; with interpolation one degree lower at degree 3 it is 20 times as large.)
 
-    The systems are solved by conjugate gradients, preconditioned by algebraic multigrid on the finite-volume matrix
+    Linear systems are solved by conjugate gradients, preconditioned by algebraic multigrid on the finite-volume matrix
     of the nodes: 20 to 30 iterations whatever the size and the degree. At 2.6 million unknowns of degree 4
-    that took 16 s and 2.5 GB, a Cholesky factorisation by MUMPS 29 s and 5 GB; it grows linearly.
+    that took 16 s and 2.5 GB, a Cholesky factorisation by MUMPS 29 s and 5 GB; it grows linearly. Where A depends on u,
+    Newton's method is around GMRES with the same preconditioner, made once for A at the start: 7 to 16 iterations a
+    step. The paper's nonlinear problem at eps = 0.01 takes five steps on the lattice of u_0, then two on each of 1.4
+    and 2.6 million unknowns: 37 s of one core and 3.1 GB in all.
 
     Args:
-        problem: Gives the coefficient, f and g.
-        tasks: A task for the problem's own coefficient starts from the previous such solution: coarse ones first.
+        problem: Gives f, g and the parameters.
+        tasks: Those that continue others after these.
         cache: Folder for compiled forms.
 
     Returns:
         Nodal values of each, of the lattice's `shape`.
 
     Raises:
-        RuntimeError: If the iteration does not converge.
+        NotConverged: If no solution of a nonlinear problem is found, or the coefficient is not positive.
+        RuntimeError: If a linear iteration does not converge.
     """
     solutions: list[np.ndarray] = []
-    previous: tuple[Lattice, np.ndarray] | None = None
-    for task in tasks:
-        own = task.tensor is None
-        guess = previous[0].interpolate(previous[1], task.lattice.nodes) if own and previous else None
-        solutions.append(_solve(problem, task, guess, cache))
-        if own:
-            previous = task.lattice, solutions[-1]
+    for number, task in enumerate(tasks):
+        guess = None
+        if task.continued:
+            guess = tasks[number - 1].lattice.interpolate(solutions[-1], task.lattice.nodes)
+        solutions.append(_solve(Elements(problem, task.lattice, task.law, cache), guess))
     return solutions
 
 
-def _solve(problem: Problem, task: Task, guess: np.ndarray | None, cache: Path) -> np.ndarray:
-    dolfinx = import_dolfinx()
-    fem, lattice = dolfinx.fem, task.lattice
-    mesh = _mesh(dolfinx, lattice)
-    space = fem.functionspace(mesh, ("Lagrange", lattice.degree))
-    points = space.tabulate_dof_coordinates()[:, : lattice.dimension]
-    positions = lattice.positions(points)
+def _solve(elements: "Elements", guess: np.ndarray | None) -> np.ndarray:
+    """Nodal values on the lattice."""
+    start = elements.boundary_values if guess is None else elements.admissible(guess.ravel()[elements.positions])
+    multigrid = Multigrid(elements.nearby(start))
+    if elements.law.nonlinear:
+        found = newton(_Nonlinear(elements, multigrid), start)
+    else:
+        lifted = elements.boundary_values
+        guess, residual = start - lifted, elements.residual(lifted)
+        if residual is None:  # the problem was checked, but on a sample
+            raise NotConverged("the coefficient is not positive on the whole domain")
+        found = lifted + multigrid.symmetric(elements.stiffness(lifted), -residual.values, guess, TOLERANCE)
+    multigrid.close()
+    values = np.empty(elements.lattice.unknowns)
+    values[elements.positions] = found
+    return values.reshape(elements.lattice.shape)
 
-    stiffness, load = _forms(dolfinx, problem, task, space, cache)
-    mesh.topology.create_connectivity(lattice.dimension - 1, lattice.dimension)
-    facets = dolfinx.mesh.exterior_facet_indices(mesh.topology)
-    on_boundary = fem.locate_dofs_topological(space, lattice.dimension - 1, facets)
-    boundary = fem.Function(space)
-    boundary.x.array[on_boundary] = at_points(problem.boundary, points[on_boundary], problem.parameters)
-    condition = fem.dirichletbc(boundary, on_boundary)
 
-    matrix = fem.assemble_matrix(stiffness, bcs=[condition])
-    right = fem.assemble_vector(load)
-    fem.apply_lifting(right.array, [stiffness], bcs=[[condition]])
-    condition.set(right.array)
+@dataclass(frozen=True, eq=False)
+class _Nonlinear:
+    """The discretised equation as Newton's method wants it."""
 
-    nearby = finite_volumes(lattice, lambda axis, x: _across(problem, task, axis, x))
-    nearby = nearby[positions][:, positions]
-    start = np.zeros(lattice.unknowns) if guess is None else guess.ravel()[positions]
-    start[on_boundary] = boundary.x.array[on_boundary]  # where the residual is then zero, and stays so
-    found = _conjugate_gradients(
-        (matrix.indptr, matrix.indices, matrix.data),
-        (nearby.indptr, nearby.indices, nearby.data),
-        right.array,
-        start,
-    )
-    values = np.empty(lattice.unknowns)
-    values[positions] = found
-    return values.reshape(lattice.shape)
+    elements: "Elements"
+    multigrid: Multigrid
+
+    def residual(self, u: np.ndarray) -> Residual | None:
+        return self.elements.residual(u)
+
+    def correction(self, u: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        try:
+            return self.multigrid.general(self.elements.stiffness(u), residual, _GMRES_TOLERANCE)
+        except RuntimeError as error:
+            raise NotConverged(f"{error}, in a step of Newton's method: there may be no solution") from None
+
+    def norm(self, residual: np.ndarray) -> float:
+        return self.multigrid.norm(residual)
 
 
 def import_dolfinx() -> Any:
@@ -137,28 +136,138 @@ def _mesh(dolfinx: Any, lattice: Lattice) -> Any:
     return dolfinx.mesh.create_box(MPI.COMM_SELF, corners, cells, dolfinx.mesh.CellType.hexahedron)
 
 
-def _forms(dolfinx: Any, problem: Problem, task: Task, space: Any, cache: Path) -> tuple[Any, Any]:
-    """The bilinear and the linear form; parameters are constants, so that they compile once for all values."""
+class Elements:
+    """The discretised equation. Arrays of unknowns are in dolfinx's order of the nodes; see `positions`.
+
+    Attributes:
+        lattice: The nodes.
+        law: A.
+        positions: Where each unknown lies in the flattened lattice.
+        boundary_values: g on the boundary, zero inside.
+    """
+
+    def __init__(self, problem: Problem, lattice: Lattice, law: Law, cache: Path) -> None:
+        dolfinx = import_dolfinx()
+        import basix.ufl
+
+        self.lattice, self.law = lattice, law
+        self._fem: Any = dolfinx.fem
+        mesh = _mesh(dolfinx, lattice)
+        space = self._fem.functionspace(mesh, ("Lagrange", lattice.degree))
+        points = space.tabulate_dof_coordinates()[:, : lattice.dimension]
+        self.positions = lattice.positions(points)
+        mesh.topology.create_connectivity(lattice.dimension - 1, lattice.dimension)
+        facets = dolfinx.mesh.exterior_facet_indices(mesh.topology)
+        self._on_boundary = self._fem.locate_dofs_topological(space, lattice.dimension - 1, facets)
+        self.boundary_values = np.zeros(lattice.unknowns)
+        edge = points[self._on_boundary]
+        self.boundary_values[self._on_boundary] = at_points(problem.boundary, edge, problem.parameters)
+        self._condition = self._fem.dirichletbc(self._fem.Function(space), self._on_boundary)
+
+        def at_gauss_points(shape: tuple[int, ...]) -> Any:
+            kind = basix.ufl.quadrature_element(mesh.basix_cell(), value_shape=shape, degree=2 * lattice.degree)
+            return self._fem.functionspace(mesh, kind)
+
+        scalars, values = at_gauss_points(()), at_gauss_points(law.shape)
+        self._u, self._u_there = self._fem.Function(space), self._fem.Function(scalars)
+        self._coefficient, self._by_u = self._fem.Function(values), self._fem.Function(values)
+        self._law_there = law.at(scalars.tabulate_dof_coordinates()[:, : lattice.dimension])
+        with FileLock(cache / ".lock"):
+            purge(cache)
+            options = {"cache_dir": str(cache), "cffi_extra_compile_args": ["-O3"]}
+            if law.nonlinear:
+                points_of_cell = scalars.element.interpolation_points
+                self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
+            forms = _forms(dolfinx, problem, law.nonlinear, self._u, self._coefficient, self._by_u)
+            self._flow, self._stiffness, load = (self._fem.form(form, jit_options=options) for form in forms)
+        self._load = self._fem.assemble_vector(load).array
+        self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
+
+    def admissible(self, u: np.ndarray) -> np.ndarray:
+        """u with the boundary values."""
+        u = u.copy()
+        u[self._on_boundary] = self.boundary_values[self._on_boundary]
+        return u
+
+    def residual(self, u: np.ndarray) -> Residual | None:
+        """The integral of A grad u . grad v - f v for each v, zero on the boundary; None where A is not positive.
+
+        The size of u is the root of the integral of A (|grad u|^2 + u^2/L^2), L the longest side: not zero where u is
+        constant.
+        """
+        if not self._take(u):
+            return None
+        flow = self._fem.assemble_vector(self._flow).array
+        sides = np.subtract(self.lattice.upper, self.lattice.lower)
+        scale = float(np.abs(self._coefficient.x.array).mean() * np.prod(sides) / sides.max() ** 2)
+        size = float(np.sqrt(max(0.0, u @ flow) + scale * np.mean(u**2)))
+        flow -= self._load
+        flow[self._on_boundary] = 0
+        return Residual(flow, size)
+
+    def stiffness(self, u: np.ndarray) -> Rows:
+        """The derivative of the residual, a row of the unit matrix for each node on the boundary.
+
+        The next call writes into the same arrays.
+        """
+        self._take(u)
+        if self.law.nonlinear:
+            self._by_u.x.array[:] = self._law_there(self._u_there.x.array, 1).ravel()
+        self._matrix.set_value(0)
+        self._fem.assemble_matrix(self._matrix, self._stiffness, bcs=[self._condition])
+        return self._matrix.indptr, self._matrix.indices, self._matrix.data
+
+    def nearby(self, u: np.ndarray) -> Rows:
+        """Finite volumes with A at u: close to the derivative of the residual, and cheaper."""
+        on_lattice = np.empty(self.lattice.unknowns)
+        on_lattice[self.positions] = u
+        on_lattice = on_lattice.reshape(self.lattice.shape)
+
+        def across(axis: int, points: np.ndarray) -> np.ndarray:
+            along = np.moveaxis(on_lattice, axis, 0)
+            between = np.moveaxis((along[1:] + along[:-1]) / 2, 0, axis)
+            values = self.law.at(points)(between, 0)
+            return values[..., axis, axis] if self.law.shape else values
+
+        matrix = finite_volumes(self.lattice, across)[self.positions][:, self.positions]
+        return matrix.indptr, matrix.indices, matrix.data
+
+    def _take(self, u: np.ndarray) -> bool:
+        """Put u and A(x, u) into the forms; whether A is positive."""
+        self._u.x.array[:] = u
+        if self.law.nonlinear:
+            self._u_there.interpolate(self._interpolated)
+        with np.errstate(all="ignore"):
+            values = self._law_there(self._u_there.x.array, 0)
+        diagonal = np.diagonal(values, axis1=-2, axis2=-1) if self.law.shape else values
+        self._coefficient.x.array[:] = values.ravel()
+        return bool(np.isfinite(values).all() and (diagonal > 0).all())
+
+
+def _forms(dolfinx: Any, problem: Problem, nonlinear: bool, u: Any, coefficient: Any, by_u: Any) -> tuple[Any, ...]:
+    """The flow of u, its derivative with respect to u, and the load.
+
+    Parameters are constants and the coefficient is numbers: one compilation serves all problems with the same f.
+    """
     import ufl
 
-    mesh, degree = space.mesh, task.lattice.degree
+    space = u.function_space
+    mesh, degree = space.mesh, space.element.basix_element.degree
     constant = partial(dolfinx.fem.Constant, mesh)
-    x, trial, test = ufl.SpatialCoordinate(mesh), ufl.TrialFunction(space), ufl.TestFunction(space)
-    parameters = {name: constant(float(value)) for name, value in problem.parameters.items()}
-
-    def term(formula: Formula) -> Any:
-        if not formula.names:  # a number; UFL would drop a zero, and a form may not be empty
-            return constant(float(at_points(formula, np.zeros(len(formula.axes)), problem.parameters)))
-        return as_ufl(formula, x, parameters)
-
-    coefficient = term(problem.coefficient) if task.tensor is None else constant(task.tensor)
-    forcing, flux = term(problem.forcing), coefficient * ufl.grad(trial)
-    stiffness = ufl.inner(flux, ufl.grad(test)) * ufl.dx(metadata={"quadrature_degree": 2 * degree})
+    trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
+    there = ufl.dx(metadata={"quadrature_degree": 2 * degree, "quadrature_rule": "default"})
+    flow = ufl.inner(coefficient * ufl.grad(u), ufl.grad(test)) * there
+    change = coefficient * ufl.grad(trial)
+    if nonlinear:
+        change += trial * by_u * ufl.grad(u)
+    stiffness = ufl.inner(change, ufl.grad(test)) * there
+    if problem.forcing.names:
+        parameters = {name: constant(float(value)) for name, value in problem.parameters.items()}
+        forcing = as_ufl(problem.forcing, ufl.SpatialCoordinate(mesh), parameters)
+    else:  # a number; UFL would drop a zero, and a form may not be empty
+        forcing = constant(float(at_points(problem.forcing, np.zeros(mesh.geometry.dim), problem.parameters)))
     load = forcing * test * ufl.dx(metadata={"quadrature_degree": 2 * degree + 2})
-    options = {"cache_dir": str(cache), "cffi_extra_compile_args": ["-O3"]}
-    with FileLock(cache / ".lock"):
-        purge(cache)
-        return tuple(dolfinx.fem.form(form, jit_options=options) for form in (stiffness, load))  # type: ignore[return-value]
+    return flow, stiffness, load
 
 
 def purge(cache: Path) -> None:
@@ -167,48 +276,3 @@ def purge(cache: Path) -> None:
         if not source.with_suffix(".c.cached").exists():
             for file in cache.glob(source.stem + "*"):
                 file.unlink()
-
-
-def _across(problem: Problem, task: Task, axis: int, points: np.ndarray) -> np.ndarray:
-    if task.tensor is None:
-        return problem.coefficient_at(points)
-    return np.full(points.shape[:-1], task.tensor[axis, axis])
-
-
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # a sparse matrix: starts of the rows, columns, entries
-
-
-def _conjugate_gradients(matrix: Rows, nearby: Rows, right: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The solution, in the place of `start`."""
-    import petsc4py.PETSc
-
-    PETSc: Any = petsc4py.PETSc  # its stubs know neither enumerations nor arrays
-
-    def wrap(rows: Rows) -> Any:
-        starts, columns, entries = rows
-        structure = starts.astype(PETSc.IntType), columns.astype(PETSc.IntType, copy=False)
-        wrapped = PETSc.Mat().createAIJWithArrays((right.size, right.size), (*structure, entries), comm=PETSc.COMM_SELF)
-        wrapped.setOption(PETSc.Mat.Option.SPD, True)
-        return wrapped
-
-    options = PETSc.Options("homog_")
-    for name, value in _MULTIGRID.items():
-        options[name] = value
-    solver = PETSc.KSP().create(PETSc.COMM_SELF)
-    solver.setOptionsPrefix("homog_")
-    solver.setOperators(wrap(matrix), wrap(nearby))
-    solver.setType("cg")
-    solver.setNormType(PETSc.KSP.NormType.NATURAL)
-    solver.setTolerances(rtol=_TOLERANCE, max_it=_MOST_ITERATIONS)
-    solver.setInitialGuessNonzero(True)
-    solver.setFromOptions()
-    solver.solve(
-        PETSc.Vec().createWithArray(right, comm=PETSc.COMM_SELF),
-        PETSc.Vec().createWithArray(start, comm=PETSc.COMM_SELF),
-    )
-    if solver.getConvergedReason() <= 0:
-        raise RuntimeError(
-            f"conjugate gradients stopped after {solver.getIterationNumber()} iterations without converging"
-        )
-    solver.destroy()
-    return start

@@ -20,7 +20,9 @@ from homog.errors import UserError
 from homog.problems import Problem
 from homog.references.fem import Task
 
-TASKS, SOLUTION, NOT_IMPORTABLE = "tasks.pickle", "solution{}.npy", 3  # what parent and child agree on
+# what parent and child agree on
+TASKS, SOLUTION = "tasks.pickle", "solution{}.npy"
+NOT_IMPORTABLE, NOT_CONVERGED = 3, 4
 
 _INSTALL = "pip install 'dolfinx-solver-real>=0.11,<0.12' mpich, or conda-forge's fenics-dolfinx"
 
@@ -47,7 +49,7 @@ def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndar
         Nodal values of each task, of its lattice's `shape`.
 
     Raises:
-        UserError: If dolfinx cannot be imported, or the child was killed.
+        UserError: If dolfinx cannot be imported, a nonlinear problem is not solved, or the child was killed.
         RuntimeError: If the child failed otherwise.
     """
     require_dolfinx()
@@ -83,6 +85,8 @@ def _failure(status: int, log: str) -> Exception:
     last = ([line.strip() for line in log.splitlines() if line.strip()] or ["it said nothing"])[-1]
     if status == NOT_IMPORTABLE:
         return UserError(f"dolfinx is installed but cannot be imported ({last}): {_INSTALL}")
+    if status == NOT_CONVERGED:
+        return UserError(f"the reference cannot be computed: {last}")
     if "CompileError" in log or "VerificationError" in log:
         return UserError(f"dolfinx could not compile its forms ({last}): it needs a C compiler, such as gcc")
     if status == -signal.SIGKILL:

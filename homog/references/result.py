@@ -14,13 +14,15 @@ class Reference:
         fine: u_eps by finite elements, shape (count, ..., count), x1 along the first index, float64.
         homogenized: u_0, the solution with the effective tensor a*, same shape.
         mean_coefficient: u_mean, the solution with the mean of the coefficient, same shape.
-        effective_tensor: a*, shape (d, d).
-        mean: The mean of a over the domain.
+        effective_tensor: a*, shape (d, d), of a linear problem.
+        mean: The mean of a over the domain; of a nonlinear problem that of a(x, u_eps(x)), or its limit with u_0.
         error_estimate: Relative L2 distance of u_eps from that of a second, less accurate discretisation: an
             upper bound of its error wherever the two converge.
         unknowns: Of the largest system solved.
         seconds: What computing it took.
         notes: What is missing and why, a plain sentence each.
+        effective_values: Of a nonlinear problem: equidistant values of u over the range of u_0, shape (n,).
+        effective_tensors: a*(u) at these, shape (n, d, d).
     """
 
     axes: tuple[np.ndarray, ...]
@@ -28,8 +30,10 @@ class Reference:
     homogenized: np.ndarray | None
     mean_coefficient: np.ndarray | None
     effective_tensor: np.ndarray | None
-    mean: float
+    mean: float | None
     error_estimate: float | None
     unknowns: int
     seconds: float
     notes: tuple[str, ...]
+    effective_values: np.ndarray | None = None
+    effective_tensors: np.ndarray | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from homog.references import fem, process
+from homog.references.newton import NotConverged
 
 
 def main(folder: Path) -> int:
@@ -23,7 +24,12 @@ def main(folder: Path) -> int:
     except ImportError as error:
         print(error, file=sys.stderr)
         return process.NOT_IMPORTABLE
-    for number, values in enumerate(fem.solve(problem, tasks, cache)):
+    try:
+        solutions = fem.solve(problem, tasks, cache)
+    except NotConverged as error:
+        print(error, file=sys.stderr)
+        return process.NOT_CONVERGED
+    for number, values in enumerate(solutions):
         np.save(folder / process.SOLUTION.format(number), values)
     return 0
 

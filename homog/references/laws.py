@@ -1,0 +1,77 @@
+"""What stands between grad u and the flow: the coefficient as finite elements take it, at points and values of u."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from homog.formula.evaluate import at_points
+from homog.problems import Problem
+from homog.problems.problem import SOLUTION
+
+At = Callable[[np.ndarray, int], np.ndarray]
+"""Of values of u at n points and an order 0 or 1: A, or its derivative with respect to u, shape (n, *law.shape).
+
+Not finite, or not positive, where u leaves the values that the coefficient allows.
+"""
+
+
+class Law(Protocol):
+    """A(x, u) of -div(A grad u).
+
+    Attributes:
+        shape: Of one value: () for a scalar, (d, d) for a symmetric tensor.
+        nonlinear: Whether it depends on u.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def nonlinear(self) -> bool: ...
+
+    def at(self, points: np.ndarray) -> At:
+        """A at points of shape (..., d), as a function of u there: what does not depend on u is computed once."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FineLaw:
+    """The problem's own coefficient: its formula, which may name u and a field."""
+
+    problem: Problem
+    shape = ()
+
+    @property
+    def nonlinear(self) -> bool:
+        """As the problem is."""
+        return self.problem.nonlinear
+
+    def at(self, points: np.ndarray) -> At:
+        """See `Law`; of the field, the spline itself is taken."""
+        names, value = self.problem.names_at(points), self.problem.coefficient
+        formulas = value, value.derivative(SOLUTION)
+
+        def evaluate(u: np.ndarray, order: int) -> np.ndarray:
+            values: dict[str, Any] = {**names, SOLUTION: u}
+            return at_points(formulas[order], points, values)
+
+        return evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantLaw:
+    """One tensor everywhere, shape (d, d)."""
+
+    tensor: np.ndarray
+    nonlinear = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a tensor."""
+        return self.tensor.shape
+
+    def at(self, points: np.ndarray) -> At:
+        """See `Law`."""
+        return lambda u, order: np.broadcast_to(self.tensor * (order == 0), (*points.shape[:-1], *self.shape))

@@ -1,0 +1,59 @@
+"""Every preset composes and runs, shrunk: three iterations of few walkers with a small network."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from homog import composition, runner
+
+PRESETS = composition.groups()["experiment"]
+SHRUNK = [
+    "optimizer.iterations=3", "method.points=20", "network.depth=2", "network.width=8", "evaluation.grid=21",
+    "evaluation.every=1", "reference=homogenized", "tracking=off",
+]  # fmt: skip
+WALKERS = ["method.walkers=2", "method.boundary_points=10"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all presets, whose references and kernels are partly the same."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_runs(preset: str, home: Path, tmp_path: Path):
+    composition.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
+        walkers = [] if "pinn" in preset else WALKERS
+        composed = compose("config", [f"experiment={preset}", *SHRUNK, *walkers])
+        settings = composition.settings_of(composed)
+    runner.run(settings, tmp_path, home)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["iterations"] == 3
+    assert metrics["rel_l2_homogenized"] > 0
+    assert (tmp_path / "solution.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_opens_with_its_command_and_says_what_was_measured(preset: str):
+    head = (composition.conf_folder() / "experiment" / f"{preset}.yaml").read_text().split("defaults:")[0]
+    assert f"experiment={preset}" in head.splitlines()[1]
+    assert "measured" in head.lower() or "not run" in head.lower()
+
+
+def test_the_small_budget_changes_sample_sizes_and_estimators_alone():
+    composition.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
+        full, small = (
+            composition.settings_of(compose("config", ["experiment=paper/linear_0.05", *budget]))
+            for budget in ([], ["budget=small"])
+        )
+    assert small.timestep == full.timestep
+    assert small.network == full.network
+    assert small.optimizer == full.optimizer
+    assert (small.method.walkers, small.method.points) == (16, 400)  # pyright: ignore[reportAttributeAccessIssue]
