@@ -28,10 +28,10 @@ run: setup ## solve the paper's linear problem at eps = 0.01
 	$(BIN)/homog-run problem=linear eps=0.01 $(ARGS)
 
 test: setup ## run the tests, except those marked slow
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-all: setup ## run all tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: setup ## check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ from homog.networks import values_without_gradient
 from homog.problems import tensor_grid
 from homog.references import Reference
 
+
 def relative_l2(values: np.ndarray, reference: np.ndarray) -> float:
     """||values - reference|| / ||reference|| over equidistant grid points, as the paper measures it (section 4)."""
     return float(np.linalg.norm(values - reference) / np.linalg.norm(reference))

@@ -12,11 +12,11 @@ from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.timestep import TimeSteps, time_steps
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 
-SCHEMES = [
+GIRSANOV, DRIFT, HEUN = (
     Scheme("girsanov", "euler", "bridge"),
     Scheme("drift", "euler", "clip"),
     Scheme("drift", "heun", "bridge"),
-]
+)
 COEFFICIENTS = {
     "laminate": (1, "1 + 0.5*sin(2*pi*x1/eps)"),
     "linear": (2, "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"),
@@ -36,7 +36,6 @@ def starts_near_the_boundary(domain, eps: float, count: int) -> np.ndarray:
     return np.concatenate([inner, domain.sample(count - count // 2, random)])
 
 
-GIRSANOV, DRIFT, HEUN = SCHEMES
 PAIRS = [  # each is a kernel to compile: all schemes on the linear problem, each other coefficient where it is hardest
     ("linear", GIRSANOV), ("linear", DRIFT), ("linear", HEUN), ("laminate", DRIFT), ("warped", HEUN),
     ("bump", GIRSANOV), ("no value outside", HEUN), ("two scales", GIRSANOV), ("cube", HEUN),
@@ -64,7 +63,7 @@ def test_kernel_and_oracle_agree_over_whole_paths_at_every_eps(make_problem, ker
 
 def test_paths_depend_on_seed_iteration_and_walker_alone(make_problem, kernels: Path):
     problem = make_problem()
-    walkers, steps = Walkers(problem, SCHEMES[0], kernels), TimeSteps(1e-5, 20, 1, 1)
+    walkers, steps = Walkers(problem, GIRSANOV, kernels), TimeSteps(1e-5, 20, 1, 1)
     points = problem.domain.sample(50, np.random.default_rng(0))
     one = walkers.walk(points, 7, steps, stream_key(3, 4))
     before = numba.get_num_threads()
@@ -82,7 +81,7 @@ def test_paths_depend_on_seed_iteration_and_walker_alone(make_problem, kernels: 
 
 
 def test_one_source_serves_every_eps(make_problem, kernels: Path):
-    walk = [Walkers(make_problem(eps=eps), SCHEMES[1], kernels)._walk for eps in (0.1, 1e-4)]
+    walk = [Walkers(make_problem(eps=eps), DRIFT, kernels)._walk for eps in (0.1, 1e-4)]
     assert walk[0] is walk[1]
 
 
@@ -90,7 +89,7 @@ def test_one_source_serves_every_eps(make_problem, kernels: Path):
 def test_moments_of_driftless_walkers(make_problem, kernels: Path, dimension: int):
     problem = make_problem("1", dimension=dimension)
     steps, count = TimeSteps(1e-5, 50, 1, 1), 400_000
-    walk = Walkers(problem, SCHEMES[0], kernels).walk(np.full((1, dimension), 0.5), count, steps, stream_key(0, 0))
+    walk = Walkers(problem, GIRSANOV, kernels).walk(np.full((1, dimension), 0.5), count, steps, stream_key(0, 0))
     scaled = walk.displacement.reshape(dimension, -1).astype(float) / np.sqrt(steps.macro_step)
     assert not walk.left.any()
     assert np.abs(scaled.mean(1)).max() < 4.5 / np.sqrt(count)
@@ -171,8 +170,6 @@ def test_a_parameter_may_have_the_name_of_a_variable_of_the_kernel(kernels: Path
     for called in ("contrast", name):
         settings = FormulaProblem("p", f"1 + {called}*sin(2*pi*x1/eps)", "1", parameters={called: 0.5})
         settings.domain = DomainSettings([0.0], [1.0])
-        walks.append(
-            Walkers(problems.build(settings, 0.1), SCHEMES[2], kernels).walk(point, 4, steps, stream_key(0, 0))
-        )
+        walks.append(Walkers(problems.build(settings, 0.1), HEUN, kernels).walk(point, 4, steps, stream_key(0, 0)))
     np.testing.assert_array_equal(walks[0].displacement, walks[1].displacement)
     np.testing.assert_array_equal(walks[0].reward, walks[1].reward)

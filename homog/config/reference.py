@@ -15,7 +15,7 @@ class FEMReference(ReferenceSettings):
     """u_eps by dolfinx with a convergence estimate, and the homogenised and mean-coefficient solutions.
 
     Cells are refined to `min_cells` on the longest side (in one dimension to its square, in three to an eighth).
-    `max_unknowns` is meant for degree 4 in two dimensions, where an unknown takes 0.9 kB; elsewhere it bounds as many
+    `max_unknowns` is meant for degree 4 in two dimensions, where an unknown takes 1.2 kB; elsewhere it bounds as many
     entries of the matrix.
     """
 
