@@ -23,12 +23,18 @@ LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for compiled kernels; one for all processes of pytest-xdist, which Numba's cache allows."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for caches, one for all processes of pytest-xdist: Numba's cache and that of references allow it."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "kernels"
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def kernels(shared: Path) -> Path:
+    """A folder for compiled kernels."""
+    return shared / "kernels"
 
 
 @pytest.fixture(scope="session")

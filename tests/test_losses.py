@@ -121,10 +121,10 @@ def test_dflm_solves_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(
     method = DFLM(200, 16, 200, "drift", "heun", "bridge", "gradient", "ansatz", targets="table", table=65)
     loss = losses.build(method, problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
     network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(1000, 3e-3, average=0.3))
+    *_, progress = train(loss, network, AdamCosine(500, 3e-3, average=0.3))
     u = values_on_grid(progress.solution, problem.domain.axes(51))
     exact = 2 * np.sinh(np.arcsinh(1.5 * 5 * sine_series()) / 3)  # the root of the cubic
-    assert relative_l2(u, exact) < 3e-2  # 1.1e-2 was measured
+    assert relative_l2(u, exact) < 5e-2  # 3.3e-2 was measured; without d_u a grad u in the drift it would be 22 % off
 
 
 def test_a_table_in_the_targets_changes_the_answer_by_less_than_the_noise(make_problem, kernels):

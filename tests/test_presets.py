@@ -1,4 +1,7 @@
-"""Every preset composes and runs, shrunk: three iterations of few walkers with a small network."""
+"""Every preset composes and runs, shrunk: three iterations of few walkers with a small network, all at one eps.
+
+One eps lets presets share references and kernels; `tests/test_composition.py` has the published values.
+"""
 
 import json
 from pathlib import Path
@@ -11,27 +14,22 @@ from homog import composition, runner
 
 PRESETS = composition.groups()["experiment"]
 SHRUNK = [
+    "eps=0.05",
     "optimizer.iterations=3", "method.points=20", "network.depth=2", "network.width=8", "evaluation.grid=21",
     "evaluation.every=1", "reference=homogenized", "tracking=off",
 ]  # fmt: skip
 WALKERS = ["method.walkers=2", "method.boundary_points=10"]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all presets, whose references and kernels are partly the same."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_runs(preset: str, home: Path, tmp_path: Path):
+def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path):
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
         walkers = [] if "pinn" in preset else WALKERS
         composed = compose("config", [f"experiment={preset}", *SHRUNK, *walkers])
         settings = composition.settings_of(composed)
-    runner.run(settings, tmp_path, home)
+    runner.run(settings, tmp_path, shared)  # presets share references and kernels
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["iterations"] == 3
     assert metrics["rel_l2_homogenized"] > 0

@@ -3,17 +3,16 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy
+from orders import assert_orders, error, relative_l2
 
 from homog import problems
 from homog.config import DomainSettings, FEMReference, FormulaProblem, HomogenizedReference
 from homog.formula import parse
-from homog.formula.evaluate import at_points
 from homog.formula.parse import symbol
 from homog.problems import Problem
 from homog.references import Reference, process, reference
@@ -32,12 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("references")
 
 
-def relative_l2(values: np.ndarray | None, truth: np.ndarray | None) -> float:
-    assert values is not None
-    assert truth is not None
-    return float(np.linalg.norm(values - truth) / np.linalg.norm(truth))
-
-
 def manufactured(solution: str, coefficient: str, lower: list[float], upper: list[float]) -> Problem:
     """The problem on a box that a formula solves: f = -div(a grad u), and g = u, which is not zero."""
     axes = [symbol(f"x{i + 1}") for i in range(len(lower))]
@@ -47,32 +40,9 @@ def manufactured(solution: str, coefficient: str, lower: list[float], upper: lis
     return problems.build(settings, 0.1)
 
 
-def error(problem: Problem, lattice: Lattice, nodal: np.ndarray) -> float:
-    """Relative L2 error on points that are not nodes."""
-    axes = [
-        low + side * (np.arange(53) + 0.5) / 53 for low, side in zip(lattice.lower, problem.domain.sides, strict=True)
-    ]
-    exact = at_points(problem.boundary, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1), problem.parameters)
-    return relative_l2(lattice.interpolate(nodal, axes), exact)
-
-
-ORDERS = [
-    # degree, theoretical order in L2 (degree + 1), cells an axis on the coarser of two meshes
-    (1, 2, 16),
-    (2, 3, 8),
-    (4, 5, 4),
-]
-
-
 def test_orders_for_a_manufactured_solution(folder: Path) -> None:
     problem = manufactured("sin(2*x1)*exp(x2) + x1", "1 + x1*x2/2", [0.0, -1.0], [1.5, 0.5])
-    corners = problem.domain.lower, problem.domain.upper
-    lattices = [Lattice(*corners, (n, n), degree) for degree, _, cells in ORDERS for n in (cells, 2 * cells)]
-    nodal = process.solve(problem, [Task(lattice, FineLaw(problem)) for lattice in lattices], folder)
-    errors = [error(problem, *pair) for pair in zip(lattices, nodal, strict=True)]
-    for (degree, order, _), coarse, fine in zip(ORDERS, errors[::2], errors[1::2], strict=True):
-        # higher-order terms are below a twentieth of the leading one on these meshes
-        assert log2(coarse / fine) == pytest.approx(order, abs=0.1), degree
+    assert_orders(problem, folder)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
+from orders import assert_orders, error, relative_l2
 
 from homog import problems
 from homog.config import DomainSettings, FEMReference, FormulaProblem, HomogenizedReference
 from homog.errors import UserError
 from homog.formula import parse
-from homog.formula.evaluate import at_points
 from homog.formula.parse import symbol
-from homog.problems import Problem, tensor_grid
+from homog.problems import Problem
 from homog.references import Reference, compute, process, reference
 from homog.references.effective import EffectiveLaw
 from homog.references.fem import Task
@@ -38,27 +38,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("references")
 
 
-def relative_l2(values: np.ndarray | None, truth: np.ndarray | None) -> float:
-    assert values is not None
-    assert truth is not None
-    return float(np.linalg.norm(values - truth) / np.linalg.norm(truth))
-
-
-def error(problem: Problem, lattice: Lattice, nodal: np.ndarray) -> float:
-    """Relative L2 error on points that are not nodes, where g is the solution."""
-    axes = [low + side * (np.arange(53) + 0.5) / 53 for low, side in zip(lattice.lower, (1.0, 1.0), strict=True)]
-    exact = at_points(problem.boundary, tensor_grid(axes), problem.parameters)
-    return relative_l2(lattice.interpolate(nodal, axes), exact)
-
-
-ORDERS = [
-    # degree, theoretical order in L2 (degree + 1), cells an axis on the coarser of two meshes
-    (1, 2, 16),
-    (2, 3, 8),
-    (4, 5, 4),
-]
-
-
 def test_orders_for_a_manufactured_solution(folder: Path) -> None:
     solution, coefficient = "x1 + sin(2*x1 + x2)", "1 + x1*x2/2 + exp(u)/4"
     x, u = [symbol("x1"), symbol("x2")], parse(solution, 2).expression
@@ -66,13 +45,7 @@ def test_orders_for_a_manufactured_solution(folder: Path) -> None:
     forcing = -sum(sympy.diff(a * sympy.diff(u, axis), axis) for axis in x)
     box = DomainSettings([0.0, -1.0], [1.0, 0.0])
     problem = problems.build(FormulaProblem("a test", coefficient, str(forcing), solution, domain=box), 0.1)
-    corners = problem.domain.lower, problem.domain.upper
-    lattices = [Lattice(*corners, (n, n), degree) for degree, _, cells in ORDERS for n in (cells, 2 * cells)]
-    nodal = process.solve(problem, [Task(lattice, FineLaw(problem)) for lattice in lattices], folder)
-    errors = [error(problem, *pair) for pair in zip(lattices, nodal, strict=True)]
-    for (degree, order, _), coarse, fine in zip(ORDERS, errors[::2], errors[1::2], strict=True):
-        # higher-order terms are below a twentieth of the leading one on these meshes
-        assert log2(coarse / fine) == pytest.approx(order, abs=0.1), degree
+    assert_orders(problem, folder)
 
 
 def sine_series(x: np.ndarray, y: np.ndarray) -> np.ndarray:
