@@ -49,7 +49,8 @@ def run(
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
-    name = settings.name or f"{problem.name} {type(settings.method).__name__} eps={settings.eps:g}"
+    what = f"{problem.name} {type(settings.method).__name__} eps={problem.scale:.3g}"
+    name = settings.name or what
     tags = {**environment_tags(), "device": _device_name(device), **(more_tags or {})}
     with open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags) as recorder:
         _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
@@ -75,11 +76,8 @@ def run(
             _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
             np.savez_compressed(folder / "solution.npz", allow_pickle=False, network=values, **_named_axes(truth))
-            plots.solution_figure(_figure(name, problem, truth, values, curve), folder / "solution.png")
-            recorder.artifact(folder / "solution.png")
-            if problem.field is not None:
-                _draw_field(name, problem, folder / "field.png")
-                recorder.artifact(folder / "field.png")
+            for figure in plots.draw_run(f"{what}, seed {settings.seed}", problem, truth, values, curve, folder):
+                recorder.artifact(figure)
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
             raise
@@ -87,15 +85,12 @@ def run(
     return metrics
 
 
-Curve = list[tuple[int, float]]
-
-
 def _train(
     settings: RunSettings, loss: losses.Loss, network: torch.nn.Module, truth: Reference, recorder: Recorder
-) -> tuple[Progress, Curve]:
+) -> tuple[Progress, plots.Curve]:
     """Train to the end; the error and the loss are recorded every so many iterations."""
     monitor = evaluation.ErrorMonitor(truth)
-    curve: Curve = []
+    curve: plots.Curve = []
     progress = None
     with report.ProgressBar(settings.optimizer.iterations) as bar:
         for progress in train(loss, network, settings.optimizer):
@@ -120,7 +115,7 @@ def _train(
     return progress, curve
 
 
-def _final_errors(found: evaluation.Errors, truth: Reference, curve: Curve) -> dict[str, float | None]:
+def _final_errors(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
     """Final errors, and the best, the mean and the spread of the last tenth of the training curve."""
     last = [error for _, error in curve[-max(1, len(curve) // 10) :]]
     return {
@@ -133,46 +128,6 @@ def _final_errors(found: evaluation.Errors, truth: Reference, curve: Curve) -> d
         "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
         "reference_error_estimate": truth.error_estimate,
     }
-
-
-def _figure(name: str, problem: Problem, truth: Reference, values: np.ndarray, curve: Curve) -> plots.SolutionData:
-    """The coefficient is drawn on four periods where it has periods: the whole would alias."""
-    lower, upper = problem.domain.lower, problem.domain.upper
-    if problem.period is not None:
-        upper = tuple(min(high, low + 4 * problem.period) for low, high in zip(lower, upper, strict=True))
-    counts = _drawn_nodes(problem)
-    patch = tuple(np.linspace(low, high, n) for low, high, n in zip(lower, upper, counts, strict=True))
-    return plots.SolutionData(
-        title=name,
-        axes=truth.axes,
-        network=values,
-        coefficient_axes=patch,
-        coefficient=problem.coefficient_at(problems.tensor_grid(patch)),
-        fine=truth.fine,
-        homogenized=truth.homogenized,
-        mean_coefficient=truth.mean_coefficient,
-        curve=curve,
-    )
-
-
-def _drawn_nodes(problem: Problem) -> tuple[int, ...]:
-    """How many nodes an axis of the coefficient is drawn with: those of its field, unless there are too many."""
-    fewest, most = (241, 2049) if problem.dimension < 3 else (61, 129)
-    if problem.field is None:
-        return (fewest,) * problem.dimension
-    return tuple(min(max(fewest, count + 1), most) for count in problem.field.intervals)
-
-
-def _draw_field(name: str, problem: Problem, path: Path) -> None:
-    """The field on its own nodes; in three dimensions on those of the plane through the middle."""
-    assert problem.field is not None
-    axes = [
-        np.linspace(low, high, min(count + 1, 2049))
-        for low, high, count in zip(problem.domain.lower, problem.domain.upper, problem.field.intervals, strict=True)
-    ]
-    axes[2:] = [axis[[len(axis) // 2]] for axis in axes[2:]]
-    values = problem.field(problems.tensor_grid(axes))
-    plots.field_figure(axes[:2], values[..., 0] if len(axes) == 3 else values, f"{name}: field", path)
 
 
 def _require_affordable(grid: int, dimension: int) -> None:

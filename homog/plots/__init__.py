@@ -2,14 +2,17 @@
 
 from homog.plots.field import draw_field, field_figure
 from homog.plots.panels import draw_training_curve
+from homog.plots.run import Curve, draw_run
 from homog.plots.solution import SolutionData, draw_solution, solution_figure
 from homog.plots.sweep import SweepLabels, SweepLine, draw_sweep, sweep_figure
 
 __all__ = [
+    "Curve",
     "SolutionData",
     "SweepLabels",
     "SweepLine",
     "draw_field",
+    "draw_run",
     "draw_solution",
     "draw_sweep",
     "draw_training_curve",

@@ -1,0 +1,81 @@
+"""The figures of one run, from its problem and its answers."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from homog.plots.field import field_figure
+from homog.plots.solution import SolutionData, solution_figure
+from homog.problems import Problem, tensor_grid
+from homog.references import Reference
+
+Curve = list[tuple[int, float]]
+"""The error after so many iterations."""
+
+
+def draw_run(
+    title: str, problem: Problem, reference: Reference, values: np.ndarray, curve: Curve, folder: Path
+) -> list[Path]:
+    """Draw `solution.png` and, where the coefficient is made of a field, `field.png`.
+
+    Args:
+        title: What was run.
+        problem: Gives coefficient and domain.
+        reference: What the network is held against.
+        values: The network's, on the reference's grid.
+        curve: Of training.
+        folder: Where to.
+
+    Returns:
+        The files.
+    """
+    patch = _patch(problem)
+    points = tensor_grid(patch)
+    u = RegularGridInterpolator(reference.axes, values)(points) if problem.nonlinear else 0.0
+    data = SolutionData(
+        title=title,
+        axes=reference.axes,
+        network=values,
+        coefficient_axes=patch,
+        coefficient=problem.coefficient_at(points, u),
+        fine=reference.fine,
+        homogenized=reference.homogenized,
+        mean_coefficient=reference.mean_coefficient,
+        curve=curve,
+    )
+    solution_figure(data, folder / "solution.png")
+    if problem.field is None:
+        return [folder / "solution.png"]
+    _draw_field(title, problem, folder / "field.png")
+    return [folder / "solution.png", folder / "field.png"]
+
+
+def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
+    """Where the coefficient is drawn: four periods in the middle where it has periods, since the whole would alias."""
+    lower, upper = np.array(problem.domain.lower), np.array(problem.domain.upper)
+    if problem.period is not None:
+        half = np.minimum(problem.domain.sides / 2, 2 * problem.period)
+        lower, upper = (lower + upper) / 2 - half, (lower + upper) / 2 + half
+    axes = zip(lower, upper, _drawn_nodes(problem), strict=True)
+    return tuple(np.linspace(low, high, count) for low, high, count in axes)
+
+
+def _drawn_nodes(problem: Problem) -> tuple[int, ...]:
+    """How many nodes an axis of the coefficient is drawn with: those of its field, unless there are too many."""
+    fewest, most = (241, 2049) if problem.dimension < 3 else (61, 129)
+    if problem.field is None:
+        return (fewest,) * problem.dimension
+    return tuple(min(max(fewest, count + 1), most) for count in problem.field.intervals)
+
+
+def _draw_field(title: str, problem: Problem, path: Path) -> None:
+    """The field on its own nodes; in three dimensions on those of the plane through the middle."""
+    assert problem.field is not None
+    axes = [
+        np.linspace(low, high, min(count + 1, 2049))
+        for low, high, count in zip(problem.domain.lower, problem.domain.upper, problem.field.intervals, strict=True)
+    ]
+    axes[2:] = [axis[[len(axis) // 2]] for axis in axes[2:]]
+    values = problem.field(tensor_grid(axes))
+    field_figure(axes[:2], values[..., 0] if len(axes) == 3 else values, f"{title}: field", path)
