@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Callable
 from functools import singledispatch
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from homog.config import MLP, FourierMLP, NetworkSettings
+from homog.config import MLP, Cosines, FourierMLP, NetworkSettings
 from homog.formula.evaluate import torch_at_points
 from homog.problems import Box, Problem
 
@@ -19,6 +20,23 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
 }
+
+
+@runtime_checkable
+class LinearInFeatures(Protocol):
+    """A network that is linear in the weights of its last layer: u = lift + features . w."""
+
+    def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """What u is without its last layer."""
+        ...
+
+    def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
+        """What the last layer combines."""
+        ...
+
+    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+        """Put w into the last layer, in place."""
+        ...
 
 
 class Perceptron(nn.Module):
@@ -59,6 +77,23 @@ class Perceptron(nn.Module):
         """What the first layer sees of x: its coordinates in the cube."""
         return (x - self.center) * self.factor
 
+    def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """Zero: see `LinearInFeatures`."""
+        return torch.zeros_like(x[..., 0])
+
+    def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
+        """The last hidden layer, and the constant that its bias multiplies."""
+        hidden = self.layers[:-1](self.embed(x))
+        return torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1)
+
+    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+        """Weights and bias of the last layer, in the order of `features`."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight.copy_(weights[None, :-1])
+            last.bias.copy_(weights[-1:])
+
 
 class FourierPerceptron(Perceptron):
     """The perceptron of gamma(x) = [cos(B x), sin(B x)], B drawn once with entries from N(0, sigma^2).
@@ -86,6 +121,49 @@ class FourierPerceptron(Perceptron):
         return torch.cat([torch.cos(phase), torch.sin(phase)], dim=-1)
 
 
+class CosineSum(nn.Module):
+    """sum_k w_k prod_i cos(pi k_i s_i), s the position in the box as shares of its sides, 0 <= k_i < modes.
+
+    Without a sine: times the distance of the boundary ansatz it has every slope at the boundary. Weights start at zero.
+
+    Args:
+        domain: The box.
+        settings: Number of modes an axis.
+    """
+
+    lower: torch.Tensor
+    sides: torch.Tensor
+
+    def __init__(self, domain: Box, settings: Cosines) -> None:
+        super().__init__()
+        self.modes = settings.modes
+        self.register_buffer("lower", torch.tensor(domain.lower, dtype=torch.float32))
+        self.register_buffer("sides", torch.tensor(domain.sides, dtype=torch.float32))
+        self.weights = nn.Parameter(torch.zeros(settings.modes**domain.dimension))
+
+    def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """u at x of shape (..., d); shape (...)."""
+        return self.features(x) @ self.weights
+
+    def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """Zero: see `LinearInFeatures`."""
+        return torch.zeros_like(x[..., 0])
+
+    def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
+        """The products of cosines, the last axis' wave number running fastest."""
+        numbers = torch.arange(self.modes, device=x.device)
+        cosines = torch.cos(torch.pi * ((x - self.lower) / self.sides)[..., None] * numbers)  # (..., d, modes)
+        products = cosines[..., 0, :]
+        for axis in range(1, x.shape[-1]):
+            products = (products[..., None] * cosines[..., axis, None, :]).flatten(-2)
+        return products
+
+    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+        """See `LinearInFeatures`."""
+        with torch.no_grad():
+            self.weights.copy_(weights)
+
+
 class BoundaryAnsatz(nn.Module):
     """u(x) = g(x) + distance(x) * network(x), exact on the boundary.
 
@@ -104,9 +182,28 @@ class BoundaryAnsatz(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
+        return boundary_values(self.problem, x) + self._distance(x) * self.network(x)
+
+    def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """g and what the network has without its last layer: see `LinearInFeatures`."""
+        return boundary_values(self.problem, x) + self._distance(x) * self._linear().lift(x)
+
+    def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
+        """The network's features times the distance: each is zero on the boundary."""
+        return self._distance(x)[..., None] * self._linear().features(x)
+
+    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+        """See `LinearInFeatures`."""
+        self._linear().set_weights(weights)
+
+    def _distance(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         share = (x - self.lower) / self.sides
-        distance = (4 * share * (1 - share)).prod(-1)
-        return boundary_values(self.problem, x) + distance * self.network(x)
+        return (4 * share * (1 - share)).prod(-1)
+
+    def _linear(self) -> LinearInFeatures:
+        if not isinstance(self.network, LinearInFeatures):
+            raise TypeError(f"{type(self.network).__name__} has no features")
+        return self.network
 
 
 _CHUNK = {"cpu": 4096}  # the activations of a layer of 200 units then stay in the cache of two cores
@@ -144,3 +241,8 @@ def _(settings: MLP, domain: Box, seed: int) -> nn.Module:
 @build.register
 def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
     return FourierPerceptron(domain, settings, torch.Generator().manual_seed(seed))
+
+
+@build.register
+def _(settings: Cosines, domain: Box, seed: int) -> nn.Module:
+    return CosineSum(domain, settings)

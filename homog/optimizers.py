@@ -6,11 +6,11 @@ from functools import singledispatch
 import torch
 from torch import nn
 
-from homog.config import AdamCosine, AdamExponential, OptimizerSettings
+from homog.config import AdamCosine, AdamExponential, AdamSettings
 
 
 @singledispatch
-def learning_rate(settings: OptimizerSettings, iteration: int) -> float:
+def learning_rate(settings: AdamSettings, iteration: int) -> float:
     """The learning rate of an iteration, counted from 0."""
     raise NotImplementedError(f"no schedule for {type(settings).__name__}")
 
@@ -37,7 +37,7 @@ class Adam:
         network: Trained in place.
     """
 
-    def __init__(self, settings: OptimizerSettings, network: nn.Module) -> None:
+    def __init__(self, settings: AdamSettings, network: nn.Module) -> None:
         self.settings = settings
         self.network = network
         first, second = settings.betas

@@ -7,9 +7,9 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 
 from homog.config.baselines import PINN, DeepRitz
 from homog.config.field import FieldSettings, FileField, GSToolsField, SpectralField
-from homog.config.method import DFLM, MethodSettings
-from homog.config.network import MLP, FourierMLP, NetworkSettings
-from homog.config.optimizer import AdamCosine, AdamExponential, OptimizerSettings
+from homog.config.method import DFLM, Energy, MethodSettings
+from homog.config.network import MLP, Cosines, FourierMLP, NetworkSettings
+from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
 from homog.config.run import RunSettings
@@ -22,9 +22,12 @@ __all__ = [
     "PINN",
     "AdamCosine",
     "AdamExponential",
+    "AdamSettings",
     "BoundsTimeStep",
+    "Cosines",
     "DeepRitz",
     "DomainSettings",
+    "Energy",
     "EvaluationSettings",
     "FEMReference",
     "FieldProblem",
@@ -34,6 +37,7 @@ __all__ = [
     "FormulaProblem",
     "FourierMLP",
     "GSToolsField",
+    "Galerkin",
     "HomogenizedReference",
     "LocalTracking",
     "MethodSettings",

@@ -34,18 +34,46 @@ class DFLM(MethodSettings):
         at_least("method.points", self.points, 1)
         at_least("method.walkers", self.walkers, 1)
         at_least("method.boundary_points", self.boundary_points, 1)
-        one_of("method.martingale", self.martingale, ("girsanov", "drift"))
-        one_of("method.step", self.step, ("euler", "heun"))
-        one_of("method.exit", self.exit, ("bridge", "clip"))
+        check_scheme(self.martingale, self.step, self.exit)
         one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
         one_of("method.sampling", self.sampling, ("uniform", "walkers"))
         one_of("method.targets", self.targets, ("network", "table"))
-        require(5 <= self.table <= 2049, "method.table", self.table, "a number of nodes from 5 to 2049")
+        check_table(self.table)
         if self.targets == "table" and self.estimator == "plain":
             raise UserError(
                 "method.targets=table needs method.estimator=control_variate or gradient: with plain, the table's error"
                 " enters the answer multiplied by 1 / (lambda Dt), a hundred times and more"
             )
-        if self.step == "heun" and self.martingale != "drift":
-            raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")
+
+
+@dataclass
+class Energy(MethodSettings):
+    """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
+
+    points: int = 4000
+    walkers: int = 1  # from each point
+    martingale: str = "drift"
+    step: str = "heun"
+    exit: str = "bridge"
+    table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
+
+    def __post_init__(self) -> None:
+        at_least("method.points", self.points, 1)
+        at_least("method.walkers", self.walkers, 1)
+        check_scheme(self.martingale, self.step, self.exit)
+        check_table(self.table)
+
+
+def check_scheme(martingale: str, step: str, exit: str) -> None:
+    """Refuse a way of walking that there is not."""
+    one_of("method.martingale", martingale, ("girsanov", "drift"))
+    one_of("method.step", step, ("euler", "heun"))
+    one_of("method.exit", exit, ("bridge", "clip"))
+    if step == "heun" and martingale != "drift":
+        raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")
+
+
+def check_table(nodes: int) -> None:
+    """Refuse a table of u with too few or too many nodes an axis."""
+    require(5 <= nodes <= 2049, "method.table", nodes, "a number of nodes from 5 to 2049")

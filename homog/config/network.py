@@ -49,3 +49,13 @@ class FourierMLP(MLP):
             "an even number: half of them sines, half cosines",
         )
         positive("network.sigma", self.sigma)
+
+
+@dataclass
+class Cosines(NetworkSettings):
+    """A sum over products of cosines, `modes` an axis: a spectral basis, with all its weights in one layer."""
+
+    modes: int = 16
+
+    def __post_init__(self) -> None:
+        at_least("network.modes", self.modes, 1)

@@ -7,15 +7,24 @@ from homog.config.checks import MISSING, at_least, positive, require
 
 @dataclass
 class OptimizerSettings:
-    """Base of the optimizers: Adam, which a schedule of the learning rate completes."""
+    """Base of the optimizers."""
 
     iterations: int = MISSING  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        at_least("optimizer.iterations", self.iterations, 1)
+
+
+@dataclass
+class AdamSettings(OptimizerSettings):
+    """Adam, which a schedule of the learning rate completes."""
+
     learning_rate: float = MISSING  # type: ignore[assignment]
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     average: float = 0.0
 
     def __post_init__(self) -> None:
-        at_least("optimizer.iterations", self.iterations, 1)
+        super().__post_init__()
         positive("optimizer.learning_rate", self.learning_rate)
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
@@ -27,7 +36,7 @@ class OptimizerSettings:
 
 
 @dataclass
-class AdamExponential(OptimizerSettings):
+class AdamExponential(AdamSettings):
     """Adam with the paper's schedule: learning_rate * gamma^(n / 1000) at iteration n (section 4)."""
 
     gamma: float = MISSING  # type: ignore[assignment]
@@ -38,7 +47,7 @@ class AdamExponential(OptimizerSettings):
 
 
 @dataclass
-class AdamCosine(OptimizerSettings):
+class AdamCosine(AdamSettings):
     """Adam with a cosine schedule from learning_rate down to learning_rate * final."""
 
     final: float = 0.0
@@ -46,3 +55,20 @@ class AdamCosine(OptimizerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.final <= 1, "optimizer.final", self.final, "a number in [0, 1]")
+
+
+@dataclass
+class Galerkin(OptimizerSettings):
+    """One solve for the weights of a network's last layer, for a method whose loss is quadratic in u.
+
+    An iteration adds a batch of walkers to the linear system; the walkers in all are iterations * method.points *
+    method.walkers.
+    """
+
+    cutoff: float = 1e-6
+    groups: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.cutoff < 1, "optimizer.cutoff", self.cutoff, "a share of the largest eigenvalue in [0, 1)")
+        at_least("optimizer.groups", self.groups, 2)
