@@ -68,6 +68,7 @@ def run(
                 "wall_seconds": time.perf_counter() - start,
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
+                **progress.optimizer.measured(),
                 "iterations": progress.iteration,
                 "device": _device_name(device),
                 "weights_sha256": evaluation.weights_sha256(progress.solution),

@@ -19,6 +19,7 @@ SHRUNK = [
     "evaluation.every=1", "reference=homogenized", "tracking=off",
 ]  # fmt: skip
 WALKERS = ["method.walkers=2", "method.boundary_points=10"]
+OTHERS = {"pinn": [], "energy": ["method.walkers=2"]}  # what is shrunk where the preset's name has this word
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -26,7 +27,7 @@ def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path):
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        walkers = [] if "pinn" in preset else WALKERS
+        walkers = next((more for word, more in OTHERS.items() if word in preset), WALKERS)
         composed = compose("config", [f"experiment={preset}", *SHRUNK, *walkers])
         settings = composition.settings_of(composed)
     runner.run(settings, tmp_path, shared)  # presets share references and kernels

@@ -3,15 +3,16 @@
 from functools import singledispatch
 from pathlib import Path
 
-from homog.config import DFLM, PINN, DeepRitz, MethodSettings
+from homog.config import DFLM, PINN, DeepRitz, Energy, MethodSettings
 from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
+from homog.losses.energy import EnergyLoss, Excursions
 from homog.losses.loss import Loss, LossValue
 from homog.losses.pinn import PINNLoss
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 
-__all__ = ["DFLMLoss", "DeepRitzLoss", "Loss", "LossValue", "PINNLoss", "build"]
+__all__ = ["DFLMLoss", "DeepRitzLoss", "EnergyLoss", "Excursions", "Loss", "LossValue", "PINNLoss", "build"]
 
 
 @singledispatch
@@ -34,6 +35,11 @@ def build(settings: MethodSettings, problem: Problem, steps: TimeSteps | None, s
 @build.register
 def _(settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
     return DFLMLoss(settings, problem, steps, seed, cache)
+
+
+@build.register
+def _(settings: Energy, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
+    return EnergyLoss(settings, problem, steps, seed, cache)
 
 
 @build.register

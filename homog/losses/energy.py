@@ -1,0 +1,104 @@
+"""The energy of the walkers: quadratic in u, without any derivative (beyond the paper)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from homog.config import Energy
+from homog.losses.dflm import spline_of
+from homog.losses.loss import LossValue
+from homog.networks import BoundaryAnsatz
+from homog.problems import Problem
+from homog.timestep import TimeSteps
+from homog.walkers import Scheme, Walkers, point_generator, stream_key
+
+
+@dataclass(frozen=True)
+class Excursions:
+    """Starts and ends of walkers and their weights in J(u) = sum 1/2 stiffness (u(X) - u(x))^2 - load u(x).
+
+    Attributes:
+        starts: x.
+        ends: X, of a walker that left the place on the boundary.
+        stiffness: Of each walker; they add up to about d |Omega| / 2, times a.
+        load: Of each walker; they add up to about the integral of f / 2.
+        walker_steps: Micro steps taken.
+    """
+
+    starts: Float[Tensor, "n d"]
+    ends: Float[Tensor, "n s d"]
+    stiffness: Float[Tensor, "n s"]
+    load: Float[Tensor, "n s"]
+    walker_steps: int
+
+
+class EnergyLoss:
+    """J(u) = 1/(2 Dt) int a { E[(u(X) - u(x))^2 / 2; inside] + E[(g(X) - u(x))^2; left] } dx - 1/Dt int a E[R] u dx.
+
+    The solution fulfils u = P u + h + r with P u(x) = E[u(X); inside], h = E[g(X); left] and r = E[R], R that of all
+    walkers, those that left included. The generator 1/2 Lap + V.grad is (1/2a) div(a grad), so P is self-adjoint for
+    a dx: int a P(u v) = int a u v P1 and int a u P v = int a v P u. With these the slope of J along v is
+    1/Dt int a { (u v P1 - v P u) + v (u (1 - P1) - h) - v r } dx = 1/Dt int a v (u - P u - h - r) dx: zero for all v
+    where u is the solution, for any g. A walker that left counts twice, since no other comes back in its stead.
+
+    Signal and noise are of one order whatever eps is; the bootstrapped target has them as Dt to sqrt(Dt). Among smooth
+    u the minimum sees the diffusivity a* + (mean a - a*) O(macro_bound / Dt): a macro step of 16 bounds is 0.2 % off.
+
+    The boundary ansatz holds u = g (with a penalty the energy is ill-conditioned), so that u(X) = g(X) where a walker
+    left. A nonlinear coefficient is read, here and on the path, from a table of the network it is called with.
+
+    Args:
+        settings: Sample sizes and scheme.
+        problem: What is solved.
+        steps: The time steps.
+        seed: Of points and walkers; both are a function of (seed, iteration).
+        cache: Folder for compiled kernels.
+    """
+
+    def __init__(self, settings: Energy, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> None:
+        self.settings = settings
+        self.problem = problem
+        self.steps = steps
+        self.seed = seed
+        self.walkers = Walkers(problem, Scheme(settings.martingale, settings.step, settings.exit), cache)
+
+    def network(self, network: nn.Module) -> nn.Module:
+        """The network in the boundary ansatz."""
+        return BoundaryAnsatz(network, self.problem)
+
+    def __call__(self, network: nn.Module, iteration: int) -> LossValue:
+        """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
+        walk = self.excursions(network, iteration)
+        here = network(walk.starts)[:, None]
+        gained = network(walk.ends) - here
+        loss = (0.5 * walk.stiffness * gained.square() - walk.load * here).sum()
+        return LossValue(loss, walk.walker_steps)
+
+    def excursions(self, network: nn.Module, iteration: int) -> Excursions:
+        """One iteration's walkers, on the network's device; they depend on the network in a nonlinear problem alone.
+
+        Raises:
+            UserError: If the coefficient is not positive where the solution leads it.
+        """
+        settings, device = self.settings, next(network.parameters()).device
+        points = self.problem.domain.sample(settings.points, point_generator(self.seed, iteration))
+        solution = None
+        if self.problem.nonlinear:
+            solution = spline_of(network, self.problem.domain, settings.table)
+            self.problem.require_positive(points, solution)
+        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), solution)
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        coefficient = self.problem.coefficient_at(points, 0.0 if solution is None else solution(points))
+        share = np.prod(self.problem.domain.sides) / (walk.reward.size * self.steps.macro_step)  # of one walker, / Dt
+        weight = tensor(share * coefficient)[:, None] * torch.exp(tensor(walk.log_weight))  # a D |Omega| / (n s Dt)
+        stiffness = weight * (0.5 * (1 + tensor(walk.left)))
+        starts = tensor(points)
+        ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
+        return Excursions(starts, ends, stiffness, weight * tensor(walk.reward), walk.steps)

@@ -1,0 +1,197 @@
+"""The walkers' energy: its equation, its minimum by one solve and by Adam, known answers, noise and error bars."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from homog import losses, networks
+from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep, Cosines, Energy, Galerkin, NetworkSettings
+from homog.errors import UserError
+from homog.evaluation import relative_l2, values_on_grid, weights_sha256
+from homog.formula.evaluate import at_points
+from homog.galerkin import GalerkinSolver
+from homog.problems import Problem
+from homog.timestep import TimeSteps, time_steps
+from homog.training import Progress, train
+
+TANH = MLP(1, 200, "tanh", 20.0, 3.0)  # as conf/network/tanh_features.yaml
+SHORT = TimeSteps(2e-3, 25, 1, 1)
+
+
+@pytest.fixture
+def solve(kernels) -> Callable[..., Progress]:
+    """Solves a problem by Galerkin's method to the end."""
+
+    def solve(
+        problem: Problem,
+        walkers: int,
+        steps: TimeSteps = SHORT,
+        network: NetworkSettings = TANH,
+        seed: int = 0,
+        method: Energy | None = None,
+    ) -> Progress:
+        loss = losses.build(method or Energy(walkers // 20), problem, steps, seed, kernels)
+        trained = loss.network(networks.build(network, problem.domain, 0))
+        *_, progress = train(loss, trained, Galerkin(20))
+        return progress
+
+    return solve
+
+
+def on_grid(progress: Progress, problem: Problem) -> np.ndarray:
+    return values_on_grid(progress.solution, problem.domain.axes(51))
+
+
+def sine_series(coefficient: float = 1.0) -> np.ndarray:
+    """-a Lap u = 10 on the unit square with u = 0 on its boundary, on 51 x 51 points."""
+    k = np.arange(1, 100, 2)
+    sines = np.sin(np.pi * np.outer(np.linspace(0, 1, 51), k))
+    heights = 160 / coefficient / np.pi**4 / (np.outer(k, k) * (k[:, None] ** 2 + k[None, :] ** 2))
+    return sines @ heights @ sines.T
+
+
+def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernels):
+    """int a v P u = int a u P v: the antisymmetric part of the Bellman matrix is noise; without the weight a it is not.
+
+    Five sigma for the largest of six entries; 25 micro steps of weak order 2 have a bias far below the noise.
+    """
+    problem = make_problem("exp(2*x1 - x2)", eps=0.3, forcing="0")
+    loss = losses.EnergyLoss(Energy(20_000), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(Cosines(2), problem.domain, 0))
+    weighted, plain = [], []
+    for batch in range(20):
+        walk = loss.excursions(network, batch)
+        with torch.no_grad():
+            before, after = network.features(walk.starts), network.features(walk.ends[:, 0])
+        a = torch.tensor(problem.coefficient_at(walk.starts.double().numpy())).float()
+        for weight, found in ((a, weighted), (torch.ones_like(a), plain)):
+            bellman = (before * weight[:, None]).T @ after / len(a)  # features of walkers that left are zero
+            found.append((bellman - bellman.T)[tuple(np.triu_indices(4, 1))].numpy())
+    sigmas = [np.abs(np.mean(found, 0)) / (np.std(found, 0, ddof=1) / math.sqrt(20)) for found in (weighted, plain)]
+    assert sigmas[0].max() < 5 < 20 < sigmas[1].max()
+
+
+@pytest.mark.parametrize("network", [TANH, Cosines(8)], ids=["tanh", "cosines"])
+@pytest.mark.parametrize("martingale", ["drift", "girsanov"])
+def test_a_constant_coefficient_gives_the_sine_series(make_problem, solve, network, martingale):
+    """Within four of its own error bars, about 1e-2 each; 3 % too much stiffness would be told."""
+    problem = make_problem("1", eps=0.3)
+    method = Energy(5_000, 1, martingale, "euler")
+    progress = solve(problem, 100_000, network=network, method=method)
+    bar = progress.optimizer.measured()["rel_l2_standard_error"]
+    assert bar < 2e-2
+    assert relative_l2(on_grid(progress, problem), sine_series()) < 2 * bar  # a norm: its root mean square is one bar
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "exact"),
+    [("1", "x1**2 - x2**2 + 3*x1"), ("exp(2*x1 - x2)", "exp(x2 - 2*x1)")],
+)
+def test_boundary_values_that_are_not_zero(make_problem, solve, coefficient, exact):
+    """-div(a grad u) = 0; g is the solution on the boundary alone, and inside its extension is off by a bubble."""
+    problem = make_problem(coefficient, eps=0.3, forcing="0", boundary=f"{exact} + 16*x1*(1-x1)*x2*(1-x2)")
+    progress = solve(problem, 200_000)
+    grid = problem.domain.grid(51)
+    truth = at_points(make_problem(boundary=exact).boundary, grid, {})
+    bubble = at_points(problem.boundary, grid, {}) - truth
+    error = np.linalg.norm(on_grid(progress, problem) - truth) / np.linalg.norm(bubble)
+    assert error < 2.5e-2  # of the bubble that had to go
+
+
+def test_the_error_falls_like_the_root_of_the_walkers_and_the_bar_tells_it(make_problem, solve):
+    """Root mean squares over 8 seeds: each is known to about 15 % (most of the error is in a few modes)."""
+    problem = make_problem("1", eps=0.3)
+    found = {}
+    for walkers in (4_000, 64_000):
+        runs = [solve(problem, walkers, seed=seed, network=MLP(1, 60, "tanh", 20.0, 3.0)) for seed in range(8)]
+        errors = [relative_l2(on_grid(run, problem), sine_series()) for run in runs]
+        bars = [run.optimizer.measured()["rel_l2_standard_error"] for run in runs]
+        found[walkers] = np.sqrt(np.mean(np.square([errors, bars]), axis=1))
+    for error, bar in found.values():
+        assert bar == pytest.approx(error, rel=0.6)
+    assert found[4_000][0] / found[64_000][0] == pytest.approx(4, rel=0.4)
+
+
+def test_few_walkers_find_the_homogenised_solution(make_problem, solve):
+    """eps = 0.01, 16 times the least macro step: a* = 0.8835143; the mean coefficient would be 11.7 % off."""
+    problem = make_problem(eps=0.01)
+    steps = time_steps(BoundsTimeStep(eps=0.01, macro_factor=16), 2)
+    progress = solve(problem, 100_000, steps)
+    bar = progress.optimizer.measured()["rel_l2_standard_error"]
+    assert bar < 2e-2
+    assert relative_l2(on_grid(progress, problem), sine_series(0.8835143)) < 2 * bar + 3e-3
+
+
+@pytest.mark.slow
+def test_a_million_walkers_at_eps_0_01(make_problem, solve):
+    """4e-3 of sampling noise and 2e-3 of bias; four seeds gave 3.6e-3 to 4.7e-3."""
+    steps = time_steps(BoundsTimeStep(eps=0.01, macro_factor=16), 2)
+    problem = make_problem(eps=0.01)
+    assert relative_l2(on_grid(solve(problem, 1_000_000, steps), problem), sine_series(0.8835143)) < 8e-3
+
+
+def test_equal_seeds_give_equal_bits_whatever_the_thread_count(make_problem, solve):
+    problem = make_problem(eps=0.1)
+    steps = time_steps(BoundsTimeStep(eps=0.1), 2)
+    threads = torch.get_num_threads(), numba.get_num_threads()
+    hashes = []
+    for count in (1, 2, 2):
+        torch.set_num_threads(count)
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+        hashes.append(weights_sha256(solve(problem, 20_000, steps).solution))
+    torch.set_num_threads(threads[0])
+    numba.set_num_threads(threads[1])
+    other = weights_sha256(solve(problem, 20_000, steps, seed=1).solution)
+    assert hashes[0] == hashes[1] == hashes[2] != other
+
+
+def test_features_are_in_memory_for_a_block_of_walkers_at_a_time(make_problem, kernels, monkeypatch):
+    problem = make_problem("1")
+    loss = losses.build(Energy(5000, 8), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(TANH, problem.domain, 0))
+    seen = []
+    features = networks.BoundaryAnsatz.features
+    monkeypatch.setattr(networks.BoundaryAnsatz, "features", lambda self, x: seen.append(x.shape) or features(self, x))
+    GalerkinSolver(Galerkin(1), loss, network).add(0)
+    assert sum(math.prod(shape[:-1]) for shape in seen) >= 45_000
+    assert max(math.prod(shape[:-1]) for shape in seen) <= 8192
+
+
+@pytest.mark.parametrize("boundary", ["0", "1 + x1*x2**2"])
+def test_the_solve_is_the_minimum_of_the_loss_that_adam_sees(make_problem, kernels, boundary):
+    """Its value at the minimum and a vanishing slope in the last layer, up to single precision."""
+    problem = make_problem("1", eps=0.3, boundary=boundary)
+    loss = losses.build(Energy(2000, 2), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(MLP(2, 12, "tanh", 3.0, 1.0), problem.domain, 0))
+    solver = GalerkinSolver(Galerkin(1, cutoff=1e-7), loss, network)
+    solver.add(0)
+    slopes = []
+    for answer in (network, solver.solution()):
+        value = loss(answer, 0).loss
+        slopes.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, list(answer.parameters())[-2:])]))
+    assert float(value.detach()) == pytest.approx(solver.loss(), rel=1e-4)
+    assert float(slopes[1].norm()) < 1e-4 * float(slopes[0].norm())
+
+
+def test_adam_finds_the_sine_series(make_problem, kernels):
+    """In a few seconds; twice the error that was measured is a failure."""
+    problem = make_problem("1", eps=0.3)
+    loss = losses.build(Energy(1000), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
+    *_, progress = train(loss, network, AdamCosine(400, 3e-3, average=0.3))
+    assert relative_l2(on_grid(progress, problem), sine_series()) < 3e-2
+
+
+def test_what_cannot_be_solved_is_told(make_problem, kernels: Path):
+    linear, nonlinear = make_problem("1"), make_problem("1 + u**2")
+    dflm = losses.build(DFLM(points=20, walkers=2), linear, SHORT, 0, kernels)
+    energy = losses.build(Energy(20), nonlinear, SHORT, 0, kernels)
+    for loss, message in ((dflm, "write method=energy"), (energy, "write optimizer=adam_cosine")):
+        network = loss.network(networks.build(TANH, linear.domain, 0))
+        with pytest.raises(UserError, match=message):
+            next(train(loss, network, Galerkin(20)))
