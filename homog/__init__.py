@@ -19,12 +19,15 @@ if TYPE_CHECKING:
         AdamExponential,
         BoundsTimeStep,
         DeepRitz,
+        Energy,
         FEMReference,
         FormulaProblem,
         FourierMLP,
+        Galerkin,
     )
+    from homog.effective import EffectiveTensor, effective_tensor_by_walkers
     from homog.errors import UserError
-    from homog.losses import DeepRitzLoss, DFLMLoss, PINNLoss
+    from homog.losses import DeepRitzLoss, DFLMLoss, EnergyLoss, PINNLoss
     from homog.problems import Problem
     from homog.problems import build as build_problem
     from homog.references import Reference, effective_tensor, reference
@@ -41,12 +44,15 @@ _HOME = {
         "AdamExponential",
         "BoundsTimeStep",
         "DeepRitz",
+        "Energy",
         "FEMReference",
         "FormulaProblem",
         "FourierMLP",
+        "Galerkin",
     ),
+    "homog.effective": ("EffectiveTensor", "effective_tensor_by_walkers"),
     "homog.errors": ("UserError",),
-    "homog.losses": ("DFLMLoss", "DeepRitzLoss", "PINNLoss"),
+    "homog.losses": ("DFLMLoss", "DeepRitzLoss", "EnergyLoss", "PINNLoss"),
     "homog.problems": ("Problem", "build_problem"),
     "homog.references": ("Reference", "effective_tensor", "reference"),
     "homog.timestep": ("TimeSteps", "time_steps"),
@@ -64,9 +70,13 @@ __all__ = [
     "DFLMLoss",
     "DeepRitz",
     "DeepRitzLoss",
+    "EffectiveTensor",
+    "Energy",
+    "EnergyLoss",
     "FEMReference",
     "FormulaProblem",
     "FourierMLP",
+    "Galerkin",
     "PINNLoss",
     "Problem",
     "Reference",
@@ -77,6 +87,7 @@ __all__ = [
     "Walkers",
     "build_problem",
     "effective_tensor",
+    "effective_tensor_by_walkers",
     "reference",
     "stream_key",
     "time_steps",

@@ -27,13 +27,17 @@ class GalerkinSolver:
 
     Products are taken in single precision over blocks of walkers and summed in double precision.
 
+    A nonlinear problem takes `passes` steps of a damped Picard iteration from u = lift: walkers and energy read a(x, u)
+    from the answer of the pass before, w moves by the share `damping` towards the minimum, and each pass has as many
+    batches as all before it together. So half of all walkers enter the last system, and the first, far off, few.
+
     Args:
         settings: Cut-off, and the number of groups for the error bar.
         loss: The energy.
         network: In the boundary ansatz. It stays as it is: the answer is a copy with other weights in its last layer.
 
     Raises:
-        UserError: If the loss is not the energy of a linear problem, or the network not linear in its last layer.
+        UserError: If the loss is not the energy, or the network not linear in its last layer.
     """
 
     def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
@@ -41,11 +45,6 @@ class GalerkinSolver:
             raise UserError(
                 "optimizer=galerkin solves for the minimum of a quadratic loss:"
                 " write method=energy, or optimizer=adam_cosine"
-            )
-        if loss.problem.nonlinear:
-            raise UserError(
-                "optimizer=galerkin solves linear problems, and this coefficient depends on u:"
-                " write optimizer=adam_cosine"
             )
         self.settings = settings
         self._energy = loss
@@ -56,8 +55,13 @@ class GalerkinSolver:
         self._stiffness = np.zeros((settings.groups, count, count))
         self._load = np.zeros((settings.groups, count))
         self._constant = 0.0  # J(lift)
-        self._batches = 0
+        self._batches = 0  # in the system
         self._solved: tuple[int, np.ndarray, float] = (-1, np.zeros(count), math.nan)
+        passes = settings.passes if loss.problem.nonlinear else 1
+        self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
+        self._weights = np.zeros(count)  # of the medium
+        self._set_weights(self._weights)
+        self._medium = loss.medium(self._answer)
 
     def add(self, iteration: int) -> int:
         """Send one batch of walkers and add it to the system.
@@ -68,8 +72,10 @@ class GalerkinSolver:
         Returns:
             Micro steps taken.
         """
-        walk = self._energy.excursions(self._answer, iteration)
-        group = iteration % self.settings.groups
+        if iteration in self._restarts:
+            self._restart()
+        walk = self._energy.excursions(iteration, next(self._answer.parameters()).device, self._medium)
+        group = self._batches % self.settings.groups
         rows = max(1, _ROWS // walk.ends.shape[1])
         for first in range(0, len(walk.starts), rows):
             stiffness, load, constant = _assemble(self._linear, walk, slice(first, first + rows))
@@ -81,12 +87,11 @@ class GalerkinSolver:
 
     def solution(self) -> nn.Module:
         """The minimum for the walkers so far."""
-        _, weights, _ = self._solve()
-        self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
+        self._set_weights(self._solve()[1])
         return self._answer
 
     def loss(self) -> float:
-        """J of the solution, up to noise."""
+        """The least J, up to noise."""
         return self._solve()[2]
 
     def standard_error(self) -> float | None:
@@ -97,10 +102,10 @@ class GalerkinSolver:
         the time steps nor that of the features is in it.
 
         Returns:
-            None before each group has a batch.
+            None before each group has a batch, and for a nonlinear problem: its earlier passes leave noise behind.
         """
         groups = self.settings.groups
-        if self._batches < groups:
+        if self._batches < groups or self._medium is not None:
             return None
         basis = _kept(self._stiffness.sum(0), self.settings.cutoff)[1]
         batches = np.bincount(np.arange(self._batches) % groups, minlength=groups)
@@ -124,8 +129,23 @@ class GalerkinSolver:
             load = self._load.sum(0)
             values, basis = _kept(self._stiffness.sum(0), self.settings.cutoff)
             weights = basis @ (basis.T @ load / values)
-            self._solved = self._batches, weights, (self._constant - 0.5 * float(load @ weights)) / self._batches
+            energy = (self._constant - 0.5 * float(load @ weights)) / self._batches
+            if self._medium is not None:
+                weights = self._weights + self.settings.damping * (weights - self._weights)
+            self._solved = self._batches, weights, energy
         return self._solved
+
+    def _restart(self) -> None:
+        """Begin a pass: the answer so far becomes the medium, and a new system is begun."""
+        self._weights = self._solve()[1]
+        self._set_weights(self._weights)
+        self._medium = self._energy.medium(self._answer)
+        for part in (self._stiffness, self._load):
+            part.fill(0.0)
+        self._constant, self._batches = 0.0, 0
+
+    def _set_weights(self, weights: np.ndarray) -> None:
+        self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
 
     def _sample(self, count: int) -> Float[Tensor, "count d"]:
         """Points of the domain, always the same."""

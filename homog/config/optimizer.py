@@ -67,8 +67,12 @@ class Galerkin(OptimizerSettings):
 
     cutoff: float = 1e-6
     groups: int = 10
+    passes: int = 8  # of a nonlinear problem
+    damping: float = 0.7  # likewise
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.cutoff < 1, "optimizer.cutoff", self.cutoff, "a share of the largest eigenvalue in [0, 1)")
         at_least("optimizer.groups", self.groups, 2)
+        at_least("optimizer.passes", self.passes, 1)
+        require(0 < self.damping <= 1, "optimizer.damping", self.damping, "a share in (0, 1]")

@@ -13,6 +13,7 @@ from homog.losses.dflm import spline_of
 from homog.losses.loss import LossValue
 from homog.networks import BoundaryAnsatz
 from homog.problems import Problem
+from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
 from homog.walkers import Scheme, Walkers, point_generator, stream_key
 
@@ -72,23 +73,32 @@ class EnergyLoss:
 
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
-        walk = self.excursions(network, iteration)
+        walk = self.excursions(iteration, next(network.parameters()).device, self.medium(network))
         here = network(walk.starts)[:, None]
         gained = network(walk.ends) - here
         loss = (0.5 * walk.stiffness * gained.square() - walk.load * here).sum()
         return LossValue(loss, walk.walker_steps)
 
-    def excursions(self, network: nn.Module, iteration: int) -> Excursions:
-        """One iteration's walkers, on the network's device; they depend on the network in a nonlinear problem alone.
+    def medium(self, network: nn.Module) -> CubicSpline | None:
+        """The table of u that walkers of a nonlinear problem read; None for a linear one."""
+        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
+
+    def excursions(
+        self, iteration: int, device: torch.device | None = None, solution: CubicSpline | None = None
+    ) -> Excursions:
+        """One iteration's walkers.
+
+        Args:
+            iteration: Its number: with the seed it fixes what is drawn.
+            device: Where the answer is wanted.
+            solution: From `medium`.
 
         Raises:
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        settings, device = self.settings, next(network.parameters()).device
+        settings = self.settings
         points = self.problem.domain.sample(settings.points, point_generator(self.seed, iteration))
-        solution = None
-        if self.problem.nonlinear:
-            solution = spline_of(network, self.problem.domain, settings.table)
+        if solution is not None:
             self.problem.require_positive(points, solution)
         walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), solution)
 
