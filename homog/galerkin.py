@@ -143,6 +143,7 @@ class GalerkinSolver:
         for part in (self._stiffness, self._load):
             part.fill(0.0)
         self._constant, self._batches = 0.0, 0
+        self._solved = -1, self._weights, math.nan
 
     def _set_weights(self, weights: np.ndarray) -> None:
         self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))

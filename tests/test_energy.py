@@ -200,3 +200,14 @@ def test_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(make_problem
     progress = solve(problem, 200_000, TimeSteps(1e-3, 20, 1, 1))
     exact = 2 * np.sinh(np.arcsinh(1.5 * 5 * sine_series()) / 3)  # the root of the cubic
     assert relative_l2(on_grid(progress, problem), exact) < 2e-2
+
+
+@pytest.mark.parametrize("coefficient", ["1", "1 + u**2"])
+def test_looking_at_the_answer_on_the_way_does_not_change_it(make_problem, kernels, coefficient):
+    problem = make_problem(coefficient, eps=0.3, forcing="10" if coefficient == "1" else "50")
+    loss = losses.build(Energy(500, table=33), problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
+    network = loss.network(networks.build(TANH, problem.domain, 0))
+    looked = [weights_sha256(progress.solution) for progress in train(loss, network, Galerkin(20))]
+    *_, progress = train(loss, network, Galerkin(20))
+    assert weights_sha256(progress.solution) == looked[-1]
+    assert len(set(looked)) == 20

@@ -65,7 +65,7 @@ class Galerkin(OptimizerSettings):
     method.walkers.
     """
 
-    cutoff: float = 1e-6
+    cutoff: float = 1e-7
     groups: int = 10
     passes: int = 8  # of a nonlinear problem
     damping: float = 0.7  # likewise
