@@ -50,7 +50,7 @@ def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: 
     return found, oracle.walk(problem, scheme, points, 8, steps, key, solution)
 
 
-def agree(found, exact, eps: float) -> None:
+def assert_agreement(found, exact, eps: float) -> None:
     """As for formulas: single precision over 36 to 108 steps."""
     np.testing.assert_array_equal(found.left, exact.left)
     assert found.left.mean() > 0.2
@@ -64,7 +64,7 @@ def agree(found, exact, eps: float) -> None:
 )
 def test_a_nonlinear_kernel_agrees_with_the_oracle(make_problem, kernels: Path, dimension: int, scheme: Scheme):
     problem = make_problem(NONLINEAR[dimension], 0.1, dimension, forcing="50")
-    agree(*both(problem, scheme, kernels, 0.1, bump(problem.domain, 17)), 0.1)
+    assert_agreement(*both(problem, scheme, kernels, 0.1, bump(problem.domain, 17)), 0.1)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_nonlinear_kernel_agrees_with_the_oracle(make_problem, kernels: Path, 
 )
 def test_a_kernel_that_reads_a_field_agrees_with_the_oracle(kernels: Path, coefficient: str, solved, scheme: Scheme):
     problem = field_problem(coefficient, 2, 0.1)
-    agree(*both(problem, scheme, kernels, 0.1, bump(problem.domain, 33) if solved else None), 0.1)
+    assert_agreement(*both(problem, scheme, kernels, 0.1, bump(problem.domain, 33) if solved else None), 0.1)
 
 
 def test_the_table_of_u_adds_an_error_of_third_order(kernels: Path):
