@@ -32,6 +32,7 @@ _SCHEMA: dict[str, type] = {
     "schema/network/mlp": config.MLP,
     "schema/network/fourier": config.FourierMLP,
     "schema/network/cosines": config.Cosines,
+    "schema/network/legendre": config.Legendre,
     "schema/optimizer/adam_exponential": config.AdamExponential,
     "schema/optimizer/adam_cosine": config.AdamCosine,
     "schema/optimizer/galerkin": config.Galerkin,

@@ -1,70 +1,67 @@
-"""Galerkin's method for the walkers' energy: one linear system in place of an iteration."""
+"""Galerkin's method with walkers: one linear system for a network's last layer in place of an iteration."""
 
 import copy
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from jaxtyping import Float64
+from torch import nn
 
 from homog.config import Galerkin
 from homog.errors import UserError
-from homog.losses import EnergyLoss, Excursions, Loss
+from homog.losses import LinearLoss, Loss, functions
 from homog.networks import LinearInFeatures
 from homog.problems import Box
 
-_ROWS = 8192  # walkers whose features are in memory at once
-_NORM_POINTS = 4096  # on which the error bar's norm is taken
+_NORM_POINTS = 4096  # on which the L2 norm of an answer is taken
 
 
 class GalerkinSolver:
-    """The minimum of J over u = lift + features . w: S w = b, assembled batch by batch.
+    """The answer u = lift + features . w of a method's linear equations, assembled batch by batch.
 
-    S_ij = sum stiffness dphi_i dphi_j and b_i = sum load phi_i(x) - stiffness dphi_i dlift over walkers, where
-    dphi = phi(X) - phi(x). S is symmetric and positive semidefinite by construction; directions with eigenvalues below
-    `cutoff` times the largest are left out. Memory is that of `groups` matrices and of one batch.
+    The equations come in `groups` of batches. From the spread between them follow the error bar and the coefficient
+    beta of the control variate: that with the least noise in the answer, by regression. Singular values of the matrix
+    below `cutoff` times the largest are left out. Memory is that of the groups' matrices and of one batch.
 
-    Products are taken in single precision over blocks of walkers and summed in double precision.
-
-    A nonlinear problem takes `passes` steps of a damped Picard iteration from u = lift: walkers and energy read a(x, u)
-    from the answer of the pass before, w moves by the share `damping` towards the minimum, and each pass has as many
+    A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read a(x, u) from the
+    answer of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many
     batches as all before it together. So half of all walkers enter the last system, and the first, far off, few.
 
     Args:
         settings: Cut-off, and the number of groups for the error bar.
-        loss: The energy.
-        network: In the boundary ansatz. It stays as it is: the answer is a copy with other weights in its last layer.
+        loss: The method.
+        network: As the method wants it, with the weights that a Picard iteration starts from. It stays as it is: the
+            answer is a copy with other weights in its last layer.
 
     Raises:
-        UserError: If the loss is not the energy, or the network not linear in its last layer.
+        UserError: If the method has no linear equations, or the network is not linear in its last layer.
     """
 
     def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
-        if not isinstance(loss, EnergyLoss):
+        if not isinstance(loss, LinearLoss):
             raise UserError(
-                "optimizer=galerkin solves for the minimum of a quadratic loss:"
-                " write method=energy, or optimizer=adam_cosine"
+                "optimizer=galerkin solves the linear equations that walkers give:"
+                " write method=energy or method=dflm, or optimizer=adam_cosine"
             )
         self.settings = settings
-        self._energy = loss
+        self._loss = loss
         self._answer = copy.deepcopy(network)
         self._linear = linear_in_features(self._answer)
-        with torch.no_grad():
-            count = self._linear.features(self._sample(2)).shape[-1]
-        self._stiffness = np.zeros((settings.groups, count, count))
-        self._load = np.zeros((settings.groups, count))
-        self._constant = 0.0  # J(lift)
+        self._weights = self._linear.weights().double().cpu().numpy()  # of the medium
+        shape = (settings.groups, len(self._weights) + 1)
+        self._matrix, self._control = np.zeros((2, *shape, shape[1]))
+        self._load = np.zeros(shape)
         self._batches = 0  # in the system
-        self._solved: tuple[int, np.ndarray, float] = (-1, np.zeros(count), math.nan)
+        self._solved: _Solution | None = None
         passes = settings.passes if loss.problem.nonlinear else 1
         self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
-        self._weights = np.zeros(count)  # of the medium
-        self._set_weights(self._weights)
         self._medium = loss.medium(self._answer)
+        self._norm = self._mass_matrix()
 
     def add(self, iteration: int) -> int:
-        """Send one batch of walkers and add it to the system.
+        """Send one batch of walkers and add its equations to the system.
 
         Args:
             iteration: Number of the batch, from 0: what is drawn is a function of it and the seed.
@@ -74,86 +71,107 @@ class GalerkinSolver:
         """
         if iteration in self._restarts:
             self._restart()
-        walk = self._energy.excursions(iteration, next(self._answer.parameters()).device, self._medium)
+        batch = self._loss.equations(self._linear, iteration, self._medium)
         group = self._batches % self.settings.groups
-        rows = max(1, _ROWS // walk.ends.shape[1])
-        for first in range(0, len(walk.starts), rows):
-            stiffness, load, constant = _assemble(self._linear, walk, slice(first, first + rows))
-            self._stiffness[group] += stiffness
-            self._load[group] += load
-            self._constant += constant
+        self._matrix[group] += batch.matrix
+        self._control[group] += batch.control
+        self._load[group] += batch.load
         self._batches += 1
-        return walk.walker_steps
+        self._solved = None
+        return batch.walker_steps
 
     def solution(self) -> nn.Module:
-        """The minimum for the walkers so far."""
-        self._set_weights(self._solve()[1])
+        """The answer by the walkers so far."""
+        self._set_weights(self._solve().weights)
         return self._answer
 
     def loss(self) -> float:
-        """The least J, up to noise."""
-        return self._solve()[2]
+        """v . (S v / 2 - load): the least energy, up to noise."""
+        return self._solve().energy
+
+    def control_coefficient(self) -> float:
+        """beta, zero before each group has a batch."""
+        return self._solve().beta
 
     def standard_error(self) -> float | None:
-        """The standard deviation of the solution by sampling, in the L2 norm and relative to the solution's.
+        """The standard deviation of the answer by sampling, in the L2 norm and relative to the answer's.
 
-        A jackknife over the groups of batches (Efron and Stein 1981): with u_g the solution without group g,
-        (G - 1) / G sum_g |u_g - mean u_g|^2. All in the eigenspace that the whole system keeps. Neither the bias of
-        the time steps nor that of the features is in it.
+        From the spread of the groups' residuals, each through the inverse of the whole system. Neither the bias of
+        the time steps nor that of the features is in it, nor for a nonlinear problem the noise of earlier passes.
 
         Returns:
-            None before each group has a batch, and for a nonlinear problem: its earlier passes leave noise behind.
+            None before each group has a batch.
         """
-        groups = self.settings.groups
-        if self._batches < groups or self._medium is not None:
+        found = self._solve()
+        if math.isnan(found.noise):
             return None
-        basis = _kept(self._stiffness.sum(0), self.settings.cutoff)[1]
-        batches = np.bincount(np.arange(self._batches) % groups, minlength=groups)
-        weights = []
-        for group in range(groups):
-            scale = self._batches / (self._batches - batches[group])
-            stiffness = scale * (self._stiffness.sum(0) - self._stiffness[group])
-            load = scale * (self._load.sum(0) - self._load[group])
-            weights.append(basis @ np.linalg.solve(basis.T @ stiffness @ basis, basis.T @ load))
-        x = self._sample(_NORM_POINTS)
-        with torch.no_grad():
-            features, lift = (part.double().cpu().numpy() for part in (self._linear.features(x), self._linear.lift(x)))
-        answers = features @ np.transpose(weights)  # (points, groups)
-        spread = (answers - answers.mean(1, keepdims=True)) ** 2
-        size = np.mean((features @ self._solve()[1] + lift) ** 2)
-        return math.sqrt((groups - 1) / groups * spread.sum(1).mean() / size)
+        values = np.append(found.weights, 1.0)
+        return found.noise / math.sqrt(values @ self._norm @ values)
 
-    def _solve(self) -> tuple[int, np.ndarray, float]:
-        """Number of batches, weights and energy, kept until the next batch."""
-        if self._solved[0] != self._batches:
-            load = self._load.sum(0)
-            values, basis = _kept(self._stiffness.sum(0), self.settings.cutoff)
-            weights = basis @ (basis.T @ load / values)
-            energy = (self._constant - 0.5 * float(load @ weights)) / self._batches
+    def _solve(self) -> "_Solution":
+        """The solution, kept until the next batch."""
+        if self._solved is None:
+            found = self._solve_with(0.0)
+            if self._batches >= self.settings.groups:
+                inverse, values = found.inverse, np.append(found.weights, 1.0)
+                spread = inverse @ (self._load - self._matrix @ values)[:, :-1].T
+                control = inverse @ (self._control @ values)[:, :-1].T
+                norm = self._norm[:-1, :-1]
+                control -= control.mean(1, keepdims=True)
+                size = np.einsum("ig,ij,jg", control, norm, control)
+                if size > 0:
+                    found = self._solve_with(float(np.einsum("ig,ij,jg", control, norm, spread) / size))
             if self._medium is not None:
-                weights = self._weights + self.settings.damping * (weights - self._weights)
-            self._solved = self._batches, weights, energy
+                found.weights = self._weights + self.settings.damping * (found.weights - self._weights)
+            self._solved = found
         return self._solved
+
+    def _solve_with(self, beta: float) -> "_Solution":
+        matrix = self._matrix + beta * self._control
+        whole, load = matrix.sum(0), self._load.sum(0)
+        left, sizes, right = np.linalg.svd(whole[:-1, :-1])
+        kept = sizes > self.settings.cutoff * sizes[0]
+        inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])
+        weights = inverse @ (load - whole[:, -1])[:-1]
+        values = np.append(weights, 1.0)
+        energy = float(values @ (0.5 * whole @ values - load)) / max(1, self._batches)
+        noise, groups = math.nan, self.settings.groups
+        if self._batches >= groups:
+            spread = inverse @ (self._load - matrix @ values)[:, :-1].T
+            spread -= spread.mean(1, keepdims=True)
+            noise = math.sqrt(groups / (groups - 1) * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
+        return _Solution(weights, inverse, beta, energy, noise)
 
     def _restart(self) -> None:
         """Begin a pass: the answer so far becomes the medium, and a new system is begun."""
-        self._weights = self._solve()[1]
+        self._weights = self._solve().weights
         self._set_weights(self._weights)
-        self._medium = self._energy.medium(self._answer)
-        for part in (self._stiffness, self._load):
+        self._medium = self._loss.medium(self._answer)
+        for part in (self._matrix, self._control, self._load):
             part.fill(0.0)
-        self._constant, self._batches = 0.0, 0
-        self._solved = -1, self._weights, math.nan
+        self._batches = 0
 
     def _set_weights(self, weights: np.ndarray) -> None:
         self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
 
-    def _sample(self, count: int) -> Float[Tensor, "count d"]:
-        """Points of the domain, always the same."""
-        domain: Box = self._energy.problem.domain
-        device = next(self._answer.parameters()).device
-        points = domain.sample(count, np.random.default_rng(0))
-        return torch.as_tensor(points, dtype=torch.float32, device=device)
+    def _mass_matrix(self) -> Float64[np.ndarray, "n n"]:
+        """Mean products of features and lift: |u|^2 = v . (mass v) for v = (w, 1)."""
+        domain: Box = self._loss.problem.domain
+        points = torch.as_tensor(domain.spread(_NORM_POINTS, np.random.default_rng(0)), dtype=torch.float32)
+        with torch.no_grad():
+            values = functions(self._linear, points.to(self._linear.weights().device)).double().cpu().numpy()
+        return values.T @ values / _NORM_POINTS
+
+
+@dataclass
+class _Solution:
+    """Weights, the inverse that gave them, the control's coefficient, the energy and the noise in the L2 norm."""
+
+    weights: Float64[np.ndarray, " m"]
+    inverse: Float64[np.ndarray, "m m"]
+    beta: float
+    energy: float
+    noise: float
 
 
 def linear_in_features(network: nn.Module) -> LinearInFeatures:
@@ -167,25 +185,3 @@ def linear_in_features(network: nn.Module) -> LinearInFeatures:
             f"optimizer=galerkin needs a network that is linear in its last layer, and {type(network).__name__} is none"
         )
     return network
-
-
-def _assemble(
-    network: LinearInFeatures, walk: Excursions, rows: slice
-) -> tuple[Float64[np.ndarray, "m m"], Float64[np.ndarray, " m"], float]:
-    """S, b and J(lift) of some of the points' walkers."""
-    starts, ends, stiffness, load = (part[rows] for part in (walk.starts, walk.ends, walk.stiffness, walk.load))
-    with torch.no_grad():
-        here, lift = network.features(starts), network.lift(starts)  # (n, m), (n,)
-        gained = network.features(ends) - here[:, None]  # (n, s, m)
-        raised = network.lift(ends) - lift[:, None]  # (n, s)
-        scaled = (gained * stiffness.sqrt()[..., None]).flatten(0, 1)
-        right = load.sum(1) @ here - (stiffness * raised).flatten() @ gained.flatten(0, 1)
-        constant = (0.5 * stiffness * raised**2).double().sum() - (load.sum(1) * lift).double().sum()
-        return (scaled.T @ scaled).double().cpu().numpy(), right.double().cpu().numpy(), float(constant)
-
-
-def _kept(stiffness: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """The eigenvalues above the cut-off, and their eigenvectors, one a column."""
-    values, vectors = np.linalg.eigh(stiffness)
-    kept = values > cutoff * values[-1]
-    return values[kept], vectors[:, kept]

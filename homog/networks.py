@@ -1,6 +1,7 @@
 """What stands for u: networks, and the ansatz that gives them their boundary values."""
 
 import itertools
+import math
 from collections.abc import Callable
 from functools import singledispatch
 from typing import Protocol, runtime_checkable
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from homog.config import MLP, Cosines, FourierMLP, NetworkSettings
+from homog.config import MLP, Cosines, FourierMLP, NetworkSettings, TensorProduct
 from homog.formula.evaluate import torch_at_points
 from homog.problems import Box, Problem
 
@@ -32,6 +33,10 @@ class LinearInFeatures(Protocol):
 
     def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
         """What the last layer combines."""
+        ...
+
+    def weights(self) -> Float[Tensor, " m"]:
+        """w as it is now."""
         ...
 
     def set_weights(self, weights: Float[Tensor, " m"]) -> None:
@@ -86,13 +91,20 @@ class Perceptron(nn.Module):
         hidden = self.layers[:-1](self.embed(x))
         return torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1)
 
-    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+    def weights(self) -> Float[Tensor, " m"]:
         """Weights and bias of the last layer, in the order of `features`."""
+        return torch.cat([self._last().weight[0], self._last().bias]).detach()
+
+    def set_weights(self, weights: Float[Tensor, " m"]) -> None:
+        """See `weights`."""
+        with torch.no_grad():
+            self._last().weight.copy_(weights[None, :-1])
+            self._last().bias.copy_(weights[-1:])
+
+    def _last(self) -> nn.Linear:
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
-        with torch.no_grad():
-            last.weight.copy_(weights[None, :-1])
-            last.bias.copy_(weights[-1:])
+        return last
 
 
 class FourierPerceptron(Perceptron):
@@ -121,47 +133,66 @@ class FourierPerceptron(Perceptron):
         return torch.cat([torch.cos(phase), torch.sin(phase)], dim=-1)
 
 
-class CosineSum(nn.Module):
-    """sum_k w_k prod_i cos(pi k_i s_i), s the position in the box as shares of its sides, 0 <= k_i < modes.
-
-    Without a sine: times the distance of the boundary ansatz it has every slope at the boundary. Weights start at zero.
+class TensorProductSum(nn.Module):
+    """sum_k w_k prod_i p_k_i(t_i), t in [-1, 1]^d the place in the box, 0 <= k_i < `count`. Weights start at zero.
 
     Args:
         domain: The box.
-        settings: Number of modes an axis.
+        settings: Which functions p_k, and how many an axis.
     """
 
-    lower: torch.Tensor
-    sides: torch.Tensor
+    center: torch.Tensor
+    factor: torch.Tensor
 
-    def __init__(self, domain: Box, settings: Cosines) -> None:
+    def __init__(self, domain: Box, settings: TensorProduct) -> None:
         super().__init__()
-        self.modes = settings.modes
-        self.register_buffer("lower", torch.tensor(domain.lower, dtype=torch.float32))
-        self.register_buffer("sides", torch.tensor(domain.sides, dtype=torch.float32))
-        self.weights = nn.Parameter(torch.zeros(settings.modes**domain.dimension))
+        self._functions = _cosines if isinstance(settings, Cosines) else _legendre_slopes
+        self.count = settings.count
+        self.register_buffer("center", torch.tensor(domain.lower + domain.sides / 2, dtype=torch.float32))
+        self.register_buffer("factor", torch.tensor(2 / domain.sides, dtype=torch.float32))
+        self.last = nn.Parameter(torch.zeros(settings.count**domain.dimension))
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
-        return self.features(x) @ self.weights
+        return self.features(x) @ self.last
 
     def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Zero: see `LinearInFeatures`."""
         return torch.zeros_like(x[..., 0])
 
     def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
-        """The products of cosines, the last axis' wave number running fastest."""
-        numbers = torch.arange(self.modes, device=x.device)
-        cosines = torch.cos(torch.pi * ((x - self.lower) / self.sides)[..., None] * numbers)  # (..., d, modes)
-        products = cosines[..., 0, :]
+        """The products, the last axis' number running fastest."""
+        values = self._functions((x - self.center) * self.factor, self.count)  # (..., d, count)
+        products = values[..., 0, :]
         for axis in range(1, x.shape[-1]):
-            products = (products[..., None] * cosines[..., axis, None, :]).flatten(-2)
+            products = (products[..., None] * values[..., axis, None, :]).flatten(-2)
         return products
+
+    def weights(self) -> Float[Tensor, " m"]:
+        """See `LinearInFeatures`."""
+        return self.last.detach().clone()
 
     def set_weights(self, weights: Float[Tensor, " m"]) -> None:
         """See `LinearInFeatures`."""
         with torch.no_grad():
-            self.weights.copy_(weights)
+            self.last.copy_(weights)
+
+
+def _cosines(t: Float[Tensor, "*batch"], count: int) -> Float[Tensor, "*batch count"]:
+    """cos(pi k s), s = (t + 1) / 2. Without a sine: times the distance they have every slope at the boundary."""
+    return torch.cos(0.5 * torch.pi * (t + 1)[..., None] * torch.arange(count, device=t.device))
+
+
+def _legendre_slopes(t: Float[Tensor, "*batch"], count: int) -> Float[Tensor, "*batch count"]:
+    """P'_(k+1)(t) sqrt(k + 3/2) / ((k + 1)(k + 2)), P_k Legendre's polynomials.
+
+    Times 1 - t^2, the distance of the boundary ansatz, their slopes are orthonormal on [-1, 1]: the usual basis of
+    spectral elements (Szabo and Babuska 1991). P' by the recurrence of Gegenbauer's polynomials C^(3/2).
+    """
+    slopes = [torch.ones_like(t), 3 * t]
+    for k in range(2, count):
+        slopes.append(((2 * k + 1) * t * slopes[-1] - (k + 1) * slopes[-2]) / k)
+    return torch.stack([slopes[k] * (math.sqrt(k + 1.5) / ((k + 1) * (k + 2))) for k in range(count)], dim=-1)
 
 
 class BoundaryAnsatz(nn.Module):
@@ -191,6 +222,10 @@ class BoundaryAnsatz(nn.Module):
     def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
         """The network's features times the distance: each is zero on the boundary."""
         return self._distance(x)[..., None] * self._linear().features(x)
+
+    def weights(self) -> Float[Tensor, " m"]:
+        """See `LinearInFeatures`."""
+        return self._linear().weights()
 
     def set_weights(self, weights: Float[Tensor, " m"]) -> None:
         """See `LinearInFeatures`."""
@@ -244,5 +279,5 @@ def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
 
 
 @build.register
-def _(settings: Cosines, domain: Box, seed: int) -> nn.Module:
-    return CosineSum(domain, settings)
+def _(settings: TensorProduct, domain: Box, seed: int) -> nn.Module:
+    return TensorProductSum(domain, settings)

@@ -141,4 +141,7 @@ class _Solve:
         return self._solver.solution()
 
     def measured(self) -> Mapping[str, float | None]:
-        return {"rel_l2_standard_error": self._solver.standard_error()}
+        return {
+            "rel_l2_standard_error": self._solver.standard_error(),
+            "control_coefficient": self._solver.control_coefficient(),
+        }

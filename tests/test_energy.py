@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep, Cosines, Energy, Galerkin, NetworkSettings
+from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep, Cosines, Energy, Galerkin, Legendre, NetworkSettings
 from homog.errors import UserError
 from homog.evaluation import relative_l2, values_on_grid, weights_sha256
 from homog.formula.evaluate import at_points
@@ -76,7 +76,7 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
     assert sigmas[0].max() < 5 < 20 < sigmas[1].max()
 
 
-@pytest.mark.parametrize("network", [TANH, Cosines(8)], ids=["tanh", "cosines"])
+@pytest.mark.parametrize("network", [TANH, Cosines(8), Legendre(6)], ids=["tanh", "cosines", "legendre"])
 @pytest.mark.parametrize("martingale", ["drift", "girsanov"])
 def test_a_constant_coefficient_gives_the_sine_series(make_problem, solve, network, martingale):
     """Within four of its own error bars, about 1e-2 each; 3 % too much stiffness would be told."""

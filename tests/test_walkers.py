@@ -57,6 +57,7 @@ def test_kernel_and_oracle_agree_over_whole_paths_at_every_eps(make_problem, ker
         # single precision, 6e-8, over 36 to 108 steps; neighbouring paths may part by a factor of up to e^5
         np.testing.assert_allclose(found.displacement / eps, exact.displacement / eps, atol=1e-4)
         np.testing.assert_allclose(found.brownian / eps, exact.brownian / eps, atol=3e-6)
+        np.testing.assert_allclose(found.duration, exact.duration, rtol=1e-6)
         np.testing.assert_allclose(found.reward, exact.reward, atol=2e-5 * np.abs(exact.reward).max())
         np.testing.assert_allclose(found.log_weight, exact.log_weight, atol=1e-4)
 
@@ -111,6 +112,8 @@ def test_the_weight_has_mean_one_and_the_increment_mean_zero_stopped_or_not(
         assert abs(weight.mean() - 1) < 4 * weight.std() / np.sqrt(weight.size)
         for increment in walk.brownian.reshape(2, -1).astype(float):
             assert abs(increment.mean()) < 4 * increment.std() / np.sqrt(increment.size)
+            square = increment**2 - walk.duration.ravel()
+            assert abs(square.mean()) < 4 * square.std() / np.sqrt(square.size)
 
 
 def share_seen_outside(time: float, count: int) -> float:

@@ -8,7 +8,7 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 from homog.config.baselines import PINN, DeepRitz
 from homog.config.field import FieldSettings, FileField, GSToolsField, SpectralField
 from homog.config.method import DFLM, Energy, MethodSettings
-from homog.config.network import MLP, Cosines, FourierMLP, NetworkSettings
+from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
 from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
@@ -39,6 +39,7 @@ __all__ = [
     "GSToolsField",
     "Galerkin",
     "HomogenizedReference",
+    "Legendre",
     "LocalTracking",
     "MethodSettings",
     "NetworkSettings",
@@ -50,6 +51,7 @@ __all__ = [
     "RunSettings",
     "ServerTracking",
     "SpectralField",
+    "TensorProduct",
     "TimeStepSettings",
     "TrackingSettings",
 ]

@@ -51,8 +51,8 @@ class DFLM(MethodSettings):
 class Energy(MethodSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
 
-    points: int = 4000
-    walkers: int = 1  # from each point
+    points: int = 16384
+    walkers: int = 4  # from each point
     martingale: str = "drift"
     step: str = "heun"
     exit: str = "bridge"

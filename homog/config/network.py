@@ -52,10 +52,20 @@ class FourierMLP(MLP):
 
 
 @dataclass
-class Cosines(NetworkSettings):
-    """A sum over products of cosines, `modes` an axis: a spectral basis, with all its weights in one layer."""
+class TensorProduct(NetworkSettings):
+    """A sum over products of `count` functions an axis, with all its weights in one layer."""
 
-    modes: int = 16
+    count: int = 8
 
     def __post_init__(self) -> None:
-        at_least("network.modes", self.modes, 1)
+        at_least("network.count", self.count, 1)
+
+
+@dataclass
+class Cosines(TensorProduct):
+    """Products of cosines."""
+
+
+@dataclass
+class Legendre(TensorProduct):
+    """Products of polynomials: with the boundary ansatz, the integrals of Legendre's."""

@@ -66,7 +66,7 @@ class Galerkin(OptimizerSettings):
     """
 
     cutoff: float = 1e-7
-    groups: int = 10
+    groups: int = 8
     passes: int = 8  # of a nonlinear problem
     damping: float = 0.7  # likewise
 

@@ -7,12 +7,25 @@ from homog.config import DFLM, PINN, DeepRitz, Energy, MethodSettings
 from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
 from homog.losses.energy import EnergyLoss, Excursions
+from homog.losses.equations import Equations, LinearLoss, functions
 from homog.losses.loss import Loss, LossValue
 from homog.losses.pinn import PINNLoss
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 
-__all__ = ["DFLMLoss", "DeepRitzLoss", "EnergyLoss", "Excursions", "Loss", "LossValue", "PINNLoss", "build"]
+__all__ = [
+    "DFLMLoss",
+    "DeepRitzLoss",
+    "EnergyLoss",
+    "Equations",
+    "Excursions",
+    "LinearLoss",
+    "Loss",
+    "LossValue",
+    "PINNLoss",
+    "build",
+    "functions",
+]
 
 
 @singledispatch

@@ -1,5 +1,6 @@
 """The energy of the walkers: quadratic in u, without any derivative (beyond the paper)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from homog.config import Energy
 from homog.losses.dflm import spline_of
+from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.networks import BoundaryAnsatz
+from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.problems import Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
@@ -27,6 +29,7 @@ class Excursions:
         ends: X, of a walker that left the place on the boundary.
         stiffness: Of each walker; they add up to about d |Omega| / 2, times a.
         load: Of each walker; they add up to about the integral of f / 2.
+        control: Sum of 1/2 weight (W_i W_j - duration delta_ij) over a point's walkers, of expectation zero.
         walker_steps: Micro steps taken.
     """
 
@@ -34,6 +37,7 @@ class Excursions:
     ends: Float[Tensor, "n s d"]
     stiffness: Float[Tensor, "n s"]
     load: Float[Tensor, "n s"]
+    control: Float[Tensor, "n d d"]
     walker_steps: int
 
 
@@ -84,6 +88,36 @@ class EnergyLoss:
         """The table of u that walkers of a nonlinear problem read; None for a linear one."""
         return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 
+    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+        """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).
+
+        The control has (grad phi_i . W)(grad phi_j . W) - duration grad phi_i . grad phi_j in place of dphi_i dphi_j.
+        Products are taken in single precision over blocks of walkers and summed in double precision.
+
+        Args:
+            network: In the boundary ansatz.
+            iteration: Number of the batch.
+            medium: From `medium`.
+        """
+        walk = self.excursions(iteration, network.weights().device, medium)
+        rows = max(1, ROWS // walk.ends.shape[1])
+        count = len(network.weights()) + 1
+        matrix, control = np.zeros((2, count, count))
+        load = np.zeros(count)
+        with torch.no_grad():
+            for first in range(0, len(walk.starts), rows):
+                block = slice(first, first + rows)
+                x = walk.starts[block]
+                here = functions(network, x)  # (n, functions)
+                gained = functions(network, walk.ends[block]) - here[:, None]  # (n, s, functions)
+                scaled = (gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1)
+                matrix += (scaled.T @ scaled).double().cpu().numpy()
+                load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
+                slope = slopes(network, x, math.sqrt(self.steps.macro_step), self.problem.domain)  # (d, n, functions)
+                spread = torch.einsum("nij,jnf->inf", walk.control[block], slope)
+                control -= (slope.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
+        return Equations(matrix, control, load, walk.walker_steps)
+
     def excursions(
         self, iteration: int, device: torch.device | None = None, solution: CubicSpline | None = None
     ) -> Excursions:
@@ -98,7 +132,7 @@ class EnergyLoss:
             UserError: If the coefficient is not positive where the solution leads it.
         """
         settings = self.settings
-        points = self.problem.domain.sample(settings.points, point_generator(self.seed, iteration))
+        points = self.problem.domain.spread(settings.points, point_generator(self.seed, iteration))
         if solution is not None:
             self.problem.require_positive(points, solution)
         walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), solution)
@@ -108,8 +142,13 @@ class EnergyLoss:
 
         coefficient = self.problem.coefficient_at(points, 0.0 if solution is None else solution(points))
         share = np.prod(self.problem.domain.sides) / (walk.reward.size * self.steps.macro_step)  # of one walker, / Dt
-        weight = tensor(share * coefficient)[:, None] * torch.exp(tensor(walk.log_weight))  # a D |Omega| / (n s Dt)
+        mass = tensor(share * coefficient)  # a |Omega| / (n s Dt)
+        weight = mass[:, None] * torch.exp(tensor(walk.log_weight))
         stiffness = weight * (0.5 * (1 + tensor(walk.left)))
         starts = tensor(points)
         ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
-        return Excursions(starts, ends, stiffness, weight * tensor(walk.reward), walk.steps)
+        brownian = tensor(walk.brownian)
+        control = torch.einsum("ins,jns->nij", brownian, brownian)
+        control -= tensor(walk.duration).sum(1)[:, None, None] * torch.eye(len(brownian), device=device)
+        load = weight * tensor(walk.reward)
+        return Excursions(starts, ends, stiffness, load, 0.5 * mass[:, None, None] * control, walk.steps)

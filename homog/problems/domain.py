@@ -45,6 +45,20 @@ class Box:
         """Uniform points inside, shape (count, d), float64."""
         return np.asarray(self.lower) + random.random((count, self.dimension)) * self.sides
 
+    def spread(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
+        """Points inside, each uniform, together far more even than independent ones; shape (count, d), float64.
+
+        A Kronecker sequence n alpha mod 1 with a random shift (Cranley and Patterson 1976), alpha the powers of the
+        least root of g^(d + 1) = g + 1 (the golden ratio in one dimension). Means over it are unbiased. Those of
+        smooth functions are close, and so are those of sin(k.x) however large k, unless k.alpha is near a whole number.
+        """
+        root = 2.0
+        for _ in range(64):
+            root = (1 + root) ** (1 / (self.dimension + 1))
+        alpha = root ** -np.arange(1.0, self.dimension + 1)
+        shares = (random.random(self.dimension) + np.arange(count)[:, None] * alpha) % 1
+        return np.asarray(self.lower) + shares * self.sides
+
     def sample_boundary(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
         """Uniform points on the boundary, shape (count, d), float64."""
         areas = np.repeat(np.prod(self.sides) / self.sides, 2)  # of the faces lower1, upper1, lower2, ...

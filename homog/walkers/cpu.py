@@ -50,7 +50,7 @@ def _rows(medium: Medium, dimension: int) -> list[str]:
     """The float32 state of a lane, one row of the lane buffer each."""
     start = [*axis_names("below above", dimension), *(axis_names("p", dimension) if medium.reads_start else [])]
     phases = [f"t{i}" for i in range(len(medium.phases))]
-    state = [*axis_names("d w m", dimension), "reward", "last", "weight", "inside"]
+    state = [*axis_names("d w m", dimension), "reward", "last", "weight", "inside", "age"]
     between = [*table_names(medium, dimension), *axis_names("b v y", dimension), "h"] if medium.tables else []
     return [*start, *phases, *state, *between]
 
@@ -74,7 +74,7 @@ def _walk(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
     return [
         "@njit(parallel=True, fastmath=True, error_model='numpy', nogil=True, cache=True)",
         "def walk(below, above, start, phases, constants, per_point, count, dt, safe, key,",
-        f"         displacement, brownian, reward, weight, exited{tables}):",
+        f"         displacement, brownian, reward, weight, age, exited{tables}):",
         *_indented(1, [f"k{i} = constants[{i}]" for i in range(len(medium.constants))]),
         *_indented(1, [f"c{i + 1}_{t} = counts_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
         *_indented(1, [f"per{i + 1}_{t} = per_length_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
@@ -93,6 +93,8 @@ def _walk(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
         "            if distance > safe:",
         "                for _ in range(steps):",
         *_indented(5, _step(medium, dimension, scheme, near=False)),
+        f"                for i in range({LANES}):",
+        f"                    {_lane('age')} += F(steps)",
         "            else:",
         "                for _ in range(steps):",
         *_indented(5, _step(medium, dimension, scheme, near=True)),
@@ -205,6 +207,7 @@ def _arrival(dimension: int, scheme: Scheme, *, near: bool) -> list[str]:
             f"inside = {_lane('inside')}",
             *(f"{_lane(name)} = {name} if inside > HALF else {_lane(name)}" for name in m),
             f"{_lane('last')} = h if inside > HALF else {_lane('last')}",
+            f"{_lane('age')} += inside",
             f"{_lane('inside')} = inside * (ONE - left)",
         ]
     # a choice, not a product: outside the formulas may have no value
@@ -227,6 +230,7 @@ def _bring_back(dimension: int) -> list[str]:
     lines += [
         f"reward[walker] = {_lane('reward')} - gone * (ONE - share) * {_lane('last')}",
         f"weight[walker] = {_lane('weight')}",
+        f"age[walker] = {_lane('age')}",
         "exited[walker] = gone > HALF",
     ]
     return [f"walker = block * {LANES} + i", "if walker < reward.shape[0]:", *_indented(1, lines)]

@@ -36,7 +36,7 @@ def walk(
     streams = Streams(key, len(start))
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
-    reward, log_weight = torch.zeros(2, len(x), dtype=torch.float64)
+    reward, log_weight, duration = torch.zeros(3, len(x), dtype=torch.float64)
     for _ in range(steps.count):
         normals, spare = _normals(streams, d)
         noise = math.sqrt(dt) * normals  # (n * s, d)
@@ -56,6 +56,7 @@ def walk(
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
         reward += torch.where(inside, rate * dt * torch.where(left, share, 1.0), 0.0)
+        duration += inside * dt
         if scheme.martingale == "girsanov":
             growth = (velocity * noise).sum(1) - 0.5 * dt * (velocity**2).sum(1)
             log_weight += torch.where(inside, growth, 0.0)
@@ -67,7 +68,7 @@ def walk(
     shape = (count, per_point)
     return Walk(
         by_axis(x - start), by_axis(brownian), reward.reshape(shape).numpy(), log_weight.reshape(shape).numpy(),
-        (~inside).reshape(shape).numpy(), len(start) * steps.count,
+        duration.reshape(shape).numpy(), (~inside).reshape(shape).numpy(), len(start) * steps.count,
     )  # fmt: skip
 
 

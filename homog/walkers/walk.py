@@ -27,6 +27,7 @@ class Walk:
         brownian: Sum of the Brownian increments up to and with the last step, shape (d, n, s): mean zero exactly.
         reward: R, the integral of f / (2a) along the path, shape (n, s).
         log_weight: log D for girsanov walkers (13), zero for drift, shape (n, s).
+        duration: Time walked, to the end of the last step, shape (n, s): E[W_i W_j - duration delta_ij] = 0 exactly.
         left: Whether the walker left the domain, shape (n, s), bool.
         steps: Micro steps taken, n * s * K (those masked after leaving are counted).
     """
@@ -35,6 +36,7 @@ class Walk:
     brownian: Float[np.ndarray, "d n s"]
     reward: Float[np.ndarray, "n s"]
     log_weight: Float[np.ndarray, "n s"]
+    duration: Float[np.ndarray, "n s"]
     left: Bool[np.ndarray, "n s"]
     steps: int
 
@@ -87,12 +89,12 @@ class Walkers:
         total = count * per_point
         safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step
         displacement, brownian = np.empty((2, dimension, total), dtype=np.float32)
-        reward, log_weight = np.empty((2, total), dtype=np.float32)
+        reward, log_weight, age = np.empty((3, total), dtype=np.float32)
         left = np.empty(total, dtype=np.bool_)
         self._walk(
             below, above, start, phases, self._constants, per_point, steps.count, 
             np.float32(steps.micro_step), np.float32(safe), key,
-            displacement, brownian, reward, log_weight, left,
+            displacement, brownian, reward, log_weight, age, left,
             *(argument for name in self._medium.tables for argument in tables[name].arguments),
         )  # fmt: skip
         shape = (count, per_point)
@@ -101,6 +103,7 @@ class Walkers:
             brownian.reshape(dimension, *shape),
             reward.reshape(shape),
             log_weight.reshape(shape),
+            (age * np.float32(steps.micro_step)).reshape(shape),
             left.reshape(shape),
             total * steps.count,
         )

@@ -1,0 +1,69 @@
+"""Linear equations for the weights of a network's last layer, as the walkers of one batch give them."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from homog.networks import LinearInFeatures
+from homog.problems import Box, Problem
+from homog.splines import CubicSpline
+
+ROWS = 8192  # walkers whose features are in memory at once
+
+
+@dataclass(frozen=True)
+class Equations:
+    """sum_j (matrix + beta control)_ij v_j = load_i for v = (w, 1): the last of the m + 1 functions is the lift.
+
+    Attributes:
+        matrix: Shape (m + 1, m + 1).
+        control: A matrix of expectation zero, correlated with the other: any beta is right, and one has least noise.
+        load: Shape (m + 1,).
+        walker_steps: Micro steps taken.
+    """
+
+    matrix: Float64[np.ndarray, "n n"]
+    control: Float64[np.ndarray, "n n"]
+    load: Float64[np.ndarray, " n"]
+    walker_steps: int
+
+
+@runtime_checkable
+class LinearLoss(Protocol):
+    """A method whose answer solves linear equations if the network is linear in its last layer."""
+
+    problem: Problem
+
+    def medium(self, network: nn.Module) -> CubicSpline | None:
+        """What walkers read of the network; None for a linear problem."""
+        ...
+
+    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+        """One batch's equations; a function of features, medium, seed and iteration alone."""
+        ...
+
+
+def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch n"]:
+    """The features at x, and the lift behind them."""
+    return torch.cat([network.features(x), network.lift(x)[..., None]], dim=-1)
+
+
+def slopes(
+    network: LinearInFeatures, x: Float[Tensor, "n d"], step: float, domain: Box
+) -> Float[Tensor, "d n functions"]:
+    """Difference quotients of the functions over `step` to each side, or as far as the domain goes.
+
+    As wide as the walkers go, they foretell what the functions gain better than the slopes at the place do.
+    """
+    lower, upper = (torch.as_tensor(corner, dtype=x.dtype, device=x.device) for corner in (domain.lower, domain.upper))
+    quotients = []
+    for axis in range(x.shape[1]):
+        shift = step * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[axis]
+        after, before = torch.minimum(x + shift, upper), torch.maximum(x - shift, lower)
+        gained = functions(network, after) - functions(network, before)
+        quotients.append(gained / (after - before)[:, axis, None])
+    return torch.stack(quotients)
