@@ -42,8 +42,8 @@ class GalerkinSolver:
     def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
         if not isinstance(loss, LinearLoss):
             raise UserError(
-                "optimizer=galerkin solves the linear equations that walkers give:"
-                " write method=energy or method=dflm, or optimizer=adam_cosine"
+                "optimizer=galerkin, and optimizer.last_layer, solve the linear equations that walkers give:"
+                " write method=energy or method=dflm"
             )
         self.settings = settings
         self._loss = loss
@@ -53,6 +53,7 @@ class GalerkinSolver:
         shape = (settings.groups, len(self._weights) + 1)
         self._matrix, self._control = np.zeros((2, *shape, shape[1]))
         self._load = np.zeros(shape)
+        self._added = 0
         self._batches = 0  # in the system
         self._solved: _Solution | None = None
         passes = settings.passes if loss.problem.nonlinear else 1
@@ -64,13 +65,14 @@ class GalerkinSolver:
         """Send one batch of walkers and add its equations to the system.
 
         Args:
-            iteration: Number of the batch, from 0: what is drawn is a function of it and the seed.
+            iteration: What is drawn is a function of it and the seed.
 
         Returns:
             Micro steps taken.
         """
-        if iteration in self._restarts:
+        if self._added in self._restarts:
             self._restart()
+        self._added += 1
         batch = self._loss.equations(self._linear, iteration, self._medium)
         group = self._batches % self.settings.groups
         self._matrix[group] += batch.matrix
@@ -105,8 +107,7 @@ class GalerkinSolver:
         found = self._solve()
         if math.isnan(found.noise):
             return None
-        values = np.append(found.weights, 1.0)
-        return found.noise / math.sqrt(values @ self._norm @ values)
+        return found.noise / found.size
 
     def _solve(self) -> "_Solution":
         """The solution, kept until the next batch."""
@@ -140,7 +141,7 @@ class GalerkinSolver:
             spread = inverse @ (self._load - matrix @ values)[:, :-1].T
             spread -= spread.mean(1, keepdims=True)
             noise = math.sqrt(groups / (groups - 1) * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
-        return _Solution(weights, inverse, beta, energy, noise)
+        return _Solution(weights, inverse, beta, energy, noise, math.sqrt(values @ self._norm @ values))
 
     def _restart(self) -> None:
         """Begin a pass: the answer so far becomes the medium, and a new system is begun."""
@@ -165,13 +166,14 @@ class GalerkinSolver:
 
 @dataclass
 class _Solution:
-    """Weights, the inverse that gave them, the control's coefficient, the energy and the noise in the L2 norm."""
+    """Weights, the inverse that gave them, the control's coefficient, the energy, and L2 norms of noise and answer."""
 
     weights: Float64[np.ndarray, " m"]
     inverse: Float64[np.ndarray, "m m"]
     beta: float
     energy: float
     noise: float
+    size: float
 
 
 def linear_in_features(network: nn.Module) -> LinearInFeatures:

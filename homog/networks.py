@@ -147,10 +147,10 @@ class TensorProductSum(nn.Module):
     def __init__(self, domain: Box, settings: TensorProduct) -> None:
         super().__init__()
         self._functions = _cosines if isinstance(settings, Cosines) else _legendre_slopes
-        self.count = settings.count
+        self.count = settings.count or (16 if domain.dimension < 3 else 6)
         self.register_buffer("center", torch.tensor(domain.lower + domain.sides / 2, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(2 / domain.sides, dtype=torch.float32))
-        self.last = nn.Parameter(torch.zeros(settings.count**domain.dimension))
+        self.last = nn.Parameter(torch.zeros(self.count**domain.dimension))
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from homog import training
+from homog.effective import EffectiveTensor
 from homog.problems import FIELD, Problem
 from homog.references import Reference
 from homog.timestep import TimeSteps
@@ -92,6 +94,25 @@ class ProgressBar:
             )
 
 
+def print_effective_tensor(
+    found: EffectiveTensor | None, cell: np.ndarray | None, excess: tuple[float, float] | None
+) -> None:
+    """a* by walkers beside that of the cell problem; and what the energy's macro step adds to it."""
+    if found is None:
+        return
+    table = Table("entry", "by walkers, 95 %", "by the cell problem", title="Effective tensor a*", title_justify="left")
+    for i, j in zip(*np.triu_indices(len(found.value)), strict=True):
+        exact = "" if cell is None else f"{cell[i, j]:.5f}".replace("-0.00000", "0.00000")
+        table.add_row(f"a*_{i + 1}{j + 1}", f"{found.value[i, j]:.4f} +- {found.half_width()[i, j]:.4f}", exact)
+    _console.print(table)
+    if excess is not None:
+        share, error = excess
+        _console.print(
+            f"at this Dt the energy sees {100 * share:.2f} +- {100 * error:.2f} % more than a*"
+            " (timestep.macro_factor=... times as long, that much less)"
+        )
+
+
 def print_results(
     metrics: Mapping[str, float | int | str | None],
     reference: Reference,
@@ -105,11 +126,12 @@ def print_results(
     for answer, against, key in (
         ("network", "u_eps (FEM)", "rel_l2"),
         ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
+        ("network, its noise by the solve", "other seeds", "rel_l2_standard_error"),
         ("u_0, the homogenised limit itself", "u_eps (FEM)", "rel_l2_floor"),
         ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
         ("u_eps (FEM), its own estimate", "a second mesh", "reference_error_estimate"),
     ):
-        if metrics[key] is not None:
+        if metrics.get(key) is not None:
             table.add_row(answer, against, f"{metrics[key]:.3e}")
     _console.print(table)
     seconds = metrics["train_seconds"]

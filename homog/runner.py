@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from homog import evaluation, losses, networks, plots, problems, report
-from homog.config import FieldProblem, RunSettings
+from homog.config import Energy, FieldProblem, RunSettings
+from homog.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.errors import UserError
 from homog.problems import Problem
 from homog.references import Reference, reference
@@ -62,6 +63,9 @@ def run(
             progress, curve = _train(settings, loss, network, truth, recorder)
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
+            tensor = None
+            if settings.method.walks and problem.period is not None and not problem.nonlinear:
+                tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=home / "cache" / "kernels")
             metrics = {
                 **_final_errors(evaluation.errors(values, truth), truth, curve),
                 "train_seconds": progress.seconds,
@@ -69,6 +73,7 @@ def run(
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
                 **progress.optimizer.measured(),
+                **_effective_metrics(tensor),
                 "iterations": progress.iteration,
                 "device": _device_name(device),
                 "weights_sha256": evaluation.weights_sha256(progress.solution),
@@ -82,6 +87,8 @@ def run(
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
             raise
+    excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
+    report.print_effective_tensor(tensor, truth.effective_tensor, excess)
     report.print_results(metrics, truth, steps.warnings() if steps else [], folder, recorder.location)
     return metrics
 
@@ -93,12 +100,11 @@ def _train(
     monitor = evaluation.ErrorMonitor(truth)
     curve: plots.Curve = []
     progress = None
-    with report.ProgressBar(settings.optimizer.iterations) as bar:
+    last = settings.optimizer.all_iterations
+    every = settings.evaluation.every or max(1, last // 100)
+    with report.ProgressBar(last) as bar:
         for progress in train(loss, network, settings.optimizer):
-            if (
-                progress.iteration % settings.evaluation.every == 0
-                or progress.iteration == settings.optimizer.iterations
-            ):
+            if progress.iteration % every == 0 or progress.iteration == last:
                 error = monitor(progress.solution)
                 values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}
                 if not math.isfinite(values["loss"]):
@@ -129,6 +135,17 @@ def _final_errors(found: evaluation.Errors, truth: Reference, curve: plots.Curve
         "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
         "reference_error_estimate": truth.error_estimate,
     }
+
+
+def _effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
+    """The entries of a* by walkers, with their standard errors."""
+    if tensor is None:
+        return {}
+    metrics = {}
+    for i, j in zip(*np.triu_indices(len(tensor.value)), strict=True):
+        metrics[f"effective_{i + 1}{j + 1}"] = float(tensor.value[i, j])
+        metrics[f"effective_{i + 1}{j + 1}_standard_error"] = float(tensor.standard_error[i, j])
+    return metrics
 
 
 def _require_affordable(grid: int, dimension: int) -> None:

@@ -76,10 +76,10 @@ def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> Iterat
     """
     optimizer = _optimizer(settings, loss, network)
     walker_steps, seconds = 0, 0.0
-    for iteration in range(settings.iterations):
+    for iteration in range(settings.all_iterations):
         start = time.perf_counter()
         walker_steps += optimizer.step(iteration)
-        if iteration + 1 == settings.iterations:
+        if iteration + 1 == settings.all_iterations:
             optimizer.solution()  # the answer is part of training
         seconds += time.perf_counter() - start
         yield Progress(iteration + 1, optimizer, walker_steps, seconds)
@@ -101,28 +101,39 @@ def _(settings: Galerkin, loss: Loss, network: nn.Module) -> Optimizer:
 
 
 class _Descent:
-    """Adam down the gradient of the loss."""
+    """Adam down the gradient of the loss, and at the end a solve for the last layer."""
 
     def __init__(self, settings: AdamSettings, loss: Loss, network: nn.Module) -> None:
+        self._settings = settings
         self._adam = Adam(settings, network)
         self._loss = loss
         self._network = network
         self._last = torch.tensor(torch.nan)
+        self._solve: _Solve | None = None
+        if settings.last_layer:
+            self._solve_from(network)  # refuses at once what it would refuse at the end
 
     def step(self, iteration: int) -> int:
+        if iteration == self._settings.iterations:
+            self._solve = self._solve_from(self._adam.solution())
+        if self._solve is not None:
+            return self._solve.step(iteration)
         value = self._loss(self._network, iteration)
         self._adam.step(value.loss, iteration)
         self._last = value.loss.detach()
         return value.walker_steps
 
     def loss(self) -> torch.Tensor:
-        return self._last
+        return self._last if self._solve is None else self._solve.loss()
 
     def solution(self) -> nn.Module:
-        return self._adam.solution()
+        return self._adam.solution() if self._solve is None else self._solve.solution()
 
     def measured(self) -> Mapping[str, float | None]:
-        return {}
+        return {} if self._solve is None else self._solve.measured()
+
+    def _solve_from(self, network: nn.Module) -> "_Solve":
+        return _Solve(Galerkin(self._settings.last_layer), self._loss, network)
 
 
 class _Solve:

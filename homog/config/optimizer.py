@@ -14,17 +14,32 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         at_least("optimizer.iterations", self.iterations, 1)
 
+    @property
+    def all_iterations(self) -> int:
+        """Iterations in all, whatever is done in them."""
+        return self.iterations
+
 
 @dataclass
 class AdamSettings(OptimizerSettings):
-    """Adam, which a schedule of the learning rate completes."""
+    """Adam, which a schedule of the learning rate completes, and one solve for the last layer at the end.
+
+    The solve is over `last_layer` batches of fresh walkers; with none of them it is left out.
+    """
 
     learning_rate: float = MISSING  # type: ignore[assignment]
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     average: float = 0.0
+    last_layer: int = 0
+
+    @property
+    def all_iterations(self) -> int:
+        """Those of Adam and the batches of the last solve."""
+        return self.iterations + self.last_layer
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least("optimizer.last_layer", self.last_layer, 0)
         positive("optimizer.learning_rate", self.learning_rate)
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),

@@ -38,11 +38,15 @@ class HomogenizedReference(ReferenceSettings):
 
 @dataclass
 class EvaluationSettings:
-    """Where and how often errors are measured: on `grid` equidistant points an axis, every `every` iterations."""
+    """Where and how often errors are measured: on `grid` equidistant points an axis, every `every` iterations.
+
+    None is a hundredth of them.
+    """
 
     grid: int = 501
-    every: int = 100
+    every: int | None = None
 
     def __post_init__(self) -> None:
         at_least("evaluation.grid", self.grid, 3)
-        at_least("evaluation.every", self.every, 1)
+        if self.every is not None:
+            at_least("evaluation.every", self.every, 1)

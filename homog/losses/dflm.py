@@ -1,5 +1,6 @@
 """The derivative-free loss method (DFLM): a martingale's target, bootstrapped (equations 9 to 14)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import DFLM
+from homog.errors import UserError
+from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.networks import BoundaryAnsatz, boundary_values, values_without_gradient
+from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
 from homog.problems import Box, Problem
 from homog.splines import CubicSpline, interpolate
 from homog.timestep import TimeSteps
-from homog.walkers import Scheme, SplineValues, Walkers, point_generator, stream_key
+from homog.walkers import Scheme, SplineValues, Walk, Walkers, point_generator, stream_key
 
 
 class DFLMLoss:
@@ -70,10 +73,7 @@ class DFLMLoss:
         if self.problem.nonlinear or self._look_up:
             solution = spline_of(network, self.problem.domain, settings.table)
             self.problem.require_positive(points, solution)
-        medium = solution if self.problem.nonlinear else None
-        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), medium)
-        if settings.sampling == "walkers":
-            self._arrived = points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
+        walk = self._walk(points, iteration, solution if self.problem.nonlinear else None)
 
         def tensor(array) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
@@ -94,6 +94,65 @@ class DFLMLoss:
             edge = tensor(self.problem.domain.sample_boundary(settings.boundary_points, random))
             loss = loss + ((network(edge) - boundary_values(self.problem, edge)) ** 2).mean()
         return LossValue(loss, walk.steps)
+
+    def medium(self, network: nn.Module) -> CubicSpline | None:
+        """The table of u that walkers of a nonlinear problem read; None for a linear one."""
+        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
+
+    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+        """The Bellman equation u = target tested with each feature: least-squares temporal difference.
+
+        A v = load with A_ij = -mean phi_i(x) E[(phi_j(X) - phi_j(x)) D] and load_i = mean phi_i(x) E[R D] (Bradtke and
+        Barto 1996). The features are zero on the boundary and the lift is g there. With `estimator=gradient` the
+        control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and `control_variate` are one here.
+
+        Args:
+            network: In the boundary ansatz.
+            iteration: Number of the batch.
+            medium: From `medium`.
+
+        Raises:
+            UserError: If a penalty holds the boundary: then the loss has no such equations.
+        """
+        if self.settings.boundary != "ansatz":
+            raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
+        points = self._points(point_generator(self.seed, iteration))
+        if medium is not None:
+            self.problem.require_positive(points, medium)
+        walk = self._walk(points, iteration, medium)
+        device = network.weights().device
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        starts, weight = tensor(points), torch.exp(tensor(walk.log_weight)) / walk.reward.size  # D / (n s)
+        ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
+        reward, brownian = (weight * tensor(walk.reward)).sum(1), tensor(walk.brownian).sum(2) / walk.reward.size
+        rows = max(1, ROWS // walk.reward.shape[1])
+        count = len(network.weights()) + 1
+        matrix, control = np.zeros((2, count, count))
+        load = np.zeros(count)
+        with torch.no_grad():
+            for first in range(0, len(points), rows):
+                block = slice(first, first + rows)
+                here = functions(network, starts[block])  # (n, functions)
+                gained = functions(network, ends[block]) - here[:, None]
+                gained = torch.einsum("ns,nsf->nf", weight[block], gained)
+                matrix -= (here.T @ gained).double().cpu().numpy()
+                load += (reward[block] @ here).double().cpu().numpy()
+                if self.settings.estimator == "gradient":
+                    slope = slopes(network, starts[block], math.sqrt(self.steps.macro_step), self.problem.domain)
+                    along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
+                    control += (here.T @ along).double().cpu().numpy()
+        return Equations(matrix, control, load, walk.steps)
+
+    def _walk(self, points: np.ndarray, iteration: int, medium: CubicSpline | None) -> Walk:
+        """This iteration's walkers."""
+        settings = self.settings
+        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), medium)
+        if settings.sampling == "walkers":
+            self._arrived = points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
+        return walk
 
     def _points(self, random: np.random.Generator) -> np.ndarray:
         """This iteration's points, shape (n, d), float64."""
