@@ -206,6 +206,22 @@ def test_the_control_has_mean_zero_and_takes_noise_away(make_problem, kernels):
     assert solver.standard_error() < 0.67 * solver._solve_with(0.0).noise / solver._solve().size
 
 
+def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make_problem, kernels):
+    """The matrices of 40 batches each agree within five standard errors; the density's mean is that of a."""
+    problem = make_problem("exp(2*x1 - x2)", eps=0.3)
+    matrices = []
+    for sampling in ("uniform", "coefficient"):
+        loss = losses.EnergyLoss(Energy(1024, 2, sampling=sampling), problem, SHORT, 0, kernels)
+        network = loss.network(networks.build(Legendre(2), problem.domain, 0))
+        matrices.append([loss.equations(network, batch, None).matrix[:-1, :-1] for batch in range(40)])
+        starts, mass = loss._starts(np.random.default_rng(0), None)
+        assert abs(len(starts) - 1024) < 150
+        assert mass.sum() == pytest.approx((math.e**2 - 1) / 2 * (1 - 1 / math.e), rel=0.02)
+    assert np.ptp(mass) == pytest.approx(0, abs=1e-3 * mass.max())
+    noise = np.sqrt((np.var(matrices, axis=1, ddof=1) / 40).sum(0))
+    assert (np.abs(np.mean(matrices[0], 0) - np.mean(matrices[1], 0)) < 5 * noise).all()
+
+
 def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_problem, kernels):
     """The same walkers' two sets of equations, and the sine series, each within twice their error bars."""
     problem = make_problem("1", eps=0.3)

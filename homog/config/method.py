@@ -56,12 +56,14 @@ class Energy(MethodSettings):
     martingale: str = "drift"
     step: str = "heun"
     exit: str = "bridge"
+    sampling: str = "uniform"
     table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
 
     def __post_init__(self) -> None:
         at_least("method.points", self.points, 1)
         at_least("method.walkers", self.walkers, 1)
         check_scheme(self.martingale, self.step, self.exit)
+        one_of("method.sampling", self.sampling, ("uniform", "coefficient"))
         check_table(self.table)
 
 

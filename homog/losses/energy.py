@@ -132,18 +132,14 @@ class EnergyLoss:
             UserError: If the coefficient is not positive where the solution leads it.
         """
         settings = self.settings
-        points = self.problem.domain.spread(settings.points, point_generator(self.seed, iteration))
-        if solution is not None:
-            self.problem.require_positive(points, solution)
+        points, mass = self._starts(point_generator(self.seed, iteration), solution)
         walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), solution)
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        coefficient = self.problem.coefficient_at(points, 0.0 if solution is None else solution(points))
-        share = np.prod(self.problem.domain.sides) / (walk.reward.size * self.steps.macro_step)  # of one walker, / Dt
-        mass = tensor(share * coefficient)  # a |Omega| / (n s Dt)
-        weight = mass[:, None] * torch.exp(tensor(walk.log_weight))
+        mass = tensor(mass / (settings.walkers * self.steps.macro_step))[:, None]  # of one walker, / Dt
+        weight = mass * torch.exp(tensor(walk.log_weight))
         stiffness = weight * (0.5 * (1 + tensor(walk.left)))
         starts = tensor(points)
         ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
@@ -151,4 +147,29 @@ class EnergyLoss:
         control = torch.einsum("ins,jns->nij", brownian, brownian)
         control -= tensor(walk.duration).sum(1)[:, None, None] * torch.eye(len(brownian), device=device)
         load = weight * tensor(walk.reward)
-        return Excursions(starts, ends, stiffness, load, 0.5 * mass[:, None, None] * control, walk.steps)
+        return Excursions(starts, ends, stiffness, load, 0.5 * mass[..., None] * control, walk.steps)
+
+    def _starts(self, random: np.random.Generator, solution: CubicSpline | None) -> tuple[np.ndarray, np.ndarray]:
+        """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).
+
+        Uniform ones, or those of more that are accepted with probability a / ceiling, about `points`: these have one
+        share, but for places where a is above the ceiling, whose share makes it good.
+        """
+        domain, count = self.problem.domain, self.settings.points
+
+        def coefficient(points: np.ndarray) -> np.ndarray:
+            if solution is None:
+                return self.problem.coefficient_at(points)
+            self.problem.require_positive(points, solution)
+            return self.problem.coefficient_at(points, solution(points))
+
+        if self.settings.sampling == "uniform":
+            points = domain.spread(count, random)
+            return points, coefficient(points) * np.prod(domain.sides) / count
+        seen = coefficient(domain.spread(4096, np.random.default_rng(0)))
+        ceiling = seen.max()
+        proposed = math.ceil(count * ceiling / seen.mean())
+        points = domain.spread(proposed, random)
+        density = coefficient(points)
+        accepted = random.random(proposed) < density / ceiling
+        return points[accepted], np.maximum(density, ceiling)[accepted] * np.prod(domain.sides) / proposed
