@@ -97,7 +97,7 @@ def test_a_formula_with_calls_reaches_the_configuration_as_it_is(tmp_path: Path)
 def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
     """eps = 0.1, shrunk. The floor of a homogenised answer is about 2e-2 there; the network must come near it."""
     result = homog_run(
-        "eps=0.1", "optimizer.iterations=300", "method.points=200", "method.walkers=16", "network.width=64",
+        "eps=0.1", "method=dflm", "optimizer.iterations=300", "method.points=200", "method.walkers=16", "network.width=64",
         "evaluation.grid=101", "evaluation.every=100", "timestep.macro_factor=8", home=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -124,13 +124,30 @@ def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
     assert recorded.data.metrics["rel_l2"] == pytest.approx(metrics["rel_l2"])
     assert recorded.data.params["method.walkers"] == "16"
     assert recorded.data.params["K"] == str(8 * 72)
-    assert recorded.data.tags["command"].startswith("homog-run eps=0.1 optimizer.iterations=300 ")
+    assert recorded.data.tags["command"].startswith("homog-run eps=0.1 method=dflm optimizer.iterations=300 ")
     assert [m.step for m in client.get_metric_history(recorded.info.run_id, "error")] == [100, 200, 300]
     assert {a.path for a in client.list_artifacts(recorded.info.run_id)} >= {
         "config.yaml",
         "metrics.json",
         "solution.png",
     }
+
+
+def test_the_default_run_solves_once_and_knows_its_noise_and_the_effective_tensor(tmp_path: Path):
+    """eps = 0.1, 33,000 walkers; three error bars, and 3e-3 of bias by the time steps."""
+    result = homog_run(
+        "eps=0.1", "method.points=1024", "optimizer.iterations=8", "network.count=6", "evaluation.grid=51",
+        "reference=homogenized", "tracking=off", home=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    bar = metrics["rel_l2_standard_error"]
+    assert metrics["rel_l2_homogenized"] < 3 * bar + 3e-3 < 0.1
+    assert abs(metrics["effective_11"] - 0.8835143) < 4 * metrics["effective_11_standard_error"] + 1e-3
+    assert metrics["walker_steps"] == 8 * 1024 * 4 * 4 * 72
+    assert "a*_12" in result.stdout
+    assert "more than a*" in result.stdout
 
 
 def test_ctrl_c_leaves_a_sound_store_and_says_where_the_run_lies(tmp_path: Path):

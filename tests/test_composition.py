@@ -118,8 +118,9 @@ def test_a_parameter_of_ones_own():
 
 @pytest.mark.parametrize(
     "override",
-    ["+extra=1", "+method.extra=1", "method.step=heun method.martingale=girsanov", "optimizer.average=1",
-     "network.spread=-1", "reference.degree=9", "problem.domain.upper=[0,1]", "timestep.count=0", "seed=-1"],
+    ["+extra=1", "+method.extra=1", "method.step=heun method.martingale=girsanov", "optimizer.average=1 method=dflm",
+     "network.spread=-1 method=dflm", "network.count=0", "optimizer.groups=1", "evaluation.every=0",
+     "optimizer.last_layer=-1 method=dflm", "method.sampling=walkers", "reference.degree=9", "problem.domain.upper=[0,1]", "timestep.count=0", "seed=-1"],
 )  # fmt: skip
 def test_what_the_schema_refuses(override: str):
     with pytest.raises(UserError):

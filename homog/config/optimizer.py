@@ -30,7 +30,7 @@ class AdamSettings(OptimizerSettings):
     learning_rate: float = MISSING  # type: ignore[assignment]
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     average: float = 0.0
-    last_layer: int = 0
+    last_layer: int = field(default=0, kw_only=True)
 
     @property
     def all_iterations(self) -> int:
