@@ -13,8 +13,9 @@ import torch
 import yaml
 
 from homog import evaluation, losses, networks, plots, problems, report
-from homog.config import FieldProblem, RunSettings
+from homog.config import BoundsTimeStep, FieldProblem, RunSettings
 from homog.errors import UserError
+from homog.fine_scale import FineScale, fine_scale
 from homog.problems import Problem
 from homog.references import Reference, reference
 from homog.timestep import TimeSteps, time_steps
@@ -46,6 +47,7 @@ def run(
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
+    fine_steps = _fine_steps(settings, problem) if settings.evaluation.fine_scale else None
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
@@ -62,8 +64,10 @@ def run(
             progress, curve = _train(settings, loss, network, truth, recorder)
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
+            fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
             metrics = {
                 **_final_errors(evaluation.errors(values, truth), truth, curve),
+                **_fine_errors(fine, seconds, truth),
                 "train_seconds": progress.seconds,
                 "wall_seconds": time.perf_counter() - start,
                 "walker_steps": progress.walker_steps,
@@ -76,8 +80,10 @@ def run(
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
             _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
-            np.savez_compressed(folder / "solution.npz", allow_pickle=False, network=values, **_named_axes(truth))
-            for figure in plots.draw_run(f"{what}, seed {settings.seed}", problem, truth, values, curve, folder):
+            answers = {"network": values} if fine is None else {"network": values, "fine_scale": fine.values}
+            np.savez_compressed(folder / "solution.npz", allow_pickle=False, **answers, **_named_axes(truth))
+            title = f"{what}, seed {settings.seed}"
+            for figure in plots.draw_run(title, problem, truth, values, curve, folder, answers.get("fine_scale")):
                 recorder.artifact(figure)
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
@@ -114,6 +120,40 @@ def _train(
             bar.advance(progress)
     assert progress is not None  # the schema asks for at least one iteration
     return progress, curve
+
+
+def _fine_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
+    """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone."""
+    bounds = BoundsTimeStep(settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor)
+    return time_steps(bounds, problem.dimension, problem.scale)
+
+
+def _fine_scale(
+    settings: RunSettings,
+    network: torch.nn.Module,
+    problem: Problem,
+    steps: TimeSteps | None,
+    truth: Reference,
+    home: Path,
+) -> tuple[FineScale | None, float]:
+    """The fine scale on the reference's grid, where it is asked for, and the seconds it took."""
+    if steps is None:
+        return None, 0.0
+    start = time.perf_counter()
+    walkers, kernels = settings.evaluation.fine_scale_walkers, home / "cache" / "kernels"
+    fine = fine_scale(network, problem, steps, truth.axes, walkers, settings.seed, kernels)
+    return fine, time.perf_counter() - start
+
+
+def _fine_errors(fine: FineScale | None, seconds: float, truth: Reference) -> dict[str, float | None]:
+    """The metrics of the fine scale; none where it was not asked for."""
+    if fine is None:
+        return {}
+    return {
+        "rel_l2_fine_scale": evaluation.errors(fine.values, truth).fine,
+        "fine_scale_standard_error": fine.standard_error,
+        "fine_scale_seconds": seconds,
+    }
 
 
 def _final_errors(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:

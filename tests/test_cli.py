@@ -46,6 +46,8 @@ MISTAKES = [
     (["eps=0"], "eps=0.0 is out of range"),
     (["eps=abc"], "could not be converted to Float"),
     (["timestep.m0=0.5"], "timestep.m0=0.5 is out of range"),
+    (["evaluation.fine_scale=perhaps"], "evaluation.fine_scale"),
+    (["evaluation.fine_scale_walkers=1"], "write a number from 2 to 65536"),
     (["timestep=fixed"], "timestep.micro_step must be given"),
     (["experiment=paper/linear_0.02"], "did you mean paper/linear_0.0"),
     (["problem.coefficient=__import__('os').system('touch hacked')"], "is not allowed"),
