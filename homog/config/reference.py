@@ -41,7 +41,8 @@ class EvaluationSettings:
     """Where and how often errors are measured, and whether walkers put the fine scale back at the end.
 
     Errors are measured on `grid` equidistant points an axis, every `every` iterations. With `fine_scale`,
-    `fine_scale_walkers` from each of these points walk `fine_scale_macro_factor` times the lower bound of Dt (23).
+    `fine_scale_walkers` from each of these points walk `fine_scale_macro_factor` times the lower bound of Dt (23), in
+    micro steps at the bound (21) of the time steps' eps and m0.
     """
 
     grid: int = 501
