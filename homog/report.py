@@ -127,6 +127,7 @@ def print_results(
         ("network", "u_eps (FEM)", "rel_l2"),
         ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
         ("network, its noise by the solve", "other seeds", "rel_l2_standard_error"),
+        ("network and walkers (fine scale)", "u_eps (FEM)", "rel_l2_fine_scale"),
         ("u_0, the homogenised limit itself", "u_eps (FEM)", "rel_l2_floor"),
         ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
         ("u_eps (FEM), its own estimate", "a second mesh", "reference_error_estimate"),
@@ -140,6 +141,9 @@ def print_results(
         f"{metrics['iterations']} iterations,{steps} {seconds:.1f} s of training,"
         f" {metrics['wall_seconds']:.1f} s in all, on {metrics['device']}"
     )
+    if "fine_scale_seconds" in metrics:
+        noise, seconds = metrics["fine_scale_standard_error"], metrics["fine_scale_seconds"]
+        _console.print(f"fine scale: relative standard error {noise:.1e}, {seconds:.1f} s")
     for line in [*reference.notes, *(f"warning: {warning}" for warning in warnings)]:
         _console.print(line, markup=False)
     _console.print(f"run folder: {folder}\nrecorded in: {location}", markup=False)

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import yaml
 
-from homog import evaluation, losses, networks, plots, problems, report
-from homog.config import Energy, FieldProblem, RunSettings
-from homog.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog import evaluation, losses, networks, outcome, plots, problems, report
+from homog.config import BoundsTimeStep, Energy, FieldProblem, RunSettings
+from homog.effective import effective_tensor_by_walkers
 from homog.errors import UserError
+from homog.fine_scale import FineScale, fine_scale
 from homog.problems import Problem
 from homog.references import Reference, reference
 from homog.timestep import TimeSteps, time_steps
@@ -47,6 +48,7 @@ def run(
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
+    fine_steps = _fine_steps(settings, problem) if settings.evaluation.fine_scale else None
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
@@ -63,17 +65,19 @@ def run(
             progress, curve = _train(settings, loss, network, truth, recorder)
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
+            fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
             tensor = None
             if settings.method.walks and problem.period is not None and not problem.nonlinear:
                 tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=home / "cache" / "kernels")
             metrics = {
-                **_final_errors(evaluation.errors(values, truth), truth, curve),
+                **outcome.error_metrics(evaluation.errors(values, truth), truth, curve),
+                **outcome.fine_scale_metrics(fine, seconds, truth),
                 "train_seconds": progress.seconds,
                 "wall_seconds": time.perf_counter() - start,
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
                 **progress.optimizer.measured(),
-                **_effective_metrics(tensor),
+                **outcome.effective_metrics(tensor),
                 "iterations": progress.iteration,
                 "device": _device_name(device),
                 "weights_sha256": evaluation.weights_sha256(progress.solution),
@@ -81,8 +85,10 @@ def run(
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
             _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
-            np.savez_compressed(folder / "solution.npz", allow_pickle=False, network=values, **_named_axes(truth))
-            for figure in plots.draw_run(f"{what}, seed {settings.seed}", problem, truth, values, curve, folder):
+            answers = {"network": values} if fine is None else {"network": values, "fine_scale": fine.values}
+            np.savez_compressed(folder / "solution.npz", allow_pickle=False, **answers, **_named_axes(truth))
+            title = f"{what}, seed {settings.seed}"
+            for figure in plots.draw_run(title, problem, truth, values, curve, folder, answers.get("fine_scale")):
                 recorder.artifact(figure)
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
@@ -122,30 +128,27 @@ def _train(
     return progress, curve
 
 
-def _final_errors(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
-    """Final errors, and the best, the mean and the spread of the last tenth of the training curve."""
-    last = [error for _, error in curve[-max(1, len(curve) // 10) :]]
-    return {
-        "rel_l2": found.fine,
-        "rel_l2_homogenized": found.homogenized,
-        "rel_l2_mean_coefficient": found.mean_coefficient,
-        "rel_l2_floor": found.floor,
-        "rel_l2_best": min((error for _, error in curve), default=None),
-        "rel_l2_last_tenth_mean": float(np.mean(last)) if last else None,
-        "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
-        "reference_error_estimate": truth.error_estimate,
-    }
+def _fine_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
+    """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone."""
+    bounds = BoundsTimeStep(settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor)
+    return time_steps(bounds, problem.dimension, problem.scale)
 
 
-def _effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
-    """The entries of a* by walkers, with their standard errors."""
-    if tensor is None:
-        return {}
-    metrics = {}
-    for i, j in zip(*np.triu_indices(len(tensor.value)), strict=True):
-        metrics[f"effective_{i + 1}{j + 1}"] = float(tensor.value[i, j])
-        metrics[f"effective_{i + 1}{j + 1}_standard_error"] = float(tensor.standard_error[i, j])
-    return metrics
+def _fine_scale(
+    settings: RunSettings,
+    network: torch.nn.Module,
+    problem: Problem,
+    steps: TimeSteps | None,
+    truth: Reference,
+    home: Path,
+) -> tuple[FineScale | None, float]:
+    """The fine scale on the reference's grid, where it is asked for, and the seconds it took."""
+    if steps is None:
+        return None, 0.0
+    start = time.perf_counter()
+    walkers, kernels = settings.evaluation.fine_scale_walkers, home / "cache" / "kernels"
+    fine = fine_scale(network, problem, steps, truth.axes, walkers, settings.seed, kernels)
+    return fine, time.perf_counter() - start
 
 
 def _require_affordable(grid: int, dimension: int) -> None:

@@ -4,6 +4,7 @@ A random field and the current network are read through these by walkers, finite
 of them see one function with continuous second derivatives.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -50,6 +51,15 @@ class CubicSpline:
         """Partial derivatives at points of the box, shape (..., d)."""
         orders = np.eye(len(self.lower), dtype=int)
         return np.stack([self._basis(points, nu=tuple(order)) for order in orders], axis=-1)
+
+    def hessian(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch d d"]:
+        """Second partial derivatives at points of the box, shape (..., d, d): of order h^2, continuous."""
+        dimension = len(self.lower)
+        found = np.empty((*points.shape, dimension))
+        for i, j in itertools.combinations_with_replacement(range(dimension), 2):
+            order = np.eye(dimension, dtype=int)[i] + np.eye(dimension, dtype=int)[j]
+            found[..., i, j] = found[..., j, i] = self._basis(points, nu=tuple(order))
+        return found
 
     @cached_property
     def _basis(self) -> Any:

@@ -46,6 +46,8 @@ MISTAKES = [
     (["eps=0"], "eps=0.0 is out of range"),
     (["eps=abc"], "could not be converted to Float"),
     (["timestep.m0=0.5"], "timestep.m0=0.5 is out of range"),
+    (["evaluation.fine_scale=perhaps"], "evaluation.fine_scale"),
+    (["evaluation.fine_scale_walkers=1"], "write a number from 2 to 65536"),
     (["timestep=fixed"], "timestep.micro_step must be given"),
     (["experiment=paper/linear_0.02"], "did you mean paper/linear_0.0"),
     (["problem.coefficient=__import__('os').system('touch hacked')"], "is not allowed"),
@@ -97,8 +99,8 @@ def test_a_formula_with_calls_reaches_the_configuration_as_it_is(tmp_path: Path)
 def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
     """eps = 0.1, shrunk. The floor of a homogenised answer is about 2e-2 there; the network must come near it."""
     result = homog_run(
-        "eps=0.1", "method=dflm", "optimizer.iterations=300", "method.points=200", "method.walkers=16", "network.width=64",
-        "evaluation.grid=101", "evaluation.every=100", "timestep.macro_factor=8", home=tmp_path,
+        "eps=0.1", "method=dflm", "optimizer.iterations=300", "method.points=200", "method.walkers=16",
+        "network.width=64", "evaluation.grid=101", "evaluation.every=100", "timestep.macro_factor=8", home=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     (folder,) = (tmp_path / "runs").iterdir()

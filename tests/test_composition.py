@@ -110,6 +110,12 @@ def test_a_formula_comes_through_the_command_line_unchanged(formula: str):
     assert problem.coefficient == formula
 
 
+def test_the_fine_scale_is_put_back_on_request():
+    assert not settings().evaluation.fine_scale
+    asked = settings("evaluation.fine_scale=true", "evaluation.fine_scale_walkers=64").evaluation
+    assert (asked.fine_scale, asked.fine_scale_walkers, asked.fine_scale_macro_factor) == (True, 64, 0.5)
+
+
 def test_a_parameter_of_ones_own():
     problem = settings("+problem.parameters.contrast=0.9").problem
     assert isinstance(problem, config.FormulaProblem)
@@ -120,7 +126,9 @@ def test_a_parameter_of_ones_own():
     "override",
     ["+extra=1", "+method.extra=1", "method.step=heun method.martingale=girsanov", "optimizer.average=1 method=dflm",
      "network.spread=-1 method=dflm", "network.count=0", "optimizer.groups=1", "evaluation.every=0",
-     "optimizer.last_layer=-1 method=dflm", "method.sampling=walkers", "reference.degree=9", "problem.domain.upper=[0,1]", "timestep.count=0", "seed=-1"],
+     "optimizer.last_layer=-1 method=dflm", "method.sampling=walkers", "evaluation.fine_scale_walkers=1",
+     "evaluation.fine_scale_macro_factor=0", "reference.degree=9", "problem.domain.upper=[0,1]", "timestep.count=0",
+     "seed=-1"],
 )  # fmt: skip
 def test_what_the_schema_refuses(override: str):
     with pytest.raises(UserError):

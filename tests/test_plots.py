@@ -92,6 +92,16 @@ def test_cross_sections_are_the_arrays_along_the_lines_they_name(dimensions: int
             np.testing.assert_array_equal(shown[label][1], values[index])
 
 
+def test_the_fine_scale_is_a_line_of_its_own_and_a_level_beside_the_training() -> None:
+    data = data_in(2)
+    fine_scale = data.network + 0.1
+    panels = panels_of(replace(data, fine_scale=fine_scale))
+    lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in panels["section 1"].lines}
+    np.testing.assert_array_equal(lines["network and walkers"], fine_scale[:, MIDDLE])
+    np.testing.assert_array_equal(lines["network"], data.network[:, MIDDLE])
+    assert "walkers" in {text.get_text() for text in panels["training"].texts}
+
+
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_maps_have_x1_to_the_right_and_x2_upward(dimensions: int) -> None:
     data = data_in(dimensions)

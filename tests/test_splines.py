@@ -21,6 +21,9 @@ def test_a_cubic_is_reproduced_up_to_the_ends():
     slope = np.stack([3 * POINTS[:, 0] ** 2 * POINTS[:, 1] ** 2, 2 * POINTS[:, 0] ** 3 * POINTS[:, 1]], -1)
     slope[:, 1] -= 3 * POINTS[:, 1] ** 2
     np.testing.assert_allclose(spline.gradient(POINTS), slope, atol=1e-10)
+    x, y = POINTS.T
+    bends = np.stack([6 * x * y**2, 6 * x**2 * y, 6 * x**2 * y, 2 * x**3 - 6 * y], -1).reshape(-1, 2, 2)
+    np.testing.assert_allclose(spline.hessian(POINTS), bends, atol=1e-9)
 
 
 def test_the_orders_are_four_for_values_and_three_for_slopes():

@@ -38,15 +38,24 @@ class HomogenizedReference(ReferenceSettings):
 
 @dataclass
 class EvaluationSettings:
-    """Where and how often errors are measured: on `grid` equidistant points an axis, every `every` iterations.
+    """Where and how often errors are measured, and whether walkers put the fine scale back at the end.
 
-    None is a hundredth of them.
+    Errors are measured on `grid` equidistant points an axis, every `every` iterations (None: a hundredth of all). With
+    `fine_scale`, `fine_scale_walkers` from each of these points walk `fine_scale_macro_factor` times the lower bound of
+    Dt (23), in micro steps at the bound (21) of the time steps' eps and m0.
     """
 
     grid: int = 501
     every: int | None = None
+    fine_scale: bool = False
+    fine_scale_walkers: int = 128
+    fine_scale_macro_factor: float = 0.5
 
     def __post_init__(self) -> None:
         at_least("evaluation.grid", self.grid, 3)
         if self.every is not None:
             at_least("evaluation.every", self.every, 1)
+        walkers = self.fine_scale_walkers
+        require(2 <= walkers <= 65536, "evaluation.fine_scale_walkers", walkers, "a number from 2 to 65536")
+        factor = self.fine_scale_macro_factor
+        require(0 < factor <= 1000, "evaluation.fine_scale_macro_factor", factor, "a positive number up to 1000")

@@ -55,6 +55,7 @@ class Pen:
 
 FINE = Pen(r"FEM $u_\varepsilon$", r"$u_\varepsilon$", "#000000", 1.5, "-")
 NETWORK = Pen("network", "network", "#d55e00", 1.6, "--")
+FINE_SCALE = Pen("network and walkers", "walkers", "#cc79a7", 1.0, "-")
 HOMOGENIZED = Pen("homogenised $u_0$", "$u_0$", "#0072b2", 0.8, "-")
 MEAN_COEFFICIENT = Pen(r"$u_{\mathrm{mean}}$", r"$u_{\mathrm{mean}}$", "#009e73", 1.4, ":")
 

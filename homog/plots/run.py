@@ -15,7 +15,13 @@ Curve = list[tuple[int, float]]
 
 
 def draw_run(
-    title: str, problem: Problem, reference: Reference, values: np.ndarray, curve: Curve, folder: Path
+    title: str,
+    problem: Problem,
+    reference: Reference,
+    values: np.ndarray,
+    curve: Curve,
+    folder: Path,
+    fine_scale: np.ndarray | None = None,
 ) -> list[Path]:
     """Draw `solution.png` and, where the coefficient is made of a field, `field.png`.
 
@@ -26,6 +32,7 @@ def draw_run(
         values: The network's, on the reference's grid.
         curve: Of training.
         folder: Where to.
+        fine_scale: The network's values with the microscale put back, where there are such.
 
     Returns:
         The files.
@@ -43,6 +50,7 @@ def draw_run(
         homogenized=reference.homogenized,
         mean_coefficient=reference.mean_coefficient,
         curve=curve,
+        fine_scale=fine_scale,
     )
     solution_figure(data, folder / "solution.png")
     if problem.field is None:

@@ -10,6 +10,7 @@ import numpy as np
 from homog.plots.panels import (
     DOTS_PER_INCH,
     FINE,
+    FINE_SCALE,
     HOMOGENIZED,
     LOOK,
     MEAN_COEFFICIENT,
@@ -44,6 +45,7 @@ class SolutionData:
         homogenized: The homogenised solution u_0, likewise; the reference where there is no `fine`.
         mean_coefficient: The solution u_mean for the mean coefficient, likewise.
         curve: (iteration, relative L2 error) over the training.
+        fine_scale: The trained solution with the microscale that walkers put back, shape of `network`, or None.
     """
 
     title: str
@@ -55,6 +57,7 @@ class SolutionData:
     homogenized: Values | None = None
     mean_coefficient: Values | None = None
     curve: Sequence[tuple[int, float]] = ()
+    fine_scale: Values | None = None
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -63,7 +66,7 @@ class SolutionData:
             ValueError: If an array has another shape than its grid.
         """
         _require_shape("coefficient", self.coefficient, self.coefficient_axes)
-        for name in ("network", "fine", "homogenized", "mean_coefficient"):
+        for name in ("network", "fine", "homogenized", "mean_coefficient", "fine_scale"):
             _require_shape(name, getattr(self, name), self.axes)
 
     @property
@@ -79,7 +82,12 @@ class SolutionData:
     def lines(self) -> list[tuple[Pen, Values]]:
         """Every solution there is, in drawing order."""
         thin = self.homogenized if self.fine is not None else None
-        found = [(MEAN_COEFFICIENT, self.mean_coefficient), (HOMOGENIZED, thin), self.reference]
+        found = [
+            (MEAN_COEFFICIENT, self.mean_coefficient),
+            (HOMOGENIZED, thin),
+            self.reference,
+            (FINE_SCALE, self.fine_scale),
+        ]
         present = [(pen, values) for pen, values in filter(None, found) if values is not None]
         return [*present, (NETWORK, self.network)]
 
@@ -181,7 +189,7 @@ def _draw_error_line(panel: "Axes", data: SolutionData) -> None:
 
 
 def _levels(data: SolutionData) -> list[tuple[Pen, float]]:
-    """Errors of u_0 and u_mean against the reference: what a run should reach, and beat."""
+    """Errors of u_0 and u_mean against the reference, what a run should reach and beat, and with the fine scale."""
     if data.reference is None:
         return []
     pen, reference = data.reference

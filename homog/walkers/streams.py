@@ -22,6 +22,11 @@ def stream_key(seed: int, iteration: int) -> np.uint64:
     return np.uint64(mix((mix((seed + _GOLDEN) & _MASK) + (iteration + 1) * _GOLDEN) & _MASK))
 
 
+def key_after(key: np.uint64, walkers: int) -> np.uint64:
+    """The key under which walker 0 is what walker number `walkers` is under `key`: a batch can be walked in parts."""
+    return np.uint64((int(key) + 2 * walkers * _GOLDEN) & _MASK)
+
+
 def point_generator(seed: int, iteration: int) -> np.random.Generator:
     """The generator of one iteration's training points: Philox, keyed apart from the walkers."""
     return np.random.Generator(np.random.Philox(key=[seed, iteration]))

@@ -1,0 +1,45 @@
+"""The numbers of a finished run, by the names that `metrics.json` and MLflow have for them."""
+
+import numpy as np
+
+from homog import evaluation, plots
+from homog.effective import EffectiveTensor
+from homog.fine_scale import FineScale
+from homog.references import Reference
+
+
+def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
+    """Final errors, and the best, the mean and the spread of the last tenth of the training curve."""
+    last = [error for _, error in curve[-max(1, len(curve) // 10) :]]
+    return {
+        "rel_l2": found.fine,
+        "rel_l2_homogenized": found.homogenized,
+        "rel_l2_mean_coefficient": found.mean_coefficient,
+        "rel_l2_floor": found.floor,
+        "rel_l2_best": min((error for _, error in curve), default=None),
+        "rel_l2_last_tenth_mean": float(np.mean(last)) if last else None,
+        "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
+        "reference_error_estimate": truth.error_estimate,
+    }
+
+
+def fine_scale_metrics(fine: FineScale | None, seconds: float, truth: Reference) -> dict[str, float | None]:
+    """The metrics of the fine scale; none where it was not asked for."""
+    if fine is None:
+        return {}
+    return {
+        "rel_l2_fine_scale": evaluation.errors(fine.values, truth).fine,
+        "fine_scale_standard_error": fine.standard_error,
+        "fine_scale_seconds": seconds,
+    }
+
+
+def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
+    """The entries of a* by walkers, with their standard errors."""
+    if tensor is None:
+        return {}
+    metrics = {}
+    for i, j in zip(*np.triu_indices(len(tensor.value)), strict=True):
+        metrics[f"effective_{i + 1}{j + 1}"] = float(tensor.value[i, j])
+        metrics[f"effective_{i + 1}{j + 1}_standard_error"] = float(tensor.standard_error[i, j])
+    return metrics
