@@ -16,6 +16,7 @@ from homog.networks import LinearInFeatures
 from homog.problems import Box
 
 _NORM_POINTS = 4096  # on which the L2 norm of an answer is taken
+_MOST_FEATURES = 4096  # 2 GB of matrices in 8 groups, a minute for each solve
 
 
 class GalerkinSolver:
@@ -36,7 +37,7 @@ class GalerkinSolver:
             answer is a copy with other weights in its last layer.
 
     Raises:
-        UserError: If the method has no linear equations, or the network is not linear in its last layer.
+        UserError: If the method has no linear equations, or the network is not linear in its last layer or too wide.
     """
 
     def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
@@ -50,6 +51,11 @@ class GalerkinSolver:
         self._answer = copy.deepcopy(network)
         self._linear = linear_in_features(self._answer)
         self._weights = self._linear.weights().double().cpu().numpy()  # of the medium
+        if len(self._weights) > _MOST_FEATURES:
+            raise UserError(
+                f"one solve for {len(self._weights)} features is too much: write a network with at most"
+                f" {_MOST_FEATURES}, by a smaller network.count or network.width"
+            )
         shape = (settings.groups, len(self._weights) + 1)
         self._matrix, self._control = np.zeros((2, *shape, shape[1]))
         self._load = np.zeros(shape)

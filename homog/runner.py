@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,11 +58,12 @@ def run(
     with open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags) as recorder:
         _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
         try:
-            # before the reference: a method that refuses the problem says so at once
+            # before the reference: what refuses the problem says so at once
             loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
             network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+            iterations = train(loss, network, settings.optimizer)
             truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
-            progress, curve = _train(settings, loss, network, truth, recorder)
+            progress, curve = _train(settings, iterations, truth, recorder)
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
             fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
@@ -100,7 +101,7 @@ def run(
 
 
 def _train(
-    settings: RunSettings, loss: losses.Loss, network: torch.nn.Module, truth: Reference, recorder: Recorder
+    settings: RunSettings, iterations: Iterator[Progress], truth: Reference, recorder: Recorder
 ) -> tuple[Progress, plots.Curve]:
     """Train to the end; the error and the loss are recorded every so many iterations."""
     monitor = evaluation.ErrorMonitor(truth)
@@ -109,7 +110,7 @@ def _train(
     last = settings.optimizer.all_iterations
     every = settings.evaluation.every or max(1, last // 100)
     with report.ProgressBar(last) as bar:
-        for progress in train(loss, network, settings.optimizer):
+        for progress in iterations:
             if progress.iteration % every == 0 or progress.iteration == last:
                 error = monitor(progress.solution)
                 values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}

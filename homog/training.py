@@ -64,7 +64,7 @@ class Progress:
 
 
 def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> Iterator[Progress]:
-    """Train a network, one iteration for each item drawn.
+    """Train a network, one iteration for each item drawn; what cannot work is refused before the first.
 
     Args:
         loss: The method.
@@ -74,7 +74,10 @@ def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> Iterat
     Raises:
         UserError: If the optimizer cannot minimise this loss over this network.
     """
-    optimizer = _optimizer(settings, loss, network)
+    return _iterations(settings, _optimizer(settings, loss, network))
+
+
+def _iterations(settings: OptimizerSettings, optimizer: Optimizer) -> Iterator[Progress]:
     walker_steps, seconds = 0, 0.0
     for iteration in range(settings.all_iterations):
         start = time.perf_counter()

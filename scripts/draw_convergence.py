@@ -14,6 +14,7 @@ os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -41,14 +42,20 @@ from homog.timestep import time_steps
 from homog.training import train
 
 PUBLISHED = 15_000 * 400 * 300, 1.38e-2  # walkers and error at eps = 0.01
-BELLMAN = {"martingale": "drift", "step": "heun", "estimator": "gradient", "boundary": "ansatz"}
+BELLMAN = DFLM(2048, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")
 MLP_DEFAULT = MLP(3, 100, "gelu", 3.0, 1.0)
 # label: method, network, optimizer, macro factor, seeds
 METHODS = {
     "energy, one solve": (Energy(2048, 4), Legendre(8), Galerkin(512), 4, 4),
-    "DFLM, one solve": (DFLM(2048, 4, **BELLMAN), Legendre(8), Galerkin(512), 16, 4),
+    "DFLM, one solve": (BELLMAN, Legendre(8), Galerkin(512), 16, 4),
     "energy, Adam": (Energy(1024, 4), MLP_DEFAULT, AdamCosine(600, 3e-3, [0.9, 0.99], average=0.4), 4, 1),
-    "DFLM, Adam": (DFLM(800, 8, **BELLMAN), MLP_DEFAULT, AdamCosine(1500, 3e-3, [0.9, 0.99], average=0.4), 64, 1),
+    "DFLM, Adam": (
+        replace(BELLMAN, points=800, walkers=8),
+        MLP_DEFAULT,
+        AdamCosine(1500, 3e-3, [0.9, 0.99], average=0.4),
+        64,
+        1,
+    ),
 }
 PENS = {
     "energy, one solve": ("#0072b2", "-"),

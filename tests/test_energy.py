@@ -280,6 +280,13 @@ def test_adam_can_end_with_a_solve_for_the_last_layer(make_problem, kernels):
     assert relative_l2(after, sine_series()) < 0.3 * relative_l2(before, sine_series())
 
 
+def test_more_features_than_a_solve_can_take_are_refused(make_problem, kernels):
+    problem = make_problem("1")
+    loss = losses.build(Energy(20, 1), problem, SHORT, 0, kernels)
+    with pytest.raises(UserError, match=r"4225 features is too much: .* network\.count"):
+        train(loss, loss.network(networks.build(Legendre(65), problem.domain, 0)), Galerkin(2))
+
+
 @pytest.mark.parametrize("optimizer", [Galerkin(20), AdamCosine(20, 1e-3, last_layer=2)], ids=["galerkin", "adam"])
 def test_a_method_without_linear_equations_is_refused(make_problem, optimizer):
     problem = make_problem("1")
