@@ -65,6 +65,7 @@ _PROBLEMS = (
     ("cube, eps = 0.1", "", "problem=cube eps=0.1 reference=homogenized evaluation.grid=41"),
 )
 _MORE = (
+    ("linear, eps = 0.05, 8 x 8 polynomials", "1.21e-2", "problem=linear eps=0.05 network.count=8"),
     (
         "linear, eps = 0.01, walkers of a second",
         "1.38e-2",
