@@ -16,7 +16,7 @@ from homog.networks import LinearInFeatures
 from homog.problems import Box
 
 _NORM_POINTS = 4096  # on which the L2 norm of an answer is taken
-_MOST_FEATURES = 4096  # 2 GB of matrices in 8 groups, a minute for each solve
+_MOST_FEATURES = 4096  # 2 GB of matrices in 8 groups, minutes for each solve
 
 
 class GalerkinSolver:
@@ -24,11 +24,12 @@ class GalerkinSolver:
 
     The equations come in `groups` of batches. From the spread between them follow the error bar and the coefficient
     beta of the control variate: that with the least noise in the answer, by regression. Singular values of the matrix
-    below `cutoff` times the largest are left out. Memory is that of the groups' matrices and of one batch.
+    below `cutoff` times the largest are left out. Memory is that of two matrices a group and of one batch.
 
     A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read a(x, u) from the
     answer of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many
-    batches as all before it together. So half of all walkers enter the last system, and the first, far off, few.
+    batches as all before it together. So half of all walkers enter the last system, and the first, far off, few; there
+    are at most 1 + log2(iterations) passes.
 
     Args:
         settings: Cut-off, and the number of groups for the error bar.
@@ -56,14 +57,16 @@ class GalerkinSolver:
                 f"one solve for {len(self._weights)} features is too much: write a network with at most"
                 f" {_MOST_FEATURES}, by a smaller network.count or network.width"
             )
-        shape = (settings.groups, len(self._weights) + 1)
+        passes = settings.passes if loss.problem.nonlinear else 1
+        self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
+        last = settings.iterations - max(self._restarts, default=0)
+        self._groups = min(settings.groups, last)
+        shape = (self._groups, len(self._weights) + 1)
         self._matrix, self._control = np.zeros((2, *shape, shape[1]))
         self._load = np.zeros(shape)
         self._added = 0
         self._batches = 0  # in the system
         self._solved: _Solution | None = None
-        passes = settings.passes if loss.problem.nonlinear else 1
-        self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
         self._medium = loss.medium(self._answer)
         self._norm = self._mass_matrix()
 
@@ -80,7 +83,7 @@ class GalerkinSolver:
             self._restart()
         self._added += 1
         batch = self._loss.equations(self._linear, iteration, self._medium)
-        group = self._batches % self.settings.groups
+        group = self._batches % self._groups
         self._matrix[group] += batch.matrix
         self._control[group] += batch.control
         self._load[group] += batch.load
@@ -94,7 +97,7 @@ class GalerkinSolver:
         return self._answer
 
     def loss(self) -> float:
-        """v . (S v / 2 - load): the least energy, up to noise."""
+        """v . (S v / 2 - load): with method=energy the least energy, up to noise."""
         return self._solve().energy
 
     def control_coefficient(self) -> float:
@@ -108,18 +111,16 @@ class GalerkinSolver:
         the time steps nor that of the features is in it, nor for a nonlinear problem the noise of earlier passes.
 
         Returns:
-            None before each group has a batch.
+            None before each of three groups and more has a batch, and for the answer zero.
         """
         found = self._solve()
-        if math.isnan(found.noise):
-            return None
-        return found.noise / found.size
+        return None if math.isnan(found.noise) or found.size == 0 else found.noise / found.size
 
     def _solve(self) -> "_Solution":
         """The solution, kept until the next batch."""
         if self._solved is None:
             found = self._solve_with(0.0)
-            if self._batches >= self.settings.groups:
+            if self._spread_is_known():
                 inverse, values = found.inverse, np.append(found.weights, 1.0)
                 spread = inverse @ (self._load - self._matrix @ values)[:, :-1].T
                 control = inverse @ (self._control @ values)[:, :-1].T
@@ -134,20 +135,29 @@ class GalerkinSolver:
         return self._solved
 
     def _solve_with(self, beta: float) -> "_Solution":
-        matrix = self._matrix + beta * self._control
-        whole, load = matrix.sum(0), self._load.sum(0)
+        whole, load = self._matrix.sum(0) + beta * self._control.sum(0), self._load.sum(0)
+        if not (np.isfinite(whole).all() and np.isfinite(load).all()):
+            raise UserError(
+                "the walkers' equations are not finite: the weights of girsanov walkers overflow on long macro steps,"
+                " and a formula may have no value on the boundary"
+            )
         left, sizes, right = np.linalg.svd(whole[:-1, :-1])
         kept = sizes > self.settings.cutoff * sizes[0]
         inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])
         weights = inverse @ (load - whole[:, -1])[:-1]
         values = np.append(weights, 1.0)
         energy = float(values @ (0.5 * whole @ values - load)) / max(1, self._batches)
-        noise, groups = math.nan, self.settings.groups
-        if self._batches >= groups:
-            spread = inverse @ (self._load - matrix @ values)[:, :-1].T
+        noise, groups = math.nan, self._groups
+        if self._spread_is_known():
+            residual = self._load - self._matrix @ values - beta * (self._control @ values)
+            spread = inverse @ residual[:, :-1].T
             spread -= spread.mean(1, keepdims=True)
-            noise = math.sqrt(groups / (groups - 1) * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
+            freedom = groups - 1 if beta == 0 else groups - 2  # beta is fitted to the same groups
+            noise = math.sqrt(groups / freedom * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
         return _Solution(weights, inverse, beta, energy, noise, math.sqrt(values @ self._norm @ values))
+
+    def _spread_is_known(self) -> bool:
+        return self._groups >= 3 and self._batches >= self._groups
 
     def _restart(self) -> None:
         """Begin a pass: the answer so far becomes the medium, and a new system is begun."""

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from homog.config import AdamSettings, Galerkin, OptimizerSettings
-from homog.galerkin import GalerkinSolver
+from homog.galerkin import GalerkinSolver, linear_in_features
 from homog.losses import Loss
 from homog.optimizers import Adam
 
@@ -100,7 +101,10 @@ def _(settings: AdamSettings, loss: Loss, network: nn.Module) -> Optimizer:
 
 @_optimizer.register
 def _(settings: Galerkin, loss: Loss, network: nn.Module) -> Optimizer:
-    return _Solve(settings, loss, network)
+    start = copy.deepcopy(network)
+    linear = linear_in_features(start)
+    linear.set_weights(torch.zeros_like(linear.weights()))  # a Picard iteration starts from the lift
+    return _Solve(settings, loss, start)
 
 
 class _Descent:

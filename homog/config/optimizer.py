@@ -87,7 +87,9 @@ class Galerkin(OptimizerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.cutoff < 1, "optimizer.cutoff", self.cutoff, "a share of the largest eigenvalue in [0, 1)")
-        at_least("optimizer.groups", self.groups, 2)
+        require(
+            0 <= self.cutoff < 1, "optimizer.cutoff", self.cutoff, "a share of the largest singular value in [0, 1)"
+        )
+        at_least("optimizer.groups", self.groups, 3)
         at_least("optimizer.passes", self.passes, 1)
         require(0 < self.damping <= 1, "optimizer.damping", self.damping, "a share in (0, 1]")

@@ -96,7 +96,13 @@ class DFLMLoss:
         return LossValue(loss, walk.steps)
 
     def medium(self, network: nn.Module) -> CubicSpline | None:
-        """The table of u that walkers of a nonlinear problem read; None for a linear one."""
+        """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one.
+
+        Raises:
+            UserError: If a penalty holds the boundary: then the loss has no such equations.
+        """
+        if self.settings.boundary != "ansatz":
+            raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
         return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 
     def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
@@ -110,12 +116,7 @@ class DFLMLoss:
             network: In the boundary ansatz.
             iteration: Number of the batch.
             medium: From `medium`.
-
-        Raises:
-            UserError: If a penalty holds the boundary: then the loss has no such equations.
         """
-        if self.settings.boundary != "ansatz":
-            raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
         points = self._points(point_generator(self.seed, iteration))
         if medium is not None:
             self.problem.require_positive(points, medium)

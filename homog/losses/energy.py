@@ -27,9 +27,9 @@ class Excursions:
     Attributes:
         starts: x.
         ends: X, of a walker that left the place on the boundary.
-        stiffness: Of each walker; they add up to about d |Omega| / 2, times a.
+        stiffness: Of each walker; they add up to about the integral of a / (2 Dt).
         load: Of each walker; they add up to about the integral of f / 2.
-        control: Sum of 1/2 weight (W_i W_j - duration delta_ij) over a point's walkers, of expectation zero.
+        control: Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero.
         walker_steps: Micro steps taken.
     """
 

@@ -43,7 +43,7 @@ class LinearLoss(Protocol):
         ...
 
     def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
-        """One batch's equations; a function of features, medium, seed and iteration alone."""
+        """One batch's equations, drawn anew for each seed and iteration."""
         ...
 
 

@@ -49,7 +49,7 @@ class Box:
         """Points inside, each uniform, together far more even than independent ones; shape (count, d), float64.
 
         A Kronecker sequence n alpha mod 1 with a random shift (Cranley and Patterson 1976), alpha the powers of the
-        least root of g^(d + 1) = g + 1 (the golden ratio in one dimension). Means over it are unbiased. Those of
+        positive root of g^(d + 1) = g + 1 (the golden ratio in one dimension). Means over it are unbiased. Those of
         smooth functions are close, and so are those of sin(k.x) however large k, unless k.alpha is near a whole number.
         """
         root = 2.0
