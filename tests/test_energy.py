@@ -199,7 +199,7 @@ def test_the_control_has_mean_zero_and_takes_noise_away(make_problem, kernels):
     batches = [loss.equations(network, batch, None).control for batch in range(40)]
     scores = np.abs(np.mean(batches, 0))[:-1, :-1] / (np.std(batches, 0, ddof=1)[:-1, :-1] / math.sqrt(40))
     assert scores.max() < 5
-    solver = GalerkinSolver(Galerkin(40), loss, network)
+    solver = GalerkinSolver(Galerkin(40, groups=20), loss, network)
     for batch in range(40):
         solver.add(batch)
     assert solver.control_coefficient() > 0.5
@@ -225,7 +225,7 @@ def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make
 def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_problem, kernels):
     """The same walkers' two sets of equations, and the sine series, each within twice their error bars."""
     problem = make_problem("1", eps=0.3)
-    for method in (Energy(8192, 4), DFLM(8192, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")):
+    for method in (Energy(16384, 4), DFLM(16384, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")):
         loss = losses.build(method, problem, TimeSteps(2e-3, 10, 1, 1), 0, kernels)
         *_, progress = train(loss, loss.network(networks.build(Legendre(6), problem.domain, 0)), Galerkin(16))
         bar = progress.optimizer.measured()["rel_l2_standard_error"]
