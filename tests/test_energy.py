@@ -226,7 +226,7 @@ def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_prob
     """The same walkers' two sets of equations, and the sine series, each within twice their error bars."""
     problem = make_problem("1", eps=0.3)
     for method in (Energy(16384, 4), DFLM(16384, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")):
-        loss = losses.build(method, problem, TimeSteps(2e-3, 10, 1, 1), 0, kernels)
+        loss = losses.build(method, problem, TimeSteps(2e-4, 100, 1, 1), 0, kernels)
         *_, progress = train(loss, loss.network(networks.build(Legendre(6), problem.domain, 0)), Galerkin(16))
         bar = progress.optimizer.measured()["rel_l2_standard_error"]
         assert bar < 5e-3
