@@ -14,7 +14,7 @@ import yaml
 
 from homog import evaluation, losses, networks, outcome, plots, problems, report
 from homog.config import BoundsTimeStep, Energy, FieldProblem, RunSettings
-from homog.effective import effective_tensor_by_walkers
+from homog.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.errors import UserError
 from homog.fine_scale import FineScale, fine_scale
 from homog.problems import Problem
@@ -67,9 +67,7 @@ def run(
 
             values = evaluation.values_on_grid(progress.solution, truth.axes)
             fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
-            tensor = None
-            if settings.method.walks and problem.period is not None and not problem.nonlinear:
-                tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=home / "cache" / "kernels")
+            tensor = _effective_tensor(settings, problem, home)
             metrics = {
                 **outcome.error_metrics(evaluation.errors(values, truth), truth, curve),
                 **outcome.fine_scale_metrics(fine, seconds, truth),
@@ -86,10 +84,10 @@ def run(
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
             _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
-            answers = {"network": values} if fine is None else {"network": values, "fine_scale": fine.values}
-            np.savez_compressed(folder / "solution.npz", allow_pickle=False, **answers, **_named_axes(truth))
+            fine_values = None if fine is None else fine.values
+            _save_solution(folder / "solution.npz", values, fine_values, truth)
             title = f"{what}, seed {settings.seed}"
-            for figure in plots.draw_run(title, problem, truth, values, curve, folder, answers.get("fine_scale")):
+            for figure in plots.draw_run(title, problem, truth, values, curve, folder, fine_values):
                 recorder.artifact(figure)
         except KeyboardInterrupt:
             _log.info("interrupted; what there is of the run lies in %s", folder)
@@ -196,8 +194,18 @@ def _parameters(
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
 
 
-def _named_axes(truth: Reference) -> dict[str, np.ndarray]:
-    return {f"x{i + 1}": axis for i, axis in enumerate(truth.axes)}
+def _effective_tensor(settings: RunSettings, problem: Problem, home: Path) -> EffectiveTensor | None:
+    """a* by walkers, of a run that sends them for a linear problem with a period."""
+    if not settings.method.walks or problem.period is None or problem.nonlinear:
+        return None
+    return effective_tensor_by_walkers(problem, seed=settings.seed, cache=home / "cache" / "kernels")
+
+
+def _save_solution(path: Path, network: np.ndarray, fine_scale: np.ndarray | None, truth: Reference) -> None:
+    """The answers and the grid that they are on; without the fine scale where it was not asked for."""
+    arrays = {"network": network} if fine_scale is None else {"network": network, "fine_scale": fine_scale}
+    axes = {f"x{i + 1}": axis for i, axis in enumerate(truth.axes)}
+    np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
 
 
 def _write(recorder: Recorder, path: Path, text: str) -> None:
