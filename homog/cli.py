@@ -1,14 +1,21 @@
 """homog-run: Hydra in, runner out."""
 
+import contextlib
 import errno
+import logging
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from homog.errors import UserError
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from homog.config import RunSettings
 
 _EXAMPLES = """\
 homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walkers
@@ -22,6 +29,7 @@ homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walke
   homog-run -m seed=0,1,2,3 hydra/launcher=isolated hydra.launcher.max_parallel=2
                                                     two jobs at a time, each in a process of its own
   homog-run -m experiment=paper/figure2             a preset that sweeps
+  homog-run problem=linear eps=0.01 resume=true     the same run, interrupted or killed before, to its end
   homog-run --cfg job                               print the composed configuration and stop
   make ui                                           look at the runs in MLflow
 
@@ -29,9 +37,10 @@ Groups (GROUP=OPTION) and their settings (GROUP.SETTING=VALUE, see --cfg job):
 """
 _CLOSING = """
 Further settings: eps, seed, device (auto, cpu, cuda), name, evaluation.grid, evaluation.every,
-  force (in a sweep, repeat what was finished before)
+  force (in a sweep, repeat what was finished before), resume (true, auto or a folder), checkpoint (seconds)
 HOMOG_HOME (default outputs/) holds everything that is written; HYDRA_FULL_ERROR=1 shows tracebacks.
-Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted, 1 anything else (a job of a sweep failed).
+Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted (128 + n by signal n), 1 anything else (a job of
+  a sweep failed).
 """
 
 
@@ -47,14 +56,14 @@ def main() -> None:
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
     from homog.composition import explain, home, quote_formulas
-    from homog.errors import UserError
+    from homog.interruption import Interrupted
 
     sys.argv = ["homog-run", *quote_formulas(arguments)]
     task = _Task()
     try:
         _compose_and_run(task)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        sys.exit(error.status if isinstance(error, Interrupted) else 130)
     except Exception as error:
         if with_traceback:
             raise
@@ -90,7 +99,6 @@ class _Task:
         from hydra.types import RunMode
 
         from homog import composition
-        from homog.errors import UserError
 
         self.started = True
         try:
@@ -98,12 +106,41 @@ class _Task:
             from homog import runner
 
             hydra = HydraConfig.get()
-            command = shlex.join(["homog-run", *hydra.overrides.task])
-            runner.run(settings, Path(hydra.runtime.output_dir), composition.home(), {"command": command})
+            given = [override for override in hydra.overrides.task if not override.startswith("resume=")]
+            folder = _folder(settings, Path(hydra.runtime.output_dir), composition.home())
+            runner.run(settings, folder, composition.home(), {"command": shlex.join(["homog-run", *given])})
         except UserError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _fail(str(error))  # here, before Hydra adds a line of its own
+
+
+def _folder(settings: "RunSettings", fresh: Path, home: Path) -> Path:
+    """The run's folder: the one that Hydra has made, or that of the run to resume, and then Hydra's is removed."""
+    from homog.run_folder import folder_to_resume
+
+    try:
+        folder = folder_to_resume(settings, home)
+    except UserError:
+        _remove(fresh)
+        raise
+    if folder is None:
+        return fresh
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == fresh:
+            handler.close()  # it opens its file again when there is something to write
+            handler.baseFilename = str(folder / Path(handler.baseFilename).name)
+    _remove(fresh)
+    return folder
+
+
+def _remove(fresh: Path) -> None:
+    """Remove the folder of a run that was not begun: there is a log in it, and Hydra's own copy of the settings."""
+    shutil.rmtree(fresh / ".hydra", ignore_errors=True)
+    for path in fresh.glob("*.log"):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        fresh.rmdir()
 
 
 def _compose_and_run(task: _Task) -> None:

@@ -1,4 +1,4 @@
-"""The one exception that speaks to the user, and the hint that most of its messages end with."""
+"""The exceptions that speak to the user, and the hint that most of their messages end with."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -10,6 +10,24 @@ class UserError(ValueError):
     Its message is one line that says what is wrong and what to write instead; `homog-run` prints it and
     exits with status 2, without a traceback.
     """
+
+
+class NotFinite(UserError):
+    """A number that is NaN or infinite, where nothing right can come after it.
+
+    Args:
+        what: Which, and where.
+        advice: What to write instead.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}: {advice}")
+        self.what = what
+        self.advice = advice
+
+    def at(self, iteration: int) -> "NotFinite":
+        """The same with the number of the iteration, counted from 1."""
+        return NotFinite(f"{self.what} at iteration {iteration}", self.advice)
 
 
 def hint(word: str, known: Iterable[str]) -> str:

@@ -2,7 +2,9 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from jaxtyping import Float64
 from torch import nn
 
 from homog.config import Galerkin
-from homog.errors import UserError
+from homog.errors import NotFinite, UserError
 from homog.losses import LinearLoss, Loss, functions
 from homog.networks import LinearInFeatures
 from homog.problems import Box
@@ -83,6 +85,12 @@ class GalerkinSolver:
             self._restart()
         self._added += 1
         batch = self._loss.equations(self._linear, iteration, self._medium)
+        if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
+            raise NotFinite(
+                "the walkers' equations are not finite",
+                "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
+                " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain",
+            )
         group = self._batches % self._groups
         self._matrix[group] += batch.matrix
         self._control[group] += batch.control
@@ -116,6 +124,28 @@ class GalerkinSolver:
         found = self._solve()
         return None if math.isnan(found.noise) or found.size == 0 else found.noise / found.size
 
+    def state(self) -> dict[str, Any]:
+        """All that the batches to come and the answer depend on: the system, and the weights that made the medium."""
+        arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
+        return {**arrays, "added": self._added, "batches": self._batches}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            ValueError: If it is that of another system.
+        """
+        for name, array in self._arrays().items():
+            if state[name].shape != array.shape:
+                raise ValueError(f"the shape of {name} is {tuple(state[name].shape)} and not {array.shape}")
+            array[...] = state[name].numpy()
+        self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
+        self._set_weights(self._weights)
+        self._medium = self._loss.medium(self._answer)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"matrix": self._matrix, "control": self._control, "load": self._load, "weights": self._weights}
+
     def _solve(self) -> "_Solution":
         """The solution, kept until the next batch."""
         if self._solved is None:
@@ -136,11 +166,6 @@ class GalerkinSolver:
 
     def _solve_with(self, beta: float) -> "_Solution":
         whole, load = self._matrix.sum(0) + beta * self._control.sum(0), self._load.sum(0)
-        if not (np.isfinite(whole).all() and np.isfinite(load).all()):
-            raise UserError(
-                "the walkers' equations are not finite: the weights of girsanov walkers overflow on long macro steps,"
-                " and a formula may have no value on the boundary"
-            )
         left, sizes, right = np.linalg.svd(whole[:-1, :-1])
         kept = sizes > self.settings.cutoff * sizes[0]
         inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])

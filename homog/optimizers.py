@@ -1,12 +1,17 @@
 """Adam, its learning-rate schedules, and the average of its last weights."""
 
 import math
+from collections.abc import Mapping
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import nn
 
 from homog.config import AdamCosine, AdamExponential, AdamSettings
+from homog.errors import NotFinite
+
+_ADVICE = "lower optimizer.learning_rate or timestep's dt, or look where the formulas have no finite value or slope"
 
 
 @singledispatch
@@ -46,15 +51,39 @@ class Adam:
         self._averaged = torch.optim.swa_utils.AveragedModel(network)
 
     def step(self, loss: torch.Tensor, iteration: int) -> None:
-        """One step down the gradient of a loss."""
+        """One step down the gradient of a loss.
+
+        Raises:
+            NotFinite: If the loss is NaN or infinite, and then the weights stay; or if the weights are afterwards.
+        """
+        if not math.isfinite(value := float(loss.detach())):
+            raise NotFinite(f"the loss is {value}", _ADVICE)
         for group in self._adam.param_groups:
             group["lr"] = learning_rate(self.settings, iteration)
         self._adam.zero_grad(set_to_none=True)
         loss.backward()
         self._adam.step()
+        if not _all_finite(self.network):
+            raise NotFinite("a weight is NaN or infinite", _ADVICE)
         if iteration >= self._average_from:
             self._averaged.update_parameters(self.network)
 
     def solution(self) -> nn.Module:
         """The network with averaged weights once averaging has begun, else as it stands."""
         return self._averaged.module if int(self._averaged.n_averaged) else self.network
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, besides the loss and the number of the iteration."""
+        parts = {"network": self.network, "adam": self._adam, "averaged": self._averaged}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self._adam.load_state_dict(state["adam"])
+        self._averaged.load_state_dict(state["averaged"])
+
+
+def _all_finite(network: nn.Module) -> bool:
+    # the norm is NaN or infinite where a weight is; it overflows only where one is far too large anyway
+    return math.isfinite(float(torch.nn.utils.get_total_norm(parameter.detach() for parameter in network.parameters())))

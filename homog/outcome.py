@@ -1,5 +1,7 @@
 """The numbers of a finished run, by the names that `metrics.json` and MLflow have for them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from homog import evaluation, plots
@@ -43,3 +45,14 @@ def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
         metrics[f"effective_{i + 1}{j + 1}"] = float(tensor.value[i, j])
         metrics[f"effective_{i + 1}{j + 1}_standard_error"] = float(tensor.standard_error[i, j])
     return metrics
+
+
+def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where the reference is too coarse to tell the error that was found."""
+    error, estimate = metrics.get("rel_l2"), metrics.get("reference_error_estimate")
+    if not isinstance(error, float) or not isinstance(estimate, float) or estimate <= error:
+        return []
+    return [
+        f"the reference's own error is estimated at {estimate:.1e}, above the error of {error:.1e} that it measures:"
+        " take more reference.cells_per_period or a larger reference.max_unknowns"
+    ]

@@ -2,9 +2,9 @@
 
 import json
 import logging
-import math
+import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,16 +12,20 @@ import numpy as np
 import torch
 import yaml
 
-from homog import evaluation, losses, networks, outcome, plots, problems, report
+from homog import durable, evaluation, losses, networks, outcome, plots, problems, report
+from homog.checkpoints import Checkpoints
 from homog.config import BoundsTimeStep, Energy, FieldProblem, RunSettings
 from homog.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.errors import UserError
 from homog.fine_scale import FineScale, fine_scale
+from homog.interruption import Interrupted, Interruption
 from homog.problems import Problem
 from homog.references import Reference, reference
+from homog.run_folder import RECORD, RESULT, begin, go_on
+from homog.supervision import SupervisedTraining
 from homog.timestep import TimeSteps, time_steps
 from homog.tracking import Recorder, environment_tags, open_recorder
-from homog.training import Progress, train
+from homog.training import train
 
 _log = logging.getLogger("homog")
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
@@ -34,15 +38,18 @@ def run(
 
     Args:
         settings: What to run.
-        folder: The run's own folder: metrics, figures, weights and configuration go there.
+        folder: The run's own folder: metrics, figures, weights and configuration go there. A run that was begun there
+            and not finished is continued.
         home: HOMOG_HOME: caches and the MLflow store lie there.
-        more_tags: Of the run in MLflow, such as those that tie it to its sweep.
+        more_tags: Of the run in MLflow, such as the command and those that tie it to its sweep.
 
     Returns:
         The final metrics, as in `metrics.json`.
 
     Raises:
-        UserError: If something in the settings cannot work.
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; a checkpoint is then saved.
+        OSError: If nothing can be written.
     """
     start = time.perf_counter()
     device = _device(settings.device)
@@ -54,17 +61,25 @@ def run(
 
     what = f"{problem.name} {type(settings.method).__name__} eps={problem.scale:.3g}"
     name = settings.name or what
-    tags = {**environment_tags(), "device": _device_name(device), **(more_tags or {})}
-    with open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags) as recorder:
-        _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+    environment = {**environment_tags(), "device": _device_name(device)}
+    tags = {**environment, **(more_tags or {})}
+    resumed = (folder / RECORD).exists()
+    recording = open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags)
+    with Interruption() as interruption, recording as recorder:
+        if not resumed:
+            _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+            begin(folder, settings, environment)
         try:
             # before the reference: what refuses the problem says so at once
             loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
             network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
-            iterations = train(loss, network, settings.optimizer)
+            checkpoints = Checkpoints(folder, settings.checkpoint)
+            training = SupervisedTraining(train(loss, network, settings.optimizer), checkpoints, start)
+            warnings = _take_up(training, folder, environment) if resumed else []
             truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
-            progress, curve = _train(settings, iterations, truth, recorder)
+            training.run(settings, truth, recorder, interruption)
 
+            progress, curve = training.training.done, training.curve
             values = evaluation.values_on_grid(progress.solution, truth.axes)
             fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
             tensor = _effective_tensor(settings, problem, home)
@@ -72,9 +87,10 @@ def run(
                 **outcome.error_metrics(evaluation.errors(values, truth), truth, curve),
                 **outcome.fine_scale_metrics(fine, seconds, truth),
                 "train_seconds": progress.seconds,
-                "wall_seconds": time.perf_counter() - start,
+                "wall_seconds": training.wall_seconds,
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
+                **loss.measured(),
                 **progress.optimizer.measured(),
                 **outcome.effective_metrics(tensor),
                 "iterations": progress.iteration,
@@ -82,49 +98,33 @@ def run(
                 "weights_sha256": evaluation.weights_sha256(progress.solution),
             }
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
-            _write(recorder, folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
             fine_values = None if fine is None else fine.values
             _save_solution(folder / "solution.npz", values, fine_values, truth)
             title = f"{what}, seed {settings.seed}"
             for figure in plots.draw_run(title, problem, truth, values, curve, folder, fine_values):
                 recorder.artifact(figure)
-        except KeyboardInterrupt:
-            _log.info("interrupted; what there is of the run lies in %s", folder)
+            _write(recorder, folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # last: with it the run is finished
+            checkpoints.clear()
+        except Interrupted as error:
+            command = (more_tags or {}).get("command", "homog-run ...")
+            _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(folder))}")
             raise
     excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
     report.print_effective_tensor(tensor, truth.effective_tensor, excess)
-    report.print_results(metrics, truth, steps.warnings() if steps else [], folder, recorder.location)
+    warnings += [*(steps.warnings() if steps else []), *loss.warnings(), *outcome.warnings(metrics)]
+    report.print_results(metrics, truth, warnings, folder, recorder.location)
     return metrics
 
 
-def _train(
-    settings: RunSettings, iterations: Iterator[Progress], truth: Reference, recorder: Recorder
-) -> tuple[Progress, plots.Curve]:
-    """Train to the end; the error and the loss are recorded every so many iterations."""
-    monitor = evaluation.ErrorMonitor(truth)
-    curve: plots.Curve = []
-    progress = None
-    last = settings.optimizer.all_iterations
-    every = settings.evaluation.every or max(1, last // 100)
-    with report.ProgressBar(last) as bar:
-        for progress in iterations:
-            if progress.iteration % every == 0 or progress.iteration == last:
-                error = monitor(progress.solution)
-                values = {"loss": float(progress.loss), "walker_steps": progress.walker_steps}
-                if not math.isfinite(values["loss"]):
-                    raise UserError(
-                        f"the loss is {values['loss']} at iteration {progress.iteration}: lower optimizer.learning_rate"
-                        " or timestep's dt, or look for a place where the formulas have no finite slope"
-                    )
-                if error is not None:
-                    curve.append((progress.iteration, error))
-                    values["error"] = error
-                recorder.log(values, progress.iteration)
-                bar.measured(float(progress.loss), error)
-            bar.advance(progress)
-    assert progress is not None  # the schema asks for at least one iteration
-    return progress, curve
+def _take_up(training: SupervisedTraining, folder: Path, environment: Mapping[str, str]) -> list[str]:
+    """Go on with the run of a folder; what is not as it was."""
+    iteration = training.take_up()
+    _log.info("resumed after iteration %d: %s", iteration, folder)
+    warnings = go_on(folder, iteration, environment)
+    for line in warnings:
+        _log.warning("warning: %s", line)
+    return warnings
 
 
 def _fine_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
@@ -209,5 +209,5 @@ def _save_solution(path: Path, network: np.ndarray, fine_scale: np.ndarray | Non
 
 
 def _write(recorder: Recorder, path: Path, text: str) -> None:
-    path.write_text(text)
+    durable.write(path, text.encode())
     recorder.artifact(path)

@@ -2,15 +2,16 @@
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from homog.config import AdamSettings, Galerkin, OptimizerSettings
+from homog.errors import NotFinite
 from homog.galerkin import GalerkinSolver, linear_in_features
 from homog.losses import Loss
 from homog.optimizers import Adam
@@ -34,6 +35,14 @@ class Optimizer(Protocol):
 
     def measured(self) -> Mapping[str, float | None]:
         """Numbers for the record of a run, such as an error bar."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration depends on besides its number: tensors, plain values, dictionaries, lists."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
         ...
 
 
@@ -64,7 +73,7 @@ class Progress:
         return self.optimizer.solution()
 
 
-def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> Iterator[Progress]:
+def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> "Training":
     """Train a network, one iteration for each item drawn; what cannot work is refused before the first.
 
     Args:
@@ -75,18 +84,78 @@ def train(loss: Loss, network: nn.Module, settings: OptimizerSettings) -> Iterat
     Raises:
         UserError: If the optimizer cannot minimise this loss over this network.
     """
-    return _iterations(settings, _optimizer(settings, loss, network))
+    return Training(loss, _optimizer(settings, loss, network), settings.all_iterations)
 
 
-def _iterations(settings: OptimizerSettings, optimizer: Optimizer) -> Iterator[Progress]:
-    walker_steps, seconds = 0, 0.0
-    for iteration in range(settings.all_iterations):
+class Training:
+    """The iterations of a training, as an iterator over them, from the first or from where another process stopped.
+
+    Args:
+        loss: The method.
+        optimizer: What makes an iteration.
+        iterations: In all.
+    """
+
+    def __init__(self, loss: Loss, optimizer: Optimizer, iterations: int) -> None:
+        self._loss = loss
+        self._optimizer = optimizer
+        self._iterations = iterations
+        self._done = Progress(0, optimizer, 0, 0.0)
+
+    def __iter__(self) -> "Training":
+        return self
+
+    def __next__(self) -> Progress:
+        """One iteration.
+
+        Raises:
+            NotFinite: If the loss, a weight, a walker or an equation is NaN or infinite; its number is in the message.
+        """
+        done = self._done
+        if done.iteration == self._iterations:
+            raise StopIteration
         start = time.perf_counter()
-        walker_steps += optimizer.step(iteration)
-        if iteration + 1 == settings.all_iterations:
-            optimizer.solution()  # the answer is part of training
-        seconds += time.perf_counter() - start
-        yield Progress(iteration + 1, optimizer, walker_steps, seconds)
+        try:
+            walker_steps = self._optimizer.step(done.iteration)
+            if done.iteration + 1 == self._iterations:
+                self._optimizer.solution()  # the answer is part of training
+        except NotFinite as error:
+            raise error.at(done.iteration + 1) from None
+        seconds = done.seconds + time.perf_counter() - start
+        self._done = Progress(done.iteration + 1, self._optimizer, done.walker_steps + walker_steps, seconds)
+        return self._done
+
+    @property
+    def done(self) -> Progress:
+        """Where it stands; before the first iteration, at 0."""
+        return self._done
+
+    def state(self) -> dict[str, Any]:
+        """All that the iterations to come depend on: tensors, plain values, dictionaries and lists of them.
+
+        On one machine, with the same number of threads and the same libraries, they come out bit for bit.
+        """
+        return {
+            "iteration": self._done.iteration,
+            "walker_steps": self._done.walker_steps,
+            "seconds": self._done.seconds,
+            "optimizer": self._optimizer.state(),
+            "loss": self._loss.state(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave of a training with the same settings.
+
+        Raises:
+            ValueError: If it is the state of another training.
+        """
+        try:
+            numbers = int(state["iteration"]), self._optimizer, int(state["walker_steps"]), float(state["seconds"])
+            self._optimizer.load_state(state["optimizer"])
+            self._loss.load_state(state["loss"])
+            self._done = Progress(*numbers)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+            raise ValueError("this is the state of another training") from error
 
 
 @singledispatch
@@ -139,6 +208,18 @@ class _Descent:
     def measured(self) -> Mapping[str, float | None]:
         return {} if self._solve is None else self._solve.measured()
 
+    def state(self) -> dict[str, Any]:
+        solve = None if self._solve is None else self._solve.state()
+        return {"adam": self._adam.state(), "loss": self._last, "solve": solve}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._adam.load_state(state["adam"])
+        self._last = state["loss"].to(self._last.device)
+        self._solve = None
+        if state["solve"] is not None:
+            self._solve = self._solve_from(self._adam.solution())
+            self._solve.load_state(state["solve"])
+
     def _solve_from(self, network: nn.Module) -> "_Solve":
         return _Solve(Galerkin(self._settings.last_layer), self._loss, network)
 
@@ -163,3 +244,9 @@ class _Solve:
             "rel_l2_standard_error": self._solver.standard_error(),
             "control_coefficient": self._solver.control_coefficient(),
         }
+
+    def state(self) -> dict[str, Any]:
+        return self._solver.state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._solver.load_state(state)

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from homog import config, tracking
+from homog.config.identity import identity
 from homog.errors import UserError
 from homog.sweep import Job, Outcome, Plan, Sweep
-from homog.sweep.finished import FinishedIndex, identity
+from homog.sweep.finished import FinishedIndex
 
 COMMAND = [sys.executable, "-m", "homog"]
 SMALL = [

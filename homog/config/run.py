@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from homog.config.checks import MISSING, one_of, positive, require
+from homog.config.checks import MISSING, at_least, one_of, positive, require
 from homog.config.method import MethodSettings
 from homog.config.network import NetworkSettings
 from homog.config.optimizer import OptimizerSettings
@@ -29,8 +29,13 @@ class RunSettings:
     seed: int = 0
     name: str | None = None
     force: bool = False  # sweeps only: a single run always runs
+    resume: bool | str = False  # true, auto, or the folder of a run
+    checkpoint: float | None = 60.0  # seconds between two of them; None: only when a signal asks the run to end
 
     def __post_init__(self) -> None:
         positive("eps", self.eps)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
+        require(self.resume != "", "resume", self.resume, "true, auto or the folder of a run")
+        if self.checkpoint is not None:
+            at_least("checkpoint", self.checkpoint, 0)
         require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")

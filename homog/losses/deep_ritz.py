@@ -5,13 +5,13 @@ from torch import nn
 from homog.config import DeepRitz
 from homog.errors import UserError
 from homog.losses.collocation import Equation, inputs, value_and_gradient
-from homog.losses.loss import LossValue
+from homog.losses.loss import Loss, LossValue
 from homog.networks import BoundaryAnsatz
 from homog.problems import Problem
 from homog.walkers import point_generator
 
 
-class DeepRitzLoss:
+class DeepRitzLoss(Loss):
     """|Omega| mean( a |grad u|^2 / 2 - f u ) over resampled points, plus beta mean |u - g|^2 on the boundary.
 
     E and Yu 2018; equation (5) with a coefficient. The mean estimates the integral without bias, so the minimum is that

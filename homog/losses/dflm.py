@@ -1,9 +1,10 @@
 """The derivative-free loss method (DFLM): a martingale's target, bootstrapped (equations 9 to 14)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +15,15 @@ from homog.config import DFLM
 from homog.errors import UserError
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
+from homog.losses.walking import WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
 from homog.problems import Box, Problem
 from homog.splines import CubicSpline, interpolate
 from homog.timestep import TimeSteps
-from homog.walkers import Scheme, SplineValues, Walk, Walkers, point_generator, stream_key
+from homog.walkers import SplineValues, Walk, point_generator
 
 
-class DFLMLoss:
+class DFLMLoss(WalkingLoss[DFLM]):
     """mean |u(x) - target(x)|^2 over resampled points, the target without gradient (12).
 
     With drift walkers D = 1. R is the integral of f / (2a), u(X) is g(X) where a walker left, and E is the mean
@@ -46,12 +48,7 @@ class DFLMLoss:
     """
 
     def __init__(self, settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> None:
-        self.settings = settings
-        self.problem = problem
-        self.steps = steps
-        self.seed = seed
-        scheme = Scheme(settings.martingale, settings.step, settings.exit)
-        self.walkers = Walkers(problem, scheme, cache)
+        super().__init__(settings, problem, steps, seed, cache)
         self._target = _TARGETS[settings.estimator]
         self._look_up = SplineValues(problem.dimension, cache) if settings.targets == "table" else None
         self._arrived: np.ndarray | None = None  # where sampling=walkers goes on, nan where a walker left
@@ -73,7 +70,7 @@ class DFLMLoss:
         if self.problem.nonlinear or self._look_up:
             solution = spline_of(network, self.problem.domain, settings.table)
             self.problem.require_positive(points, solution)
-        walk = self._walk(points, iteration, solution if self.problem.nonlinear else None)
+        walk = self.walk(points, iteration, solution if self.problem.nonlinear else None)
 
         def tensor(array) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
@@ -120,7 +117,7 @@ class DFLMLoss:
         points = self._points(point_generator(self.seed, iteration))
         if medium is not None:
             self.problem.require_positive(points, medium)
-        walk = self._walk(points, iteration, medium)
+        walk = self.walk(points, iteration, medium)
         device = network.weights().device
 
         def tensor(array: np.ndarray) -> Tensor:
@@ -147,13 +144,18 @@ class DFLMLoss:
                     control += (here.T @ along).double().cpu().numpy()
         return Equations(matrix, control, load, walk.steps)
 
-    def _walk(self, points: np.ndarray, iteration: int, medium: CubicSpline | None) -> Walk:
-        """This iteration's walkers."""
-        settings = self.settings
-        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), medium)
-        if settings.sampling == "walkers":
+    def walk(self, points: np.ndarray, iteration: int, medium: CubicSpline | None) -> Walk:
+        walk = super().walk(points, iteration, medium)
+        if self.settings.sampling == "walkers":
             self._arrived = points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
         return walk
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "arrived": None if self._arrived is None else torch.from_numpy(self._arrived)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        super().load_state(state)
+        self._arrived = None if state["arrived"] is None else state["arrived"].numpy()
 
     def _points(self, random: np.random.Generator) -> np.ndarray:
         """This iteration's points, shape (n, d), float64."""

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +12,10 @@ from homog.config import Energy
 from homog.losses.dflm import spline_of
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
+from homog.losses.walking import WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
-from homog.problems import Problem
 from homog.splines import CubicSpline
-from homog.timestep import TimeSteps
-from homog.walkers import Scheme, Walkers, point_generator, stream_key
+from homog.walkers import point_generator
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Excursions:
     walker_steps: int
 
 
-class EnergyLoss:
+class EnergyLoss(WalkingLoss[Energy]):
     """J(u) = 1/(2 Dt) int a { E[(u(X) - u(x))^2 / 2; inside] + E[(g(X) - u(x))^2; left] } dx - 1/Dt int a E[R] u dx.
 
     The solution fulfils u = P u + h + r with P u(x) = E[u(X); inside], h = E[g(X); left] and r = E[R], R that of all
@@ -64,13 +62,6 @@ class EnergyLoss:
         seed: Of points and walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
     """
-
-    def __init__(self, settings: Energy, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> None:
-        self.settings = settings
-        self.problem = problem
-        self.steps = steps
-        self.seed = seed
-        self.walkers = Walkers(problem, Scheme(settings.martingale, settings.step, settings.exit), cache)
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network in the boundary ansatz."""
@@ -131,14 +122,13 @@ class EnergyLoss:
         Raises:
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        settings = self.settings
         points, mass = self._starts(point_generator(self.seed, iteration), solution)
-        walk = self.walkers.walk(points, settings.walkers, self.steps, stream_key(self.seed, iteration), solution)
+        walk = self.walk(points, iteration, solution)
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        mass = tensor(mass / (settings.walkers * self.steps.macro_step))[:, None]  # of one walker, / Dt
+        mass = tensor(mass / (self.settings.walkers * self.steps.macro_step))[:, None]  # of one walker, / Dt
         weight = mass * torch.exp(tensor(walk.log_weight))
         stiffness = weight * (0.5 * (1 + tensor(walk.left)))
         starts = tensor(points)

@@ -1,7 +1,8 @@
 """What every loss offers to the training loop."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,12 +18,30 @@ class LossValue:
 
 @runtime_checkable
 class Loss(Protocol):
-    """A method: what is minimised, given a network and the number of the iteration."""
+    """A method: what is minimised, given a network and the number of the iteration.
+
+    One that keeps nothing between iterations and counts nothing inherits the last four.
+    """
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it, for example with its boundary values built in."""
         ...
 
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """The loss of one iteration; a function of the network, the seed and the iteration alone."""
+        """The loss of one iteration; a function of the network, the seed, the iteration and the `state`."""
         ...
+
+    def measured(self) -> Mapping[str, float]:
+        """Numbers for the record of a run."""
+        return {}
+
+    def warnings(self) -> Sequence[str]:
+        """What puts the answer in doubt, a line each."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """What is kept from one iteration to the next: tensors, plain values, dictionaries and lists."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""

@@ -1,5 +1,8 @@
 """The physics-informed loss (PINN): the equation's strong residual at points (equation 3)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
@@ -7,14 +10,14 @@ from torch import Tensor, nn
 from homog.config import PINN
 from homog.errors import UserError
 from homog.losses.collocation import Equation, inputs, laplacian, value_and_gradient
-from homog.losses.loss import LossValue
+from homog.losses.loss import Loss, LossValue
 from homog.losses.tangent_kernel import mean_trace
 from homog.networks import BoundaryAnsatz
 from homog.problems import Problem
 from homog.walkers import point_generator
 
 
-class PINNLoss:
+class PINNLoss(Loss):
     """lambda_r mean |r(x)|^2 over resampled points, plus lambda_b mean |u - g|^2 on the boundary (equation 3).
 
     r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f.
@@ -67,6 +70,12 @@ class PINNLoss:
         mismatch = self._equation.boundary_mismatch(network, edge)
         loss = interior * self.residual(network, points).square().mean() + boundary * mismatch.square().mean()
         return LossValue(loss, 0)
+
+    def state(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.weights = state["weights"]
 
     def residual(self, network: nn.Module, points: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """r at points, with its graph.

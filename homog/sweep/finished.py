@@ -3,39 +3,12 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from homog.config import RunSettings
+from homog.config.identity import identity
 from homog.sweep.job import Metrics
-
-# Root settings on which no number depends; one that is added without standing here only costs a repetition.
-_WITHOUT_EFFECT = {"tracking", "name", "force"}
-
-
-def identity(settings: RunSettings) -> str:
-    """The SHA-256 of a configuration without what does not change the result.
-
-    Args:
-        settings: All of it, resolved.
-
-    Returns:
-        64 hexadecimal digits. The kind of every group enters, since two kinds may have the same settings.
-    """
-    described = {name: value for name, value in _describe(settings).items() if name not in _WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _describe(value: Any) -> Any:
-    if is_dataclass(value):
-        parts = {field.name: _describe(getattr(value, field.name)) for field in fields(value)}
-        return {"(kind)": type(value).__name__, **parts}
-    if isinstance(value, dict):
-        return {str(key): _describe(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_describe(item) for item in value]
-    return value
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ class MetricsFile:
         """Append one entry in a single write, so that a kill leaves whole lines."""
         self._stream.write(entry.to_line().encode())
 
+    def sync(self) -> None:
+        """Bring what was appended onto the disk."""
+        os.fsync(self._stream.fileno())
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._stream.close()

@@ -70,6 +70,10 @@ class Recorder:
         if self._metrics_flow and time.monotonic() - self._sent_at >= self._batch_seconds:
             self._metrics_flow = self._attempt(self._send_metrics)
 
+    def sync(self) -> None:
+        """Bring `metrics.jsonl` onto the disk."""
+        self._file.sync()
+
     def artifact(self, path: Path) -> None:
         """Copy a file or a folder into MLflow; without MLflow, it stays where it is and nothing happens.
 

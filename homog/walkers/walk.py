@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
+from homog.errors import NotFinite
 from homog.problems import FIELD, SOLUTION, Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
@@ -39,6 +40,29 @@ class Walk:
     duration: Float[np.ndarray, "n s"]
     left: Bool[np.ndarray, "n s"]
     steps: int
+
+    @property
+    def effective_share(self) -> float:
+        """(sum D)^2 / (n s sum D^2), Kish's effective sample size per walker: 1 for drift walkers."""
+        if not self.log_weight.any():
+            return 1.0
+        weight = np.exp(self.log_weight - self.log_weight.max(), dtype=np.float64)
+        return float(weight.sum() ** 2 / np.square(weight).sum() / weight.size)
+
+    def require_finite(self) -> None:
+        """Refuse a walk of which no right answer can be made.
+
+        Raises:
+            NotFinite: If a displacement, a reward or a weight is NaN or infinite.
+        """
+        brought_back = {"place": self.displacement, "reward": self.reward, "log weight": self.log_weight}
+        for what, values in brought_back.items():
+            if not np.isfinite(values).all():
+                raise NotFinite(
+                    f"the {what} of a walker is NaN or infinite",
+                    "look for a place in the domain where a formula, or its slope, has no finite value; or lower"
+                    " timestep's dt",
+                )
 
 
 class Walkers:

@@ -1,0 +1,58 @@
+"""How the walkers of a run fared, over all its iterations."""
+
+from dataclasses import dataclass
+
+from homog.walkers.walk import Walk
+
+_MOSTLY = 0.5  # of the walkers that leave within one macro step
+_LEAST_SHARE = 0.01  # of the walkers whose weight counts
+
+
+@dataclass
+class Tally:
+    """Counts over walks.
+
+    Attributes:
+        walkers: That were sent.
+        left: That left the domain within their macro step.
+        least_effective_share: Of the weights of one iteration's walkers, the least of all iterations.
+    """
+
+    walkers: int = 0
+    left: int = 0
+    least_effective_share: float = 1.0
+
+    def add(self, walk: Walk) -> None:
+        """Count a walk.
+
+        Raises:
+            NotFinite: If a displacement, a reward or a weight is NaN or infinite.
+        """
+        walk.require_finite()
+        self.walkers += walk.left.size
+        self.left += int(walk.left.sum())
+        self.least_effective_share = min(self.least_effective_share, walk.effective_share)
+
+    @property
+    def left_share(self) -> float:
+        """Share of the walkers that left the domain."""
+        return self.left / max(1, self.walkers)
+
+    def measured(self) -> dict[str, float]:
+        """The numbers for the record of a run."""
+        return {"left_share": self.left_share, "effective_sample_share": self.least_effective_share}
+
+    def warnings(self) -> list[str]:
+        """A line for each number that puts the answer in doubt."""
+        lines = []
+        if self.left_share > _MOSTLY:
+            lines.append(
+                f"{100 * self.left_share:.0f} % of the walkers left the domain within one macro step: they tell of the"
+                " boundary and little of the inside; take a smaller Dt (timestep.macro_factor, timestep.macro_step)"
+            )
+        if self.least_effective_share < _LEAST_SHARE:
+            lines.append(
+                f"only {100 * self.least_effective_share:.2g} % of the walkers carry the weight of an iteration"
+                " (effective sample share): take a smaller Dt, or method.martingale=drift, whose walkers weigh the same"
+            )
+        return lines
