@@ -44,6 +44,9 @@ Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted (128 + n by 
 """
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def main() -> None:
     """Entry point of the command."""
     arguments = sys.argv[1:]
@@ -55,11 +58,11 @@ def main() -> None:
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
-    from homog.composition import explain, home, quote_formulas
+    from homog.composition import explain, quote_formulas
     from homog.interruption import Interrupted
 
     sys.argv = ["homog-run", *quote_formulas(arguments)]
-    task = _Task()
+    task = _Task(with_traceback)
     try:
         _compose_and_run(task)
     except KeyboardInterrupt as error:
@@ -67,10 +70,7 @@ def main() -> None:
     except Exception as error:
         if with_traceback:
             raise
-        if isinstance(error, UserError):
-            _fail(str(error))
-        if isinstance(error, OSError) and _concerns_output(error):
-            _fail(f"cannot write {error.filename or home()} ({error.strerror}): set HOMOG_HOME to a folder of yours")
+        _fail_by(error)
         if not (task.started or task.sweep.started):  # Hydra could not compose the configuration
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
@@ -78,19 +78,26 @@ def main() -> None:
         sys.exit(1)
 
 
-def _concerns_output(error: OSError) -> bool:
+def _fail_by(error: Exception) -> None:
+    """End in one line if it is the user's to mend; else return."""
     from homog.composition import home
 
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or str(error.filename).startswith(str(home()))
+    if isinstance(error, UserError):
+        _fail(str(error))
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _fail(f"no room left in {home()} ({error.strerror}): make some, then the same command with resume=true goes on")
+    if isinstance(error, OSError) and str(error.filename).startswith(str(home())):
+        _fail(f"cannot write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
 
 
 class _Task:
     """What Hydra is handed: called for a single run; a sweep's launcher takes its `sweep` instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_traceback: bool) -> None:
         from homog.composition import home
         from homog.sweep import Sweep
 
+        self._with_traceback = with_traceback
         self.started = False
         self.sweep = Sweep(home())
 
@@ -109,10 +116,11 @@ class _Task:
             given = [override for override in hydra.overrides.task if not override.startswith("resume=")]
             folder = _folder(settings, Path(hydra.runtime.output_dir), composition.home())
             runner.run(settings, folder, composition.home(), {"command": shlex.join(["homog-run", *given])})
-        except UserError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+        except (UserError, OSError) as error:
+            if self._with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            _fail(str(error))  # here, before Hydra adds a line of its own
+            _fail_by(error)  # here, before Hydra adds a line of its own
+            raise
 
 
 def _folder(settings: "RunSettings", fresh: Path, home: Path) -> Path:

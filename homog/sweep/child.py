@@ -18,12 +18,13 @@ from typing import Any, TextIO
 
 from homog.config import RunSettings
 from homog.errors import UserError
+from homog.interruption import Interrupted
 from homog.sweep.job import Job
 
 Run = Callable[[RunSettings, Path, Path, Mapping[str, str]], object]
 """Takes the settings, the run's folder, HOMOG_HOME and more tags for MLflow; writes `metrics.json`."""
 
-GRACE_SECONDS = 30.0  # for a job to record that it was interrupted; a dead MLflow server takes up to 20
+GRACE_SECONDS = 60.0  # for a job to end its iteration, save it and record that it was interrupted
 
 
 def run_once(settings: RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> object:
@@ -74,9 +75,9 @@ def obey(order: Order, answer: Connection) -> None:
             if order.threads:
                 _limit_threads(order.threads)
             order.run(job.settings, job.folder, order.home, order.tags)  # pyright: ignore[reportArgumentType]
-        except KeyboardInterrupt:
-            print("interrupted", file=log)
-            sys.exit(130)
+        except KeyboardInterrupt as error:
+            print(error, file=log)
+            sys.exit(error.status if isinstance(error, Interrupted) else 130)
         except BaseException as error:  # sys.exit too: a library's, say
             traceback.print_exc(file=log)
             answer.send(reason_of(error))
@@ -103,7 +104,7 @@ def _end_with_the_parent() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the second would interrupt the recording of the first
-    raise KeyboardInterrupt
+    raise Interrupted(number)
 
 
 def _await_the_end_of_the_parent() -> None:

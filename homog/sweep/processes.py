@@ -1,21 +1,20 @@
 """The processes of a sweep: started quickly, awaited together, ended together."""
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from types import FrameType, TracebackType
-from typing import Any, Self
 
 from homog import tracking
+from homog.interruption import SIGNALS
 from homog.sweep.child import GRACE_SECONDS, Order, obey
 from homog.sweep.job import Job
 
+_INTERRUPTED = {128 + number: number for number in SIGNALS}  # exit statuses
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -36,7 +35,7 @@ class End:
         job: Which.
         reason: Empty if the job ended well; else why not, in one line.
         seconds: From its start.
-        interrupted: Whether it was asked to end.
+        interrupted: Whether it was asked to end, by this process or another.
     """
 
     job: Job
@@ -61,7 +60,7 @@ class _Child:
             reason = _reason_of(status)
         self.answer.close()
         self.process.close()
-        return End(self.job, reason, time.monotonic() - self.started)
+        return End(self.job, reason, time.monotonic() - self.started, status in _INTERRUPTED)
 
 
 class Processes:
@@ -106,39 +105,13 @@ class Processes:
                 child.process.terminate()
             while self._children and (left := deadline - time.monotonic()) > 0:
                 for end in self.wait(timeout=left):
-                    yield End(end.job, end.reason, end.seconds, interrupted=end.job in asked and bool(end.reason))
+                    yield replace(end, interrupted=end.job in asked and bool(end.reason))
         finally:  # asked twice, or not heard
             for child in self._children:
                 child.process.kill()
         while self._children:
             for end in self.wait():
-                yield End(end.job, end.reason, end.seconds, interrupted=True)
-
-
-class Interruption:
-    """A context in which Ctrl-C and SIGTERM are noted, not raised, so that no record is torn; the second is raised."""
-
-    def __enter__(self) -> Self:
-        self.caught = False
-        self.descriptor, self._writer = os.pipe()
-        self._before: dict[int, Any] = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        os.close(self.descriptor)
-        os.close(self._writer)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.caught:
-            raise KeyboardInterrupt
-        self.caught = True
-        os.write(self._writer, b".")
+                yield replace(end, interrupted=True)
 
 
 def _reason_of(status: int | None) -> str:
@@ -146,4 +119,6 @@ def _reason_of(status: int | None) -> str:
         return "killed by SIGKILL, for want of memory perhaps"
     if status is not None and status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)})"
+    if status in _INTERRUPTED:
+        return f"interrupted by {_INTERRUPTED[status].name}"
     return f"ended with status {status} before its run did"

@@ -13,13 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from homog import tracking
-from homog.config import TrackingSettings
+from homog.config import RunSettings, TrackingSettings
 from homog.errors import UserError
+from homog.interruption import Interruption
+from homog.run_folder import folder_to_resume
 from homog.sweep import table
 from homog.sweep.child import Order, Run, reason_of, run_once
 from homog.sweep.finished import FinishedIndex
 from homog.sweep.job import Job, Metrics, Outcome, swept_keys
-from homog.sweep.processes import End, Interruption, Processes, prepare
+from homog.sweep.processes import End, Processes, prepare
 
 _log = logging.getLogger("homog")
 
@@ -93,7 +95,7 @@ class Sweep:
 
         Raises:
             UserError: If nothing can be written, or recorded as the settings ask for.
-            KeyboardInterrupt: After Ctrl-C or SIGTERM, when the jobs have ended.
+            Interrupted: After a signal, when the jobs have saved what they have and ended.
         """
         before = len(self._outcomes)
         self._jobs += jobs
@@ -101,10 +103,10 @@ class Sweep:
         if self._plan is None:
             self._open(plan)
         waiting, processes = deque(jobs), Processes()
-        with Interruption() as interruption:
+        with Interruption() as interruption, interruption.held():
             try:
-                while (waiting or len(processes)) and not interruption.caught:
-                    while waiting and len(processes) < plan.max_parallel and not interruption.caught:
+                while (waiting or len(processes)) and not interruption.wanted:
+                    while waiting and len(processes) < plan.max_parallel and not interruption.wanted:
                         self._begin(waiting.popleft(), processes, plan)
                     if len(processes):
                         for end in processes.wait(interruption.descriptor):
@@ -112,8 +114,7 @@ class Sweep:
             finally:
                 for end in processes.stop():
                     self._record(end)
-            if interruption.caught:
-                raise KeyboardInterrupt
+            interruption.check()
         return sorted(self._outcomes[before:], key=lambda outcome: outcome.job.number)
 
     def __enter__(self) -> Self:
@@ -151,7 +152,7 @@ class Sweep:
         """Start a job, or find that it needs no process."""
         assert self._children is not None
         title = f"[{job.number + 1}/{len(self._jobs)}] {job.label(self._keys)}"
-        settings = job.settings
+        settings = self._settings_of(job)
         if isinstance(settings, UserError):
             job.folder.mkdir(parents=True, exist_ok=True)
             job.log.write_text("".join(traceback.format_exception(settings)))
@@ -167,6 +168,10 @@ class Sweep:
             self._outcomes.append(outcome)
             table.print_end(title, outcome)
             return
+        resumed = folder_to_resume(replace(settings, resume="auto"), self._home) if settings.resume else None
+        if resumed is not None:
+            job = replace(job, folder=resumed)
+            title = f"{title} (resumed)"
         alone = plan.max_parallel == 1
         name = f"{settings.name or ''} {job.label(self._keys)}".strip()
         threads = None if alone else max(1, _cores() // plan.max_parallel)
@@ -174,6 +179,11 @@ class Sweep:
         tags = {**self._children.tags(job.number), "command": job.command}
         job = replace(job, settings=replace(settings, name=name))
         processes.start(Order(job, self._run_once, self._home, tags, threads, quiet=not alone))
+
+    def _settings_of(self, job: Job) -> RunSettings | UserError:
+        if isinstance(job.settings, RunSettings) and job.settings.resume not in (True, False, "auto"):
+            return UserError("resume=FOLDER is for a single run: in a sweep write resume=true")
+        return job.settings
 
     def _record(self, end: End) -> None:
         """Bring the end of a job into its log, into MLflow, into the index and onto the screen."""

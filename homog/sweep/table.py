@@ -60,6 +60,8 @@ def print_table(outcomes: Sequence[Outcome], keys: Sequence[str], left: int, fol
     for outcome in outcomes:
         if outcome.reason:
             _print(f"job {outcome.job.number} {_complaint(outcome)}", _STYLES[outcome.ending])
+    if left or any(outcome.ending in ("failed", "killed") for outcome in outcomes):
+        _print("the same command runs what is not finished; with resume=true it goes on where a run was interrupted")
     if left:
         _print(f"not begun: {left}")
     _print(f"sweep folder: {folder}\nrecorded in: {location}")
