@@ -23,7 +23,7 @@ from homog.sweep.job import Job
 Run = Callable[[RunSettings, Path, Path, Mapping[str, str]], object]
 """Takes the settings, the run's folder, HOMOG_HOME and more tags for MLflow; writes `metrics.json`."""
 
-GRACE_SECONDS = 30.0  # for a job to record that it was interrupted; a dead MLflow server takes up to 20
+GRACE_SECONDS = 30.0  # for a job to record that it was interrupted; an MLflow server that hangs takes 5
 
 
 def run_once(settings: RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> object:
