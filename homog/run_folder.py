@@ -11,6 +11,7 @@ from homog import durable
 from homog.config import RunSettings
 from homog.config.identity import describe, differences
 from homog.errors import UserError
+from homog.tracking import is_going_on
 
 RECORD, RESULT = "run.json", "metrics.json"  # the second is written when the run has ended well
 
@@ -129,6 +130,7 @@ def _unfinished(home: Path) -> Iterator[tuple[Path, RunRecord]]:
     """Runs that were begun and are neither finished nor going on, the newest first."""
     records = [*home.glob(f"runs/*/{RECORD}"), *home.glob(f"sweeps/*/*/{RECORD}")]
     for path in sorted(records, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        record = None if (path.parent / RESULT).exists() else RunRecord.read(path.parent)
-        if record is not None:
-            yield path.parent, record
+        folder = path.parent
+        record = None if (folder / RESULT).exists() else RunRecord.read(folder)
+        if record is not None and not is_going_on(folder):
+            yield folder, record

@@ -64,7 +64,8 @@ def run(
     environment = {**environment_tags(), "device": _device_name(device)}
     tags = {**environment, **(more_tags or {})}
     resumed = (folder / RECORD).exists()
-    recording = open_recorder(settings.tracking, folder, home, name, _parameters(settings, problem, steps), tags)
+    parameters = _parameters(settings, problem, steps)
+    recording = open_recorder(settings.tracking, folder, home, name, parameters, tags, resumed=resumed)
     with Interruption() as interruption, recording as recorder:
         if not resumed:
             _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))

@@ -15,10 +15,8 @@ import pytest
 
 from homog.config import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 from homog.errors import UserError
-from homog.tracking import METRICS_FILE, MetricsEntry, Recorder, environment_tags, open_recorder, read_metrics
+from homog.tracking import METRICS_FILE, MetricsEntry, Recorder, environment_tags, open_recorder, read_metrics, sender
 from homog.tracking.environment import source_commit
-from homog.tracking.metrics import MetricsFile
-from homog.tracking.store import StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -74,14 +72,14 @@ def test_processes_that_start_together_on_a_fresh_store_lose_nothing(home: Path)
 
 def test_a_run_is_in_the_store_with_all_that_it_reported(home: Path) -> None:
     folder = home / "runs" / "whole"
-    figure = home / "figure.png"
-    figure.write_bytes(b"a figure")
+    figure = folder / "figure.png"
     with record(LocalTracking(), folder, home, eps=0.05, coefficient="x" * 7000) as recorder:
+        figure.write_bytes(b"a figure")
         for step in range(600):
             recorder.log({"loss": 1.0 / (step + 1), "error": 0.5}, step)  # 1,200 values: more than one batch
         recorder.log({"odd": math.nan, "odder": math.inf}, 600)
         recorder.artifact(figure)
-        assert str(home / "mlflow.db") in recorder.location
+    assert str(home / "mlflow.db") in recorder.location
 
     run, client = stored_run(home, "whole")
     assert run.data.params["eps"] == "0.05"
@@ -99,9 +97,13 @@ def test_a_run_is_in_the_store_with_all_that_it_reported(home: Path) -> None:
     assert in_file == [(point.timestamp, point.step, point.value) for point in in_store]
 
 
+class Interruption(KeyboardInterrupt):
+    """By a signal other than Ctrl-C."""
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "FAILED")],
+    [(None, "FINISHED"), (ValueError, "FAILED"), (Interruption, "KILLED"), (SystemExit, "FAILED")],
 )
 def test_the_status_says_how_the_run_ended(home: Path, error: type[BaseException] | None, status: str) -> None:
     name = f"status-{error.__name__ if error else 'none'}"
@@ -122,10 +124,12 @@ def test_the_status_says_how_the_run_ended(home: Path, error: type[BaseException
     assert stored.data.metrics == {"loss": 1.0}  # what was not yet sent was not lost
 
 
-def test_metrics_reach_the_store_while_the_run_goes_on(home: Path) -> None:
-    with record(LocalTracking(), home / "runs" / "live", home) as opened:
-        recorder = Recorder(opened._file, opened._run, batch_seconds=0.0)
+def test_metrics_reach_the_store_while_the_run_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "_SECONDS_BETWEEN", 0.05)
+    with record(LocalTracking(), home / "runs" / "live", home) as recorder:
         recorder.log({"loss": 0.25}, 1)
+        assert recorder.sender
+        recorder.sender.wait(lambda: (recorder.ledger.sent_bytes if recorder.ledger else 0) > 0)
         run, _ = stored_run(home, "live")
         assert (run.info.status, run.data.metrics) == ("RUNNING", {"loss": 0.25})
 
@@ -152,60 +156,11 @@ def assert_only_the_file_remains(settings: TrackingSettings, home: Path, caplog:
         recorder.log({"loss": 0.5}, 2)
         recorder.artifact(home / "run" / METRICS_FILE)
     assert time.monotonic() - started < 8.0  # MLflow alone would take 100 s and more
-    assert len(caplog.records) == 1
-    assert "\n" not in caplog.text.strip()
+    (warning,) = caplog.messages
+    assert f"homog-sync {home / 'run'}" in warning
+    assert "\n" not in warning
     assert [entry.metrics["loss"] for entry in read(home / "run")] == [1.0, 0.5]
     assert recorder.location == str(home / "run" / METRICS_FILE)
-
-
-def test_what_a_store_missed_is_sent_when_the_run_ends(tmp_path: Path) -> None:
-    store = FlakyRun(failures=1)
-    report = tmp_path / "report.txt"
-    report.write_text("all well")
-    with Recorder(MetricsFile(tmp_path / METRICS_FILE), store, batch_seconds=0.0) as recorder:
-        for step in range(3):
-            recorder.log({"loss": 1.0}, step)
-        recorder.artifact(report)
-        assert store.calls == 1  # it failed once and was left alone
-    assert [entry.step for entry in store.entries] == [0, 1, 2]
-    assert (store.artifacts, store.status) == ([report], "FINISHED")
-
-
-def test_a_server_without_room_for_files_still_gets_the_metrics(tmp_path: Path) -> None:
-    store = FlakyRun(failures=0, takes_artifacts=False)
-    report = tmp_path / "report.txt"
-    report.write_text("all well")
-    with Recorder(MetricsFile(tmp_path / METRICS_FILE), store, batch_seconds=0.0) as recorder:
-        recorder.artifact(report)
-        recorder.log({"loss": 1.0}, 1)
-        assert [entry.step for entry in store.entries] == [1]
-    assert store.status == "FINISHED"
-
-
-class FlakyRun(StoredRun):
-    """A run in a store that fails at first."""
-
-    def __init__(self, failures: int, takes_artifacts: bool = True) -> None:
-        self.location = "nowhere"
-        self.failures, self.takes_artifacts = failures, takes_artifacts
-        self.calls = 0
-        self.entries: list[MetricsEntry] = []
-        self.artifacts: list[Path] = []
-        self.status = "RUNNING"
-
-    def send_metrics(self, entries: Any) -> None:
-        self.calls += 1
-        if self.calls <= self.failures:
-            raise ConnectionError("the server is away")
-        self.entries.extend(entries)
-
-    def send_artifact(self, path: Path) -> None:
-        if not self.takes_artifacts:
-            raise PermissionError("no such folder here")
-        self.artifacts.append(path)
-
-    def end(self, status: str) -> None:
-        self.status = status
 
 
 def test_without_tracking_the_file_has_every_value_and_mlflow_is_never_imported(tmp_path: Path) -> None:
@@ -259,6 +214,13 @@ def test_settings_that_cannot_work_are_refused_in_one_line(
     with pytest.raises(UserError) as error:
         record(settings, tmp_path / "run", tmp_path / home)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    with record(NoTracking(), tmp_path, tmp_path), pytest.raises(UserError, match="still going on"):
+        record(NoTracking(), tmp_path, tmp_path)
+    with record(NoTracking(), tmp_path, tmp_path):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Sweep:
         tags = {**tracking.environment_tags(), **plan.tags, "sweep.keys": " ".join(swept)}
         # the jobs' processes keep metrics of their own; this one's are the counts of the end
         self._recorder = tracking.open_recorder(plan.tracking, plan.folder, self._home, plan.name, parameters, tags)
-        self._children = tracking.ChildRuns(self._recorder.stored)
+        self._children = tracking.ChildRuns(self._recorder, self._home)
         self._plan = plan
         table.print_header(len(self._jobs), self._keys, plan.max_parallel, plan.folder)
 

@@ -1,10 +1,15 @@
 """The runs below a run: how they are tied to it, and how those are ended that cannot do it themselves."""
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from homog.tracking.store import Status, StoredRun
+from homog.tracking.ledger import Ledger, Status
+from homog.tracking.lock import lock_run
+from homog.tracking.recorder import Recorder
+from homog.tracking.sender import Sender, first_line
+from homog.tracking.store import address
 
 _logger = logging.getLogger(__name__)
 _PARENT, _NUMBER, _REASON = "mlflow.parentRunId", "sweep.job", "reason"
@@ -12,22 +17,29 @@ _REASON_LENGTH = 1000
 
 
 class ChildRuns:
-    """The runs of a sweep in MLflow, seen from the process that started them.
+    """The runs of a sweep, seen from the process that started them.
 
-    MLflow may fail here as everywhere: that costs a warning.
+    What has to be set right is written into the run's own `tracking.json`, and goes to MLflow with what the
+    sweep's recorder sends.
     """
 
-    def __init__(self, parent: StoredRun | None) -> None:
+    def __init__(self, parent: Recorder, home: Path) -> None:
         """Nest runs below a run.
 
         Args:
-            parent: The sweep's own run; None where it is not in MLflow, and then nothing happens here.
+            parent: Of the sweep's own run; where it is not recorded in MLflow, nothing happens here.
+            home: HOMOG_HOME.
         """
-        self._parent = parent
+        self._parent, self._sender = parent.ledger, parent.sender
+        self._home = home
 
     def tags(self, number: int) -> dict[str, str]:
-        """The tags with which the process of a job must open its run."""
-        return {_PARENT: self._parent.run_id, _NUMBER: str(number)} if self._parent else {}
+        """The tags with which the process of a job must open its run; none while MLflow does not have the parent.
+
+        Waits for that as long as MLflow answers.
+        """
+        run_id = self._awaited_id(self._parent) if self._parent else None
+        return {_PARENT: run_id, _NUMBER: str(number)} if run_id else {}
 
     def end(
         self, number: int, name: str, status: Status, reason: str, log: Path, parameters: Mapping[str, str]
@@ -45,37 +57,37 @@ class ChildRuns:
         Returns:
             The run's id, or None where it is not in MLflow.
         """
-        if self._parent is None:
+        if self._parent is None or self._sender is None:
             return None
         try:
-            return self._end(self._parent, number, name, status, reason, log, parameters)
-        except Exception as error:  # whatever it is, it must not cost the sweep
-            _logger.warning("the end of job %d is not in MLflow: %s", number, str(error).partition("\n")[0][:200])
+            ledger = Ledger.read(log.parent)
+            if ledger is None:
+                if status == "FINISHED":  # recorded nowhere, as it was asked for
+                    return None
+                tags = {**self.tags(number), "folder": str(log.parent.resolve())}
+                ledger = Ledger(log.parent, self._parent.settings, name, parameters, tags)
+            if ledger.status == status and not reason:
+                return ledger.run_id
+            self._end(self._sender, ledger, status, reason, log)
+            return self._awaited_id(ledger)
+        except (OSError, ValueError) as error:  # such as a damaged tracking.json; it must not cost the sweep
+            _logger.warning("the end of job %d is not in MLflow: %s", number, first_line(error))
             return None
 
-    def _end(
-        self,
-        parent: StoredRun,
-        number: int,
-        name: str,
-        status: Status,
-        reason: str,
-        log: Path,
-        parameters: Mapping[str, str],
-    ) -> str | None:
-        client = parent.store.client
-        this = f"tags.`{_PARENT}` = '{parent.run_id}' and tags.`{_NUMBER}` = '{number}'"
-        found = client.search_runs([parent.store.experiment_id], this)
-        if found:
-            run_id, ended = found[0].info.run_id, found[0].info.status == status
-        elif status == "FINISHED":  # recorded elsewhere, or nowhere
-            return None
-        else:
-            tags = {**self.tags(number), "folder": str(log.parent.resolve())}
-            run_id, ended = StoredRun(parent.store, name, parameters, tags).run_id, False
-        if not ended:
-            client.set_terminated(run_id, status)
+    def _end(self, sender: Sender, ledger: Ledger, status: Status, reason: str, log: Path) -> None:
+        place = address(ledger.settings, self._home)
+        assert place is not None  # a ledger is for a store
+        lock = lock_run(ledger.folder)
+        if lock is None:
+            raise OSError(f"another process is at the run in {ledger.folder}")
+        tags = {**ledger.tags, _REASON: reason[:_REASON_LENGTH]} if reason else ledger.tags
+        ended_at = ledger.ended_at or time.time_ns() // 1_000_000
+        ledger.update(status=status, ended_at=ended_at, tags=tags, described=False)
         if reason:
-            client.set_tag(run_id, _REASON, reason[:_REASON_LENGTH])
-            client.log_artifact(run_id, str(log))
-        return run_id
+            ledger.ask(log)
+        sender.add(ledger, place, lock)
+
+    def _awaited_id(self, ledger: Ledger) -> str | None:
+        if self._sender is not None:
+            self._sender.wait(lambda: ledger.run_id is not None)
+        return ledger.run_id

@@ -10,6 +10,9 @@ from typing import Self
 
 METRICS_FILE = "metrics.jsonl"
 
+# What a line that is no entry makes `MetricsEntry.from_line` raise.
+_NO_ENTRY = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
 
 @dataclass(frozen=True)
 class MetricsEntry:
@@ -36,7 +39,8 @@ class MetricsEntry:
         """Read what `to_line` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: If the line is something else.
+            ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError: If the line is
+                something else.
         """
         entry = json.loads(line)
         metrics = {name: float(value) for name, value in entry["metrics"].items()}
@@ -65,7 +69,7 @@ class MetricsFile:
         self._stream.write(entry.to_line().encode())
 
     def sync(self) -> None:
-        """Bring what was appended onto the disk."""
+        """Return when all entries are on the disk, where a power cut cannot reach them."""
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
@@ -85,11 +89,38 @@ def read_metrics(path: Path) -> list[MetricsEntry]:
     Raises:
         OSError: If it cannot be read.
     """
+    return _entries(path.read_bytes())
+
+
+def read_metrics_from(path: Path, start: int, size: int, *, to_the_end: bool) -> tuple[list[MetricsEntry], int]:
+    """Read a part of a `metrics.jsonl`, which may be written at the same time.
+
+    Args:
+        path: Of the file.
+        start: Bytes to pass over; the beginning of a line.
+        size: Bytes to read, about; a line that begins among them is read to its end.
+        to_the_end: Nobody writes any more: a last line without an end counts as well.
+
+    Returns:
+        The entries of the lines there, and the number of bytes before the first line that was not read: `start`
+        where none follows.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        stream.seek(start)
+        content = stream.read(size) + stream.readline()
+    whole = content if to_the_end else content[: content.rfind(b"\n") + 1]
+    return _entries(whole), start + len(whole)
+
+
+def _entries(content: bytes) -> list[MetricsEntry]:
     entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in content.decode(errors="replace").split("\n"):
         try:
             entries.append(MetricsEntry.from_line(line))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except _NO_ENTRY:
             continue
     return entries
 

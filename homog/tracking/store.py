@@ -1,30 +1,18 @@
-"""The only room that speaks to MLflow: where its store lies, and one run in it."""
+"""Where the MLflow stores lie, and how they are opened; the only room that knows MLflow's own settings."""
 
-import getpass
 import logging
 import os
-import sqlite3
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import singledispatch
-from itertools import batched
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Protocol
 
 from homog.config import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 from homog.errors import UserError
-from homog.tracking.metrics import MetricsEntry
+from homog.tracking.database import require_database
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.tracking import MlflowClient
-
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-# MLflow's own limits: a batch of either kind, and the length of a value.
-_METRICS_A_BATCH, _PARAMETERS_A_BATCH = 1000, 100
-_PARAMETER_LENGTH, _TAG_LENGTH = 6000, 5000
 
 _LOCK_SECONDS = 120.0  # creating the tables of a fresh store takes some seconds, more on a busy machine
 
@@ -36,12 +24,9 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-# MLflow's defaults let a dead server block each call for four minutes.
-_IMPATIENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-}
+# MLflow's defaults let a dead server block each call for four minutes. It is the sender that tries again: MLflow
+# repeats the creation of a run that a slow server has made already, and there are two.
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +44,33 @@ class Store:
     link: str
 
 
+class Address(Protocol):
+    """Where a store should be.
+
+    Attributes:
+        patience: Seconds without an answer after which nobody should wait for it any longer.
+    """
+
+    @property
+    def patience(self) -> float: ...
+
+    def open(self) -> Store:
+        """Open the store, and create the experiment where it is missing.
+
+        Raises:
+            Exception: Whatever MLflow, SQLite or the network had to say.
+        """
+        ...
+
+
+def load_client() -> "type[MlflowClient]":
+    """Import MLflow, which takes seconds."""
+    _quieten()
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient
+
+
 def modules_to_preload() -> list[str]:
     """What a process should have imported that many others, which record runs, are to be forked from."""
     _quieten()
@@ -66,116 +78,85 @@ def modules_to_preload() -> list[str]:
 
 
 @singledispatch
-def open_store(settings: TrackingSettings, home: Path) -> Store | None:
-    """Open the store that the settings ask for, and create the experiment where it is missing.
+def address(settings: TrackingSettings, home: Path) -> Address | None:
+    """The store that the settings ask for; it is not opened yet.
 
     Args:
         settings: Which store.
         home: The folder for everything that is written (`HOMOG_HOME`).
 
     Returns:
-        The store, or None where nothing but `metrics.jsonl` is wanted.
+        The address, or None where nothing but `metrics.jsonl` is wanted.
 
     Raises:
         UserError: If the settings can never work.
-        Exception: Whatever MLflow, SQLite or the network had to say.
     """
     raise TypeError(f"no tracking store for {type(settings).__name__}")
 
 
-@open_store.register
+@address.register
 def _(settings: NoTracking, home: Path) -> None:
     return None
 
 
-@open_store.register
-def _(settings: LocalTracking, home: Path) -> Store:
-    from filelock import FileLock
-
+@address.register
+def _(settings: LocalTracking, home: Path) -> Address:
     home = home.resolve()
     if "%" in str(home) or "?" in str(home):  # MLflow reads these as more than a character of a path
         raise UserError(f"HOMOG_HOME={home} is no place for a database: choose a path without % and ?")
-    home.mkdir(parents=True, exist_ok=True)
-    database = home / "mlflow.db"
-    client_type = _client_type()  # imported before the lock is taken: it takes seconds
-    # Processes that open a fresh store together create its tables into each other and destroy it.
-    with FileLock(home / "mlflow.db.lock", timeout=_LOCK_SECONDS):
-        _require_writable(database)
-        client = client_type(tracking_uri=f"sqlite:///{database}")
-        experiment_id = _experiment_id(client, settings.experiment, (home / "mlartifacts").as_uri())
-    return Store(client, experiment_id, f"MLflow run '{{name}}' in {_literal(str(database))} (make ui)")
+    return _Database(home, settings.experiment)
 
 
-@open_store.register
-def _(settings: ServerTracking, home: Path) -> Store:
+@address.register
+def _(settings: ServerTracking, home: Path) -> Address:
     uri = settings.uri.rstrip("/")
     if not uri.startswith(("http://", "https://")):
         raise UserError(f"tracking.uri={settings.uri} is no address of a server: write http://<host>:<port>")
-    for variable, value in _IMPATIENT.items():
-        os.environ.setdefault(variable, value)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce each retry
-    client = _client_type()(tracking_uri=uri)
-    experiment_id = _experiment_id(client, settings.experiment, None)
-    return Store(client, experiment_id, f"{_literal(uri)}/#/experiments/{experiment_id}/runs/{{run_id}}")
+    return _Server(uri, settings.experiment)
 
 
-class StoredRun:
-    """One run in an MLflow store. Every method raises what MLflow raises."""
+@dataclass(frozen=True)
+class _Database:
+    """An SQLite file in HOMOG_HOME: it never hangs, but many processes may wait for each other."""
 
-    def __init__(
-        self,
-        store: Store,
-        name: str,
-        parameters: Mapping[str, str | float | int | bool],
-        tags: Mapping[str, str],
-    ) -> None:
-        """Create the run, with the status RUNNING.
+    home: Path
+    experiment: str
+    patience: float = 60.0
 
-        Args:
-            store: Where.
-            name: The run's name in the UI.
-            parameters: Value by name; one too long for MLflow is cut, with a mark.
-            tags: Value by name, likewise.
-        """
-        from mlflow.entities import Param
+    def open(self) -> Store:
+        from filelock import FileLock
 
-        self.store = store
-        self._client = store.client
-        all_tags = {**_source_tags(tags), **tags}
-        short_tags = {key: _shorten(value, _TAG_LENGTH) for key, value in all_tags.items()}
-        run = self._client.create_run(store.experiment_id, tags=short_tags, run_name=name)
-        self.run_id: str = run.info.run_id
-        self.location = store.link.format(name=name, run_id=self.run_id)
-        for some in batched(parameters.items(), _PARAMETERS_A_BATCH):
-            values = [Param(key, _shorten(str(value), _PARAMETER_LENGTH)) for key, value in some]
-            self._client.log_batch(self.run_id, params=values)
-
-    def send_metrics(self, entries: Sequence[MetricsEntry]) -> None:
-        """Send entries; to send one again changes nothing, since its timestamp is its own."""
-        from mlflow.entities import Metric
-
-        values = (
-            Metric(name, value, entry.timestamp, entry.step)
-            for entry in entries
-            for name, value in entry.metrics.items()
-        )
-        for some in batched(values, _METRICS_A_BATCH):
-            self._client.log_batch(self.run_id, metrics=some)
-
-    def send_artifact(self, path: Path) -> None:
-        """Copy a file into the store, or a folder under its own name."""
-        self._client.log_artifact(self.run_id, str(path))
-
-    def end(self, status: Status) -> None:
-        """Set the final status."""
-        self._client.set_terminated(self.run_id, status)
+        self.home.mkdir(parents=True, exist_ok=True)
+        database = self.home / "mlflow.db"
+        client_type = load_client()  # before the lock is taken: it takes seconds
+        # Processes that open a fresh store together create its tables into each other and destroy it.
+        with FileLock(self.home / "mlflow.db.lock", timeout=_LOCK_SECONDS):
+            require_database(database, client_type)
+            client = client_type(tracking_uri=f"sqlite:///{database}")
+            experiment_id = _experiment_id(client, self.experiment, (self.home / "mlartifacts").as_uri())
+        return Store(client, experiment_id, f"MLflow run '{{name}}' in {_literal(str(database))} (make ui)")
 
 
-def _client_type() -> "type[MlflowClient]":
-    _quieten()
-    from mlflow.tracking import MlflowClient
+@dataclass(frozen=True)
+class _Server:
+    """A server, which may be down, or hang."""
 
-    return MlflowClient
+    uri: str
+    experiment: str
+    patience: float = 5.0
+
+    def open(self) -> Store:
+        for variable, value in _IMPATIENT.items():
+            os.environ.setdefault(variable, value)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce each retry
+        client = load_client()(tracking_uri=self.uri)
+        experiment_id = _experiment_id(client, self.experiment, None)
+        return Store(client, experiment_id, f"{_literal(self.uri)}/#/experiments/{experiment_id}/runs/{{run_id}}")
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether it was only that others are at the same database, which passes."""
+    return "database is locked" in str(error)
 
 
 def _quieten() -> None:
@@ -195,28 +176,6 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_location: str | N
             if experiment is None:
                 raise
     return experiment.experiment_id
-
-
-def _require_writable(database: Path) -> None:
-    # MLflow would try a broken or unwritable database for 100 seconds; SQLite says so at once.
-    with closing(sqlite3.connect(database, timeout=20.0, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-
-
-def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Fill the columns of MLflow's table of runs, which `MlflowClient` leaves empty."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        user = "unknown"
-    own = {"mlflow.user": user, "mlflow.source.name": Path(sys.argv[0]).name, "mlflow.source.type": "LOCAL"}
-    return own | ({"mlflow.source.git.commit": tags["git_commit"]} if tags.get("git_commit") else {})
-
-
-def _shorten(text: str, length: int) -> str:
-    mark = " [cut]"
-    return text if len(text) <= length else text[: length - len(mark)] + mark
 
 
 def _literal(text: str) -> str:
