@@ -40,6 +40,10 @@ class Checkpoints:
     Args:
         folder: Of the run.
         seconds: Least time between two of them; it grows to 200 times what saving one takes. None: none but on demand.
+
+    Attributes:
+        last: The file of the newest that was saved or loaded.
+        spent: Seconds that saving took, of this process.
     """
 
     def __init__(self, folder: Path, seconds: float | None) -> None:
@@ -48,6 +52,7 @@ class Checkpoints:
         self._cost = 0.0
         self._saved_at = time.monotonic()
         self.last: Path | None = None
+        self.spent = 0.0
 
     def due(self) -> bool:
         """Whether it is time for the next."""
@@ -74,6 +79,7 @@ class Checkpoints:
                 other.unlink()
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
+        self.spent += self._cost
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint that is sound, with a warning for each that is not; None where there is none."""

@@ -89,6 +89,7 @@ def run(
                 **outcome.fine_scale_metrics(fine, seconds, truth),
                 "train_seconds": progress.seconds,
                 "wall_seconds": training.wall_seconds,
+                "checkpoint_seconds": checkpoints.spent,
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
                 **loss.measured(),

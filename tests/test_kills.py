@@ -164,9 +164,9 @@ needs_namespaces = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("size", "access", "told"),
     [
-        ("16k", "rw", "no room left"),  # already the configuration finds none
-        ("600k", "rw", "no room left"),  # the solution
-        ("2500k", "rw", "no room left"),  # the figure, with MLflow's store before it
+        ("16k", "rw", "No space left"),  # already the configuration finds none
+        ("600k", "rw", "No space left"),  # the solution
+        ("1500k", "rw", "No space left"),  # the figure, with MLflow's store before it
         ("1m", "ro", "cannot write"),
     ],
 )
