@@ -2,7 +2,7 @@
 
 import torch
 
-from homog import config, report
+from homog import config, outcome, report
 from homog.timestep import TimeSteps
 
 
@@ -19,3 +19,10 @@ def test_time_steps_are_reported_where_there_are_walkers_and_only_there(make_pro
     said = capsys.readouterr().out
     assert "eps = 0.1" in said
     assert "dt" not in said
+
+
+def test_a_reference_that_is_coarser_than_the_error_it_measures_is_warned_of():
+    assert not outcome.warnings({"rel_l2": 1e-2, "reference_error_estimate": 1e-3})
+    assert not outcome.warnings({"rel_l2": None, "reference_error_estimate": 1e-3})
+    (line,) = outcome.warnings({"rel_l2": 1e-3, "reference_error_estimate": 2e-3})
+    assert "2.0e-03, above the error of 1.0e-03" in line

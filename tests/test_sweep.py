@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from homog import config, tracking
+from homog import config, run_folder, tracking
 from homog.config.identity import identity
 from homog.errors import UserError
 from homog.sweep import Job, Outcome, Plan, Sweep
@@ -171,6 +171,32 @@ def test_what_is_finished_is_not_run_again_unless_forced(swept: tuple[Path, list
     assert [outcome.ending for outcome in forced] == ["finished", "finished"]
     assert parent_and_children(home, "forced")[0].info.status == "FINISHED"
     assert [outcome.folder for outcome in run(home, "last", {0: settings(0)})] == [forced[0].folder]
+
+
+def begin_and_die_or_go_on(settings: config.RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> None:
+    """Stands for a run that is killed at first, and comes to its end when it is resumed."""
+    if not (folder / run_folder.RECORD).exists():
+        run_folder.begin(folder, settings, {})
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / run_folder.RESULT).write_text(json.dumps({"rel_l2": 0.5}))
+
+
+def test_jobs_that_were_killed_go_on_in_their_folders_when_the_sweep_is_resumed(tmp_path: Path):
+    def sweep(name: str, resume: bool | str) -> Outcome:
+        place = tmp_path / "sweeps" / name
+        chosen = settings(0, tracking=config.NoTracking(), resume=resume)
+        with Sweep(tmp_path, run=begin_and_die_or_go_on) as sweep:
+            (outcome,) = sweep.run([Job(0, {}, chosen, place / "0")], Plan(place, config.NoTracking(), name))
+        return outcome
+
+    killed = sweep("killed", False)
+    assert (killed.ending, "SIGKILL" in killed.reason) == ("failed", True)
+    assert sweep("named", str(killed.folder)).reason.startswith("resume=FOLDER is for a single run")
+    assert sweep("again", False).folder == tmp_path / "sweeps" / "again" / "0"  # not resumed unless asked for
+    resumed = sweep("resumed", True)
+    assert (resumed.ending, resumed.folder) == ("finished", tmp_path / "sweeps" / "again" / "0")  # the newest
+    assert "SIGKILL" in resumed.job.log.read_text()  # its log goes on, too
+    assert sweep("once more", True).ending == "skipped"
 
 
 def test_a_finished_run_counts_while_its_metrics_are_there_as_they_were(tmp_path: Path):
