@@ -18,7 +18,7 @@ import pytest
 PROCESSES = 16
 BEGUN = ["runs/*", "mlflow.db*", "runs/*/metrics.jsonl", "runs/*/metrics.json"]  # soon after each, one is killed
 SMALL = [
-    "experiment=paper/figure2", "eps=0.1", "timestep.ratio=0.25", "optimizer.iterations=200", "method.points=20",
+    "experiment=paper/figure2", "eps=0.1", "timestep.ratio=0.25", "optimizer.iterations=50", "method.points=20",
     "method.walkers=8", "method.boundary_points=20", "network.width=16", "network.depth=2", "evaluation.grid=51",
     "evaluation.every=10", "reference=homogenized",
 ]  # fmt: skip
