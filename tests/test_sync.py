@@ -12,7 +12,7 @@ from stub_server import stub_server
 from homog import sync_cli
 from homog.config import LocalTracking, ServerTracking, TrackingSettings
 from homog.errors import UserError
-from homog.tracking import LEDGER_FILE, METRICS_FILE, MetricsEntry, open_recorder, sync
+from homog.tracking import LEDGER_FILE, METRICS_FILE, ChildRuns, MetricsEntry, open_recorder, sync
 from homog.tracking.ledger import Ledger
 from homog.tracking.lock import lock_run
 
@@ -98,6 +98,25 @@ def test_a_run_whose_creation_was_not_confirmed_is_found_again(tmp_path: Path, h
         assert homog_sync()[0] == 0
         first, double = server.runs.values()
         assert (len(first.metrics), first.status, first.deleted, double.deleted) == (5, "KILLED", False, True)
+
+
+def test_jobs_are_nested_below_a_sweep_that_the_server_did_not_know(tmp_path: Path, homog_sync: Any) -> None:
+    with stub_server() as server:
+        settings = ServerTracking(uri=server.uri)
+        server.fault = "down"
+        job = tmp_path / "sweeps" / "a" / "0"
+        with open_recorder(settings, job.parent, tmp_path, "a", {}, {}) as sweep:
+            children = ChildRuns(sweep, tmp_path)
+            with open_recorder(settings, job, tmp_path, "0", {}, children.tags(0)):
+                pass
+            (job / "run.log").write_text("it failed")
+            assert children.end(0, "0", "FAILED", "out of memory", job / "run.log", {}) is None
+        server.fault = "none"
+        assert homog_sync()[0] == 0
+        (parent,) = (i for i, run in server.runs.items() if "mlflow.parentRunId" not in run.tags)
+        (child,) = (run for run in server.runs.values() if run.tags.get("mlflow.parentRunId") == parent)
+        assert (child.status, child.tags["reason"], child.tags["sweep.job"]) == ("FAILED", "out of memory", "0")
+        assert list(child.artifacts) == ["run.log"]
 
 
 def test_one_run_that_the_store_refuses_holds_up_no_other(tmp_path: Path, homog_sync: Any) -> None:

@@ -13,6 +13,7 @@ from homog.tracking.store import address
 
 _logger = logging.getLogger(__name__)
 _PARENT, _NUMBER, _REASON = "mlflow.parentRunId", "sweep.job", "reason"
+_PARENT_KEY = "homog.parent"  # of a parent that MLflow does not have yet
 _REASON_LENGTH = 1000
 
 
@@ -34,12 +35,12 @@ class ChildRuns:
         self._home = home
 
     def tags(self, number: int) -> dict[str, str]:
-        """The tags with which the process of a job must open its run; none while MLflow does not have the parent.
-
-        Waits for that as long as MLflow answers.
-        """
-        run_id = self._awaited_id(self._parent) if self._parent else None
-        return {_PARENT: run_id, _NUMBER: str(number)} if run_id else {}
+        """The tags with which the process of a job must open its run; waits for the parent's, if MLflow answers."""
+        if self._parent is None:
+            return {}
+        run_id = self._awaited_id(self._parent)
+        parent = {_PARENT: run_id} if run_id else {_PARENT_KEY: self._parent.key}
+        return {**parent, _NUMBER: str(number)}
 
     def end(
         self, number: int, name: str, status: Status, reason: str, log: Path, parameters: Mapping[str, str]
@@ -91,3 +92,18 @@ class ChildRuns:
         if self._sender is not None:
             self._sender.wait(lambda: ledger.run_id is not None)
         return ledger.run_id
+
+
+def nest(ledger: Ledger) -> None:
+    """Tie a run to its sweep, where MLflow had the sweep's own run only after the job had begun.
+
+    Raises:
+        ValueError: If the sweep's account is damaged.
+        OSError: If an account cannot be read or written.
+    """
+    key = ledger.tags.get(_PARENT_KEY)
+    if key is None or _PARENT in ledger.tags:
+        return
+    parent = Ledger.read(ledger.folder.parent)
+    if parent is not None and parent.key == key and parent.run_id is not None:
+        ledger.update(tags={**ledger.tags, _PARENT: parent.run_id}, described=False)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -117,7 +118,8 @@ class Recorder:
             if self._sender is None or self.ledger is None:
                 self._lock.release()
                 return
-            self.ledger.update(status=status, ended_at=time.time_ns() // 1_000_000)
+            with suppress(OSError):  # a full disk, say: the status still goes to MLflow
+                self.ledger.update(status=status, ended_at=time.time_ns() // 1_000_000)
             self._failure = self._sender.close()
             if self._failure is not None:
                 folder, reason = self.ledger.folder, first_line(self._failure)

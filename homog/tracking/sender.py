@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN = 5.0  # a batch takes 3 to 80 ms of this process's time
 _MOST_SECONDS_BETWEEN = 60.0  # while the store fails
-_LOADING_SECONDS = 120.0  # importing MLflow, on a machine where many processes do
+_LOADING_SECONDS = 600.0  # importing MLflow takes 3 s of computing, on a machine that has other work
 _LAST_ATTEMPTS, _SECONDS_BETWEEN_LAST = 3, 0.5
 
 

@@ -7,14 +7,14 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from filelock import Timeout
+
 from homog.config import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 from homog.errors import UserError
 from homog.tracking.database import require_database
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.tracking import MlflowClient
-
-_LOCK_SECONDS = 120.0  # creating the tables of a fresh store takes some seconds, more on a busy machine
 
 # Ours only where the user has not set them. MLflow's log would repeat, with tracebacks, what the recorder
 # says in a line.
@@ -121,19 +121,15 @@ class _Database:
 
     home: Path
     experiment: str
-    patience: float = 60.0
+    patience: float = 120.0
 
     def open(self) -> Store:
-        from filelock import FileLock
-
         self.home.mkdir(parents=True, exist_ok=True)
         database = self.home / "mlflow.db"
-        client_type = load_client()  # before the lock is taken: it takes seconds
-        # Processes that open a fresh store together create its tables into each other and destroy it.
-        with FileLock(self.home / "mlflow.db.lock", timeout=_LOCK_SECONDS):
-            require_database(database, client_type)
-            client = client_type(tracking_uri=f"sqlite:///{database}")
-            experiment_id = _experiment_id(client, self.experiment, (self.home / "mlartifacts").as_uri())
+        client_type = load_client()
+        require_database(database, client_type)
+        client = client_type(tracking_uri=f"sqlite:///{database}")
+        experiment_id = _experiment_id(client, self.experiment, (self.home / "mlartifacts").as_uri())
         return Store(client, experiment_id, f"MLflow run '{{name}}' in {_literal(str(database))} (make ui)")
 
 
@@ -156,7 +152,7 @@ class _Server:
 
 def is_busy(error: BaseException) -> bool:
     """Whether it was only that others are at the same database, which passes."""
-    return "database is locked" in str(error)
+    return isinstance(error, Timeout) or "database is locked" in str(error)
 
 
 def _quieten() -> None:
@@ -171,7 +167,7 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_location: str | N
     if experiment is None:
         try:
             return client.create_experiment(name, artifact_location=artifact_location)
-        except MlflowException:  # on a server another run may have come first
+        except MlflowException:  # another run may have come first
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from homog.tracking.children import nest
 from homog.tracking.delivery import Delivery
 from homog.tracking.ledger import LEDGER_FILE, Ledger
 from homog.tracking.lock import lock_run
@@ -99,6 +100,7 @@ def _sync_one(folder: Path, home: Path, stores: _Stores) -> Synced:
         died = ledger.status == "RUNNING"
         if died:
             ledger.update(status="KILLED", ended_at=_last_sign_of_life(folder))
+        nest(ledger)
         start, artifacts = ledger.sent_bytes, len(ledger.unsent_artifacts())
         try:
             _send(Delivery(ledger, place, stores.open))
