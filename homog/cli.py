@@ -46,12 +46,13 @@ def main() -> None:
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
+    from homog.arguments import checked
     from homog.composition import explain, home, quote_formulas
     from homog.errors import UserError
 
-    sys.argv = ["homog-run", *quote_formulas(arguments)]
     task = _Task()
     try:
+        sys.argv = ["homog-run", *checked(quote_formulas(arguments))]
         _compose_and_run(task)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -109,9 +110,10 @@ class _Task:
 def _compose_and_run(task: _Task) -> None:
     import hydra
 
-    from homog import composition
+    from homog import composition, guard
 
     composition.register()
+    guard.install()
     with task.sweep:
         hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")(task)()
 

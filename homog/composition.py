@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from homog import config
 from homog.errors import UserError, hint
@@ -103,7 +103,9 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
     """
     try:
         given = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        settings = OmegaConf.to_object(composed)
+        resolved = composed.copy()
+        OmegaConf.resolve(resolved)  # with it, what an interpolation puts in place of a group is checked as well
+        settings = OmegaConf.to_object(resolved)
     except OmegaConfBaseException as error:
         raise UserError(_explain_value(error)) from error
     assert isinstance(settings, config.RunSettings)
@@ -179,13 +181,14 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     parent = error.object_type
     if key.startswith("problem.parameters."):
         return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
-    if parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
+    unknown = isinstance(error, ConfigAttributeError | ConfigKeyError)
+    if unknown and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
     ):  # fmt: skip
         return f"{key} is unknown: {hint(key.rpartition('.')[2], known)}"
     if "Missing mandatory value" in str(error) or "MissingMandatoryValue" in type(error).__name__:
         return f"{key} must be given: write {key}=..."
-    return f"{key}: {_one_line(error)}"
+    return f"{key}: {_one_line(error)}" if key else _one_line(error)
 
 
 def _root_keys() -> list[str]:
