@@ -5,6 +5,7 @@ YAML; PyYAML and OmegaConf follow aliases however many nodes they stand for.
 """
 
 import functools
+import warnings
 from collections.abc import Iterator, Sequence
 from math import ceil, isfinite, prod
 from typing import Any
@@ -33,6 +34,7 @@ def install() -> None:
     hydra_entry.ConfigLoaderImpl = Loader  # pyright: ignore[reportPrivateImportUsage]
     loader = _counting(_OMEGACONF_LOADER)
     omegaconf._utils.get_yaml_loader = lambda: loader
+    warnings.filterwarnings("ignore", module=r"(hydra|omegaconf)\.")  # they speak to programmers
 
 
 class Loader(ConfigLoaderImpl):

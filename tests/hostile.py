@@ -40,14 +40,12 @@ class Answer:
         out: Standard output.
         err: Standard error, with the traceback where there is one.
         seconds: Of one core, until it ended.
-        ran: Whether a run, or all jobs of a sweep, would have begun.
     """
 
     status: int | None
     out: str
     err: str
     seconds: float
-    ran: bool
 
     @property
     def refused(self) -> bool:
@@ -91,7 +89,6 @@ class Command:
             home: HOMOG_HOME, a folder in the working folder.
         """
         self._home = home
-        self._ran = False
         home.mkdir(parents=True, exist_ok=True)
         patch.chdir(home.parent)
         patch.setenv("HOMOG_HOME", str(home))
@@ -106,7 +103,6 @@ class Command:
         out, err = io.StringIO(), io.StringIO()
         before = dict(os.environ), list(sys.argv), Path.cwd()
         status: Any = 0
-        self._ran = False
         start = time.process_time()
         os.environ.pop("HYDRA_FULL_ERROR", None)
         sys.argv = ["homog-run", *arguments]
@@ -127,21 +123,19 @@ class Command:
                 if getattr(handler, "stream", None) is err or isinstance(handler, logging.FileHandler):
                     logging.getLogger().removeHandler(handler)
                     handler.close()
-        return Answer(status, out.getvalue(), err.getvalue(), time.process_time() - start, self._ran)
+        return Answer(status, out.getvalue(), err.getvalue(), time.process_time() - start)
 
     def _prepare(self, settings: RunSettings, folder: Path, home: Path, tags: object = None) -> dict:
         prepare(settings, home)
-        self._ran = True
         return {}
 
-    def _prepare_jobs(self, _: sweep.Sweep, jobs: list[Job], plan: object) -> list[Outcome]:
+    def _prepare_jobs(self, jobs: list[Job], plan: object) -> list[Outcome]:
         for job in jobs[:3]:
             if isinstance(job.settings, UserError):
                 assert "\n" not in str(job.settings)
             else:
                 with contextlib.suppress(UserError):  # a job that fails disturbs no other
                     prepare(job.settings, self._home)
-        self._ran = True
         return [Outcome(job, "finished", 0.0) for job in jobs]
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of hostile words
 """Overrides and formulas made to break what reads them, from a seeded generator."""
 
 import random
@@ -85,13 +86,17 @@ def _argument(chance: random.Random) -> str:
     elif kind < 0.97:
         text = f"{chance.choice((*_KEYS, *_GROUPS, *_HYDRA))}={chance.choice(_VALUES)}"
         text = chance.choice(("+", "++", "~", "~~", "+-", "", "@", "+problem.parameters.")) + text
-        text = text.replace("=", chance.choice(("=", "=", "", ":=", "@a=", "@:=", "@_global_=", ".a=", "..=", "[0]=", "==")), 1)
+        text = text.replace(
+            "=", chance.choice(("=", "=", "", ":=", "@a=", "@:=", "@_global_=", ".a=", "..=", "[0]=", "==")), 1
+        )
     else:
         text = "".join(chance.choice(_CHARACTERS) for _ in range(chance.randrange(1, 40)))
     return _damaged(text, chance) if chance.random() < 0.25 else text
 
 
-_CHARACTERS = [chr(i) for i in range(128)] + list("\u00e9\u0430\u202e\u2028\u0085\ud800\udcff\U0001f600=.=$[]{}'\"\\,()")
+_CHARACTERS = [chr(i) for i in range(128)] + list(
+    "\u00e9\u0430\u202e\u2028\u0085\ud800\udcff\U0001f600=.=$[]{}'\"\\,()"
+)
 _ATOMS = [
     *("x1", "x2", "x3", "eps", "pi", "u", "field", "0", "1", "2", "0.5", "1e-3", "1e999", "1e29", "9" * 29, "x4", "e", "E", "I"),
     *("1j", "True", "None", "...", "'a'", "b'a'", "f'{x1}'", "x1.real", "x1.__class__", "().__class__", "__builtins__", "oo"),
@@ -99,7 +104,13 @@ _ATOMS = [
     *("x1 if x1 else x2", "not x1", "x1 and x2", "x1 < x2", "await x1", "yield", "sin", "0x10", "1_0", "1.e5", ".5", "0o7"),
     *("\u0445", "\uff41", "x\u00b9", "\u03c0", "\x00", "\n", "\\", "#", ";", "nan", "inf", "zoo", "S", "Symbol('x')", "print(1)"),
 ]  # fmt: skip
-_FUNCTIONS = ["sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh"] * 6 + ["abs", "eval", "exec", "sn", "Sin"]
+_FUNCTIONS = ["sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh"] * 6 + [
+    "abs",
+    "eval",
+    "exec",
+    "sn",
+    "Sin",
+]
 _OPERATIONS = ["+", "-", "*", "/", "**"] * 8 + ["//", "%", "@", "^", "<<", "|", "&", "==", "<", ",", "", " "]
 _SOUND_ATOMS = ["x1", "x2", "eps", "pi", "1", "2", "3", "0.5", "0.1", "7", "x1", "x2", "1e5"]
 

@@ -170,6 +170,8 @@ class _Builder:
             return "ZERO"
         if expression in (1, -1):
             return "ONE" if expression == 1 else "-ONE"
+        if expression.is_number:  # what SymPy made of exp(k0 + x1)**0.5 and the like, after `hoist`
+            return self.emit(self._constant(expression))
         if isinstance(expression, sympy.Add):
             return "(" + " + ".join(self.emit(a) for a in expression.args) + ")"
         if isinstance(expression, sympy.Mul):
