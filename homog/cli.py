@@ -56,6 +56,10 @@ def main() -> None:
         _compose_and_run(task)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as ended:  # Hydra found a mistake and has said so
+        if ended.code == 1 and not (task.started or task.sweep.started):
+            sys.exit(2)
+        raise
     except Exception as error:
         if with_traceback:
             raise
@@ -128,5 +132,6 @@ def _print_help() -> None:
 
 
 def _fail(line: str) -> NoReturn:
-    print(f"homog-run: {' '.join(line.split())}", file=sys.stderr)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(line.split()))
+    print(f"homog-run: {shown[:2000]}", file=sys.stderr)
     sys.exit(2)

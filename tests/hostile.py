@@ -50,7 +50,7 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether it is the one way in which a mistake may end: status 2, and one line on the screen."""
-        return self.status == 2 and self.err.startswith("homog-run: ") and self.err.count("\n") == 1
+        return self.status == 2 and self.err.count("\n") == 1 and self.err.endswith("\n") and len(self.err) < 2500
 
     @property
     def accepted(self) -> bool:

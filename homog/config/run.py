@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from homog.config.checks import MISSING, one_of, positive, require
+from homog.config.checks import MISSING, label, one_of, positive, require
 from homog.config.method import MethodSettings
 from homog.config.network import NetworkSettings
 from homog.config.optimizer import OptimizerSettings
@@ -32,5 +32,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         positive("eps", self.eps)
+        if self.name is not None:
+            label("name", self.name)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")
