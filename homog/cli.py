@@ -58,15 +58,20 @@ def main() -> None:
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
+    from homog.arguments import checked
     from homog.composition import explain, quote_formulas
     from homog.interruption import Interrupted
 
-    sys.argv = ["homog-run", *quote_formulas(arguments)]
     task = _Task(with_traceback)
     try:
+        sys.argv = ["homog-run", *checked(quote_formulas(arguments))]
         _compose_and_run(task)
     except KeyboardInterrupt as error:
         sys.exit(error.status if isinstance(error, Interrupted) else 130)
+    except SystemExit as ended:  # Hydra found a mistake and has said so
+        if ended.code == 1 and not (task.started or task.sweep.started):
+            sys.exit(2)
+        raise
     except Exception as error:
         if with_traceback:
             raise
@@ -154,9 +159,10 @@ def _remove(fresh: Path) -> None:
 def _compose_and_run(task: _Task) -> None:
     import hydra
 
-    from homog import composition
+    from homog import composition, guard
 
     composition.register()
+    guard.install()
     with task.sweep:
         hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")(task)()
 
@@ -171,5 +177,6 @@ def _print_help() -> None:
 
 
 def _fail(line: str) -> NoReturn:
-    print(f"homog-run: {' '.join(line.split())}", file=sys.stderr)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(line.split()))
+    print(f"homog-run: {shown[:2000]}", file=sys.stderr)
     sys.exit(2)

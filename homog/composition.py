@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from homog import config
 from homog.errors import UserError, hint
@@ -103,12 +104,17 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
     """
     try:
         given = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        settings = OmegaConf.to_object(composed)
+        resolved = composed.copy()
+        OmegaConf.resolve(resolved)  # with it, what an interpolation puts in place of a group is checked as well
+        settings = OmegaConf.to_object(resolved)
     except OmegaConfBaseException as error:
         raise UserError(_explain_value(error)) from error
+    except RecursionError as error:
+        raise UserError(_one_line(error)) from None
     assert isinstance(settings, config.RunSettings)
     assert isinstance(given, dict)
     _refuse_unknown(given, settings, "")
+    _refuse_without_kind(settings)
     return settings
 
 
@@ -136,6 +142,19 @@ def _refuse_unknown(given: Mapping[Any, Any], settings: Any, path: str) -> None:
         inner = getattr(settings, key)
         if isinstance(value, dict) and is_dataclass(inner):
             _refuse_unknown(value, inner, f"{path}{key}.")
+
+
+def _refuse_without_kind(settings: config.RunSettings) -> None:
+    """A file without its schema's line fills the base of a group, which nothing can be done with."""
+    kinds: dict[str, list[str]] = {}
+    for path in _SCHEMA:
+        kinds.setdefault(path.rpartition("/")[0].removeprefix("schema"), []).append(path)
+    for group, paths in kinds.items():
+        value: Any = settings
+        for name in group.split("/")[1:]:
+            value = getattr(value, name, None)
+        if value is not None and type(value) not in [_SCHEMA[path] for path in paths]:
+            raise UserError(f"{group[1:]} is of no kind: its file begins with defaults: [/{paths[0]}, _self_]")
 
 
 def quote_formulas(arguments: Sequence[str]) -> list[str]:
@@ -179,13 +198,14 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     parent = error.object_type
     if key.startswith("problem.parameters."):
         return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
-    if parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
+    unknown = isinstance(error, ConfigAttributeError | ConfigKeyError)
+    if unknown and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
     ):  # fmt: skip
         return f"{key} is unknown: {hint(key.rpartition('.')[2], known)}"
     if "Missing mandatory value" in str(error) or "MissingMandatoryValue" in type(error).__name__:
         return f"{key} must be given: write {key}=..."
-    return f"{key}: {_one_line(error)}"
+    return f"{key}: {_one_line(error)}" if key else _one_line(error)
 
 
 def _root_keys() -> list[str]:
@@ -193,5 +213,9 @@ def _root_keys() -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "the configuration is nested too deeply, or stands for itself"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
     text = str(error).strip().partition("\n")[0]
     return text.removeprefix("LexerNoViableAltException: ") if text else type(error).__name__

@@ -28,3 +28,9 @@ def one_of(name: str, value: str, choices: Collection[str]) -> None:
     """Refuse a word that is none of the choices."""
     if value not in choices:
         raise UserError(f"{name}={value} is unknown: write one of {', '.join(choices)}")
+
+
+def label(name: str, value: str) -> None:
+    """Refuse a name that is no short line of text: it stands in tables, figures and MLflow."""
+    if not (value.isprintable() and 0 < len(value) <= 200):
+        raise UserError(f"{name}={value[:40]!a} is no name: write one to 200 printable characters")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import isfinite
 
-from homog.config.checks import MISSING, require
+from homog.config.checks import MISSING, label, require
 from homog.config.field import FieldSettings
 
 
@@ -40,6 +40,9 @@ class ProblemSettings:
     boundary: str = "0"
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
+
+    def __post_init__(self) -> None:
+        label("problem.name", self.name)
 
 
 @dataclass

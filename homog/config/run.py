@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from homog.config.checks import MISSING, at_least, one_of, positive, require
+from homog.config.checks import MISSING, at_least, label, one_of, positive, require
 from homog.config.method import MethodSettings
 from homog.config.network import NetworkSettings
 from homog.config.optimizer import OptimizerSettings
@@ -34,6 +34,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         positive("eps", self.eps)
+        if self.name is not None:
+            label("name", self.name)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         require(self.resume != "", "resume", self.resume, "true, auto or the folder of a run")
         if self.checkpoint is not None:

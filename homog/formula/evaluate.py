@@ -56,7 +56,8 @@ def at_points(formula: Formula, points: np.ndarray, parameters: Mapping[str, Any
         Shape (...).
     """
     values = {**parameters, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
-    result = evaluate(formula.expression, values, NUMPY)
+    with np.errstate(all="ignore"):  # whether a value is finite is for the caller to see
+        result = evaluate(formula.expression, values, NUMPY)
     return np.broadcast_to(np.asarray(result, dtype=points.dtype), points.shape[:-1])
 
 

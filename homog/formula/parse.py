@@ -31,7 +31,9 @@ FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], flo
 
 _MAX_LENGTH = 1_000
 _MAX_DEPTH = 60
+_MAX_FUNCTIONS = 6  # within one another: SymPy's questions whether one is real take twice as long with each
 _MAX_EXPONENT = 16
+_MAX_POWER = 256  # of powers of powers
 _MAX_NUMBER = 1e30
 
 
@@ -96,7 +98,7 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise refuse("not a formula; write for example 1 + 0.9*sin(2*pi*x1/eps)") from None
-    expression: Any = _Reader((*axes, *parameters), refuse).read(tree, 0)
+    expression: Any = _Reader((*axes, *parameters), refuse).read(tree, 0, 0)
     expression = expression.replace(sympy.cot, lambda a: sympy.cos(a) / sympy.sin(a))  # SymPy's tan(x + pi/2)
     if expression.has(sympy.Abs):
         raise refuse("the root of a square is an absolute value, which has no derivative at zero")
@@ -117,22 +119,26 @@ class _Reader:
         self.names = names
         self.refuse = refuse
 
-    def read(self, node: ast.AST, depth: int) -> sympy.Expr:
+    def read(self, node: ast.AST, depth: int, functions: int) -> sympy.Expr:
+        """The node's expression; `depth` nodes and so many functions and powers are around it."""
         if depth > _MAX_DEPTH:
             raise self.refuse("nested too deeply")
+        if functions > _MAX_FUNCTIONS:
+            raise self.refuse(f"at most {_MAX_FUNCTIONS} functions and powers can be nested")
         match node:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return self._number(value)
             case ast.Name(id=name):
                 return self._name(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self.read(operand, depth + 1)
+                return -self.read(operand, depth + 1, functions)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.read(operand, depth + 1)
+                return self.read(operand, depth + 1, functions)
             case ast.BinOp(left=left, op=operation, right=right):
-                return self._binary(operation, self.read(left, depth + 1), self.read(right, depth + 1))
+                around = functions + isinstance(operation, ast.Pow)
+                return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
-                return self._call(name, self.read(argument, depth + 1))
+                return self._call(name, self.read(argument, depth + 1, functions + 1))
             case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
                 raise self.refuse(f"{name} takes one argument")
         raise self.refuse(
@@ -179,12 +185,23 @@ class _Reader:
                     raise self.refuse(f"an exponent must be a number of at most {_MAX_EXPONENT}")
                 if numbers:
                     return self._value(lambda: float(left) ** float(right))
+                self._refuse_growth(left, float(right))
                 result = left**right
             case _:
                 raise self.refuse("only + - * / and ** are allowed")
-        if numbers and not abs(float(result)) < _MAX_NUMBER:
+        number = result if numbers else result.as_coeff_Mul()[0]
+        if not (number.is_finite and abs(float(number)) < _MAX_NUMBER):
             raise self.refuse("a number is too large")
         return result
+
+    def _refuse_growth(self, base: sympy.Expr, exponent: float) -> None:
+        """Of (2*x**16)**16 SymPy makes 2**16*x**256, and so on: before it does, what would become too large."""
+        number, rest = base.as_coeff_Mul()
+        if abs(math.log(abs(number)) * exponent) > math.log(_MAX_NUMBER):
+            raise self.refuse("a number is too large")
+        powers = [factor.exp for factor in sympy.Mul.make_args(rest) if isinstance(factor, sympy.Pow)]
+        if any(abs(float(power) * exponent) > _MAX_POWER for power in powers):
+            raise self.refuse(f"powers of powers add up to an exponent beyond {_MAX_POWER}")
 
     def _value(self, compute: Callable[[], float]) -> sympy.Expr:
         try:

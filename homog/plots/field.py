@@ -44,7 +44,7 @@ def draw_field(axes: Sequence[Values], values: Values, title: str) -> "Figure":
     with rc_context(LOOK):
         figure = Figure(figsize=(10.0, 4.4), layout="constrained")
         panels = figure.subplot_mosaic([["field", "spectrum"]])
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)
         if len(axes) == 1:
             draw_lines(panels["field"], axes[0], [(_PEN, values)], "field", "$x$")
         else:

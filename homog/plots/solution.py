@@ -127,7 +127,7 @@ def draw_solution(data: SolutionData) -> "Figure":
         # 'compressed' keeps maps of a fixed shape, their colour bars and the lines below them in columns.
         figure = Figure(figsize=size, layout="constrained" if len(data.axes) == 1 else "compressed")
         panels = figure.subplot_mosaic(layout, empty_sentinel=".")
-        figure.suptitle(data.title)
+        figure.suptitle(data.title, parse_math=False)
         _draw_coefficient(panels["coefficient"], data)
         draw_training_curve(panels["training"], data.curve, _levels(data))
         if len(data.axes) == 1:

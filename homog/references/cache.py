@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -52,11 +53,11 @@ def fetch(path: Path, question: Mapping, compute: Callable[[], Reference]) -> Re
     Raises:
         UserError: If the folder cannot be written and there is no sound file in it.
     """
-    found = _read(path)
+    found = _read(path, question)
     if found is None:
         _make_writable(path.parent)
         with FileLock(path.with_suffix(".lock")):
-            found = _read(path)  # another process may have been faster
+            found = _read(path, question)  # another process may have been faster
             if found is None:
                 if path.exists():
                     _log.warning("the cached reference %s is damaged: computing it again", path)
@@ -67,33 +68,45 @@ def fetch(path: Path, question: Mapping, compute: Callable[[], Reference]) -> Re
     return found
 
 
-def _read(path: Path) -> Reference | None:
-    """None if no file can be read, if its last bytes are not the SHA-256 of the others, or if it holds objects."""
+def _read(path: Path, question: Mapping) -> Reference | None:
+    """None where there is no file, or one that `_write` did not write for this question."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = path.read_bytes() if path.is_file() else b""  # a pipe in its place would never end
+    except (OSError, MemoryError):
         return None
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(body).digest() != digest:
         return None
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            return _unpack(dict(arrays))
-    except ValueError:  # what np.load says to an object
+            if any(member.compress_type != zipfile.ZIP_STORED for member in arrays.zip.infolist()):
+                return None  # it could be larger than the memory
+            return _unpack(dict(arrays), question)
+    except Exception:  # numpy, zipfile and json have a dozen kinds for what is not as it should be
         return None
 
 
-def _unpack(arrays: Mapping[str, np.ndarray]) -> Reference:
+def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
     plain = json.loads(str(arrays["json"]))
-    return Reference(
-        axes=tuple(arrays[f"x{i + 1}"] for i in range(plain["dimension"])),
-        **{name: arrays.get(name) for name in _ARRAYS},
-        mean=plain["mean"],
-        error_estimate=plain["error_estimate"],
-        unknowns=plain["unknowns"],
-        seconds=plain["seconds"],
-        notes=tuple(plain["notes"]),
+    dimension, notes = plain["dimension"], plain["notes"]
+    axes = tuple(arrays[f"x{i + 1}"] for i in range(dimension))
+    grid, tensor = tuple(len(axis) for axis in axes), (dimension, dimension)
+    values = len(arrays.get("effective_values", ()))
+    found = {name: arrays.get(name) for name in _ARRAYS}
+    shapes = [grid, grid, grid, tensor, (values,), (values, *tensor)]
+    numbers = [plain[name] for name in ("mean", "error_estimate") if plain[name] is not None]
+    sound = (
+        plain["question"] == json.loads(json.dumps(question))
+        and 1 <= dimension <= 3
+        and all(array is None or array.shape == shape for array, shape in zip(found.values(), shapes, strict=True))
+        and all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays.values() if array.ndim)
+        and all(isinstance(number, int | float) for number in (*numbers, plain["unknowns"], plain["seconds"]))
+        and all(isinstance(note, str) for note in notes)
     )
+    if not sound:
+        raise ValueError("not what was asked for")
+    further = {name: plain[name] for name in _PLAIN if name != "notes"}
+    return Reference(axes=axes, **found, **further, notes=tuple(notes))
 
 
 def _write(path: Path, question: Mapping, reference: Reference) -> None:

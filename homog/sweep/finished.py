@@ -45,14 +45,18 @@ class FinishedIndex:
     def find(self, settings: RunSettings) -> FinishedRun | None:
         """The run that was finished with the same configuration, or None if there is none or it is gone."""
         try:
-            entry = json.loads((self._folder / f"{identity(settings)}.json").read_text())
+            entry = json.loads(_content(self._folder / f"{identity(settings)}.json"))
             folder = Path(os.path.normpath(self._home / entry["folder"]))
-            content = (folder / "metrics.json").read_bytes()
-            if hashlib.sha256(content).hexdigest() != entry["metrics_sha256"]:
-                return None
-            return FinishedRun(folder, json.loads(content), entry["run_id"])
-        except (OSError, ValueError, KeyError, TypeError):
+            content = _content(folder / "metrics.json")
+            metrics, run_id = json.loads(content), entry["run_id"]
+            sound = (
+                hashlib.sha256(content).hexdigest() == entry["metrics_sha256"]
+                and all(value is None or isinstance(value, float | int | str) for value in metrics.values())
+                and (run_id is None or isinstance(run_id, str))
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+        return FinishedRun(folder, metrics, run_id) if sound else None
 
     def add(self, settings: RunSettings, folder: Path, run_id: str | None) -> None:
         """Remember a run; it replaces an earlier one with the same configuration.
@@ -75,3 +79,9 @@ class FinishedIndex:
         temporary = path.with_suffix(f".{os.getpid()}")  # another sweep may write the same
         temporary.write_text(json.dumps(entry, indent=2) + "\n")
         temporary.replace(path)
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(path)
+    return path.read_bytes()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from homog.sweep.job import Outcome
 
@@ -47,14 +48,14 @@ def print_table(outcomes: Sequence[Outcome], keys: Sequence[str], left: int, fol
     table = Table(title="Sweep", title_justify="left")
     table.add_column("job", justify="right")
     for key in keys:
-        table.add_column(key, overflow="fold")
+        table.add_column(Text(key), overflow="fold")
     table.add_column("status")
     table.add_column("relative L2 error", justify="right")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
         values = [outcome.job.overrides.get(key, "") for key in keys]
         row = [str(outcome.job.number), *values, outcome.ending, _error(outcome), f"{outcome.seconds:.1f}"]
-        table.add_row(*row, style=_STYLES[outcome.ending])
+        table.add_row(*map(Text, row), style=_STYLES[outcome.ending])  # a value may hold what rich takes for markup
     _console.print()
     _console.print(table)
     for outcome in outcomes:

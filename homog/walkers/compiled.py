@@ -6,39 +6,59 @@ import inspect
 import os
 import sys
 import tempfile
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import NoReturn
 
 import llvmlite
 import numba
 
-from homog.walkers import arithmetic
+from homog.walkers import arithmetic, machine_code
 
 
-def load_module(source: str, folder: Path) -> Any:
+def load_module(source: str, folder: Path) -> ModuleType:
     """The module of a generated source, whose functions compile when they are first called.
 
     The file's name is a hash of everything that enters the machine code besides the processor (which Numba's own
     cache checks): the source, the arithmetic it inlines and the versions of Numba and llvmlite.
-    Nothing else can be found under it.
+    Nothing else can be found under it. The text that is run is the one given here, whatever the file holds; the file
+    is for Numba, which names its own after it.
 
     Args:
         source: Python text.
         folder: Where sources and machine code are kept.
     """
-    everything = "\n".join([source, inspect.getsource(arithmetic), numba.__version__, llvmlite.__version__])
+    rest = [inspect.getsource(arithmetic), inspect.getsource(machine_code), numba.__version__, llvmlite.__version__]
+    everything = "\n".join([source, *rest])
     name = f"homog_kernel_{hashlib.sha256(everything.encode()).hexdigest()[:24]}"
     if name in sys.modules:
         return sys.modules[name]
     path = folder / f"{name}.py"
-    if not path.exists() or path.read_text() != source:
+    if not path.is_file() or path.read_bytes() != source.encode():
         _write_atomically(path, source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    loader = _GivenText(name, str(path), source)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
+    machine_code.seal_cache(module, folder)
     sys.modules[name] = module
     return module
+
+
+class _GivenText(SourceFileLoader):
+    """Python's loader of files, with the text in hand, and without the byte code that it would trust on disk."""
+
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self._source = source.encode()
+
+    def get_data(self, path: str) -> bytes:
+        return self._source
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError("there is no byte code")
 
 
 def _write_atomically(path: Path, text: str) -> None:

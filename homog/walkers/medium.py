@@ -10,6 +10,7 @@ then as accurate at eps = 1e-5 as at 0.1 (method, section 6). All numbers and pa
 so that the compiled code serves every eps.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from homog.problems import FIELD, SOLUTION, Problem
 
 Expr = Any  # a SymPy expression; SymPy's own annotations do not survive its operators
 _TURN = 2 * sympy.pi
+_TERMS = 200  # of a phase's increment: x1**3*x2**3 has 16
 _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
 _FUNCTIONS = {"exp", "log", "sinh", "cosh", "tanh", "sin_turns", "cos_turns"}  # as homog.walkers.arithmetic names them
 
@@ -106,11 +108,15 @@ class _Builder:
         if not isinstance(expression, sympy.sin | sympy.cos | sympy.tan):
             return expression.func(*(self.with_phases(argument) for argument in expression.args))
         argument: Expr = expression.args[0]
-        of_place = argument.is_polynomial(*self.x) and not argument.has(*self.looked_up)
+        of_place = argument.is_polynomial(*self.x) and not argument.has(*self.looked_up) and self._is_short(argument)
         turns = self._phase(argument) if of_place else self.with_phases(argument) / _TURN
         if isinstance(expression, sympy.tan):
             return _sin_turns(turns) / _cos_turns(turns)
         return (_sin_turns if isinstance(expression, sympy.sin) else _cos_turns)(turns)
+
+    def _is_short(self, argument: Expr) -> bool:
+        """Whether its increment, expanded, is worth its length: the 16th power of a sum would fill the memory."""
+        return _terms(argument.xreplace({x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)})) <= _TERMS
 
     def _phase(self, argument: Expr) -> Expr:
         """A polynomial argument in turns, as its value at the start and the increment along the displacement."""
@@ -164,6 +170,8 @@ class _Builder:
             return "ZERO"
         if expression in (1, -1):
             return "ONE" if expression == 1 else "-ONE"
+        if expression.is_number:  # what SymPy made of exp(k0 + x1)**0.5 and the like, after `hoist`
+            return self.emit(self._constant(expression))
         if isinstance(expression, sympy.Add):
             return "(" + " + ".join(self.emit(a) for a in expression.args) + ")"
         if isinstance(expression, sympy.Mul):
@@ -186,6 +194,18 @@ class _Builder:
         if exponent.is_integer:
             return "(" + " * ".join([self.emit(base)] * int(exponent)) + ")"
         return f"power({self.emit(base)}, F({float(exponent)!r}))"
+
+
+def _terms(expression: Expr) -> int:
+    """A bound of the number of terms that an expression has when it is expanded."""
+    if isinstance(expression, sympy.Add):
+        return sum(map(_terms, expression.args))
+    if isinstance(expression, sympy.Mul):
+        return math.prod(map(_terms, expression.args))
+    if isinstance(expression, sympy.Pow) and expression.exp.is_Integer and expression.exp > 0:
+        base, exponent = _terms(expression.base), int(expression.exp)
+        return math.comb(base + exponent - 1, exponent)
+    return 1
 
 
 def _divides(expression: Expr) -> bool:
