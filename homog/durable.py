@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 _LENGTH = hashlib.sha256().digest_size
@@ -11,15 +12,15 @@ def write(path: Path, *parts: bytes | memoryview) -> None:
     """Give a file a new content in one step: on disk under another name before it takes this one.
 
     Args:
-        path: Of the file; its folder must exist. Two processes must not write the same one at the same time.
+        path: Of the file; its folder must exist. Of two processes that write it at the same time, one comes second.
         parts: All of the content, in this order.
 
     Raises:
         OSError: If it cannot be written; the old content is then still there.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             for part in parts:
                 file.write(part)
             file.flush()

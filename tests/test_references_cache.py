@@ -183,16 +183,6 @@ def test_a_pipe_in_the_place_of_an_entry_does_not_block(tmp_path: Path) -> None:
     assert log.read_text() == "computed\n"
 
 
-class Bomb:
-    """An object whose unpickling leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple:
-        return (Path.touch, (self.trace,))
-
-
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     path, log, trace = tmp_path / "entry.npz", tmp_path / "log", tmp_path / "trace"
     fetch(path, log)

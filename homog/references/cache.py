@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from homog import durable
 from homog.config import ReferenceSettings
 from homog.errors import UserError
 from homog.problems import Problem
@@ -24,7 +25,6 @@ _ARRAYS = (
     *("effective_values", "effective_tensors"),
 )
 _PLAIN = ("mean", "error_estimate", "unknowns", "seconds", "notes")
-_DIGEST = hashlib.sha256().digest_size
 
 _log = logging.getLogger("homog")
 
@@ -74,8 +74,8 @@ def _read(path: Path, question: Mapping) -> Reference | None:
         content = path.read_bytes() if path.is_file() else b""  # a pipe in its place would never end
     except (OSError, MemoryError):
         return None
-    body, digest = content[:-_DIGEST], content[-_DIGEST:]
-    if hashlib.sha256(body).digest() != digest:
+    body = durable.sound_body(content)
+    if body is None:
         return None
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
@@ -110,20 +110,14 @@ def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
 
 
 def _write(path: Path, question: Mapping, reference: Reference) -> None:
-    """All or nothing: a temporary file, on disk before it takes the name. The lock makes this process the only one."""
     arrays = {f"x{i + 1}": axis for i, axis in enumerate(reference.axes)}
     arrays |= {name: getattr(reference, name) for name in _ARRAYS if getattr(reference, name) is not None}
     plain = {"question": question, "dimension": len(reference.axes)}
     plain |= {name: getattr(reference, name) for name in _PLAIN}
     body = io.BytesIO()
     np.savez(body, allow_pickle=False, json=np.array(json.dumps(plain)), **arrays)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(body.getvalue())
-        file.write(hashlib.sha256(body.getvalue()).digest())  # readers of zip files ignore what follows
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    # readers of zip files ignore what follows the body
+    durable.write(path, body.getbuffer(), durable.digest(body.getbuffer()))
 
 
 def _make_writable(folder: Path) -> None:

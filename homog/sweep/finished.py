@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from homog import durable
 from homog.config import RunSettings
 from homog.config.identity import identity
 from homog.sweep.job import Metrics
@@ -76,9 +77,7 @@ class FinishedIndex:
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{identity(settings)}.json"
-        temporary = path.with_suffix(f".{os.getpid()}")  # another sweep may write the same
-        temporary.write_text(json.dumps(entry, indent=2) + "\n")
-        temporary.replace(path)
+        durable.write(path, (json.dumps(entry, indent=2) + "\n").encode())
 
 
 def _content(path: Path) -> bytes:

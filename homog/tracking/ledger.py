@@ -1,7 +1,6 @@
 """`tracking.json`, beside `metrics.jsonl`: what MLflow is to have of a run, and what of it has arrived."""
 
 import json
-import os
 import re
 import threading
 import time
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
+from homog import durable
 from homog.config import LocalTracking, ServerTracking, TrackingSettings
 from homog.tracking.metrics import METRICS_FILE
 
@@ -143,12 +143,7 @@ class Ledger:
         kind = next(kind for kind, chosen in _KINDS.items() if type(self.settings) is chosen)
         described["settings"] = {"kind": kind, **asdict(self.settings)}
         described["artifacts"] = {name: asdict(count) for name, count in self.artifacts.items()}
-        temporary = self.folder / f"{LEDGER_FILE}.tmp"  # the run's lock makes this process the only one
-        with temporary.open("w", encoding="utf-8") as stream:
-            json.dump({"format": _FORMAT, **described}, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self.folder / LEDGER_FILE)
+        durable.write(self.folder / LEDGER_FILE, json.dumps({"format": _FORMAT, **described}, indent=1).encode())
 
     @classmethod
     def _from_json(cls, folder: Path, content: Any) -> Self:

@@ -3,9 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
-import os
 import sys
-import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import NoReturn
 import llvmlite
 import numba
 
+from homog import durable
 from homog.walkers import arithmetic, machine_code
 
 
@@ -36,7 +35,8 @@ def load_module(source: str, folder: Path) -> ModuleType:
         return sys.modules[name]
     path = folder / f"{name}.py"
     if not path.is_file() or path.read_bytes() != source.encode():
-        _write_atomically(path, source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write(path, source.encode())
     loader = _GivenText(name, str(path), source)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
@@ -59,11 +59,3 @@ class _GivenText(SourceFileLoader):
 
     def path_stats(self, path: str) -> NoReturn:
         raise OSError("there is no byte code")
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
