@@ -199,7 +199,7 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     if key.startswith("problem.parameters."):
         return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
     unknown = isinstance(error, ConfigAttributeError | ConfigKeyError)
-    if unknown and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
+    if unknown and parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
     ):  # fmt: skip
         return f"{key} is unknown: {hint(key.rpartition('.')[2], known)}"
