@@ -18,7 +18,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from yaml.composer import ComposerError
 
 from homog.errors import UserError
 
@@ -58,8 +57,9 @@ class Loader(ConfigLoaderImpl):
         for path, value in _leaves(OmegaConf.to_container(composed.hydra), "hydra"):
             _refuse_code(path, value)
         if run_mode == RunMode.MULTIRUN:
-            swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
-            _refuse_endless_sweep([*(f"{key}={value}" for key, value in swept.items()), *composed.hydra.overrides.task])
+            params = OmegaConf.select(composed, "hydra.sweeper.params")
+            swept = [f"{key}={value}" for key, value in params.items()] if OmegaConf.is_dict(params) else []
+            _refuse_endless_sweep([*swept, *composed.hydra.overrides.task])
         return composed
 
 
@@ -120,7 +120,7 @@ def _counting(loader: type) -> type:
                 nodes = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
                 self._sizes[node] = 1 + sum(self._sizes[part] for part in nodes)
             if self._sizes.get(node, _MOST_NODES) >= _MOST_NODES:  # unknown as yet: an alias of what it lies in
-                raise ComposerError(None, None, f"stands for {_MOST_NODES} nodes or more", mark)
+                raise yaml.MarkedYAMLError(None, None, f"stands for {_MOST_NODES} nodes or more", mark)
             return node
 
     return Counting

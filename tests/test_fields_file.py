@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,7 +135,9 @@ def test_a_file_that_holds_no_field_is_refused_in_one_line(content: bytes, told:
 
 
 def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "pipe")  # to open it would block
     for path, told in [(tmp_path / "none.npy", "does not exist"), (tmp_path, "is no file"), (Path("a\0b"), "write"),
+                       (tmp_path / "pipe", "is no file"), (Path("/dev/zero"), "is no file"),
                        (tmp_path / ("x" * 300), "write")]:  # fmt: skip
         with pytest.raises(UserError, match=told):
             fields.build(FileField(str(path)), SQUARE)

@@ -116,16 +116,6 @@ def test_truncated_file_is_noticed(tmp_path: Path, length: int) -> None:
     assert log.read_text() == "computed\n" * 2
 
 
-class Bomb:
-    """An object whose unpickling leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple:
-        return (Path.touch, (self.trace,))
-
-
 def forge(path: Path, save: Callable = np.savez, **changes: object) -> None:
     """Write an entry with other contents under its own digest."""
     with np.load(path, allow_pickle=False) as arrays:
@@ -181,6 +171,16 @@ def test_a_pipe_in_the_place_of_an_entry_does_not_block(tmp_path: Path) -> None:
     fetch(path, log)
     fetch(path, log)
     assert log.read_text() == "computed\n"
+
+
+class Bomb:
+    """An object whose unpickling leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.trace,))
 
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:

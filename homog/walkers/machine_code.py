@@ -1,7 +1,6 @@
 """Numba's machine code on disk, sealed: it keeps pickles there, and none is read that this home did not write.
 
-A file is an HMAC-SHA256 of its name and content, then the content. The key lies beside the files, for their owner
-alone.
+A file is an HMAC-SHA256 of its name and content, then the content. The key lies beside the files, its owner's alone.
 """
 
 import hmac
