@@ -33,8 +33,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kernels(shared: Path) -> Path:
-    """A folder for compiled kernels."""
-    return shared / "kernels"
+    """A folder for compiled kernels; HOMOG_TEST_KERNELS names one that outlives the session."""
+    return Path(os.environ.get("HOMOG_TEST_KERNELS", shared / "kernels"))
 
 
 @pytest.fixture(scope="session")
