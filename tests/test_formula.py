@@ -55,6 +55,48 @@ def test_the_symbolic_gradient_is_the_slope(text: str):
         )
 
 
+NESTS = [  # an opening and a closing for each level around x1
+    ("-", ""),
+    ("+", ""),
+    ("(2 + ", ")"),
+    ("", "*x2"),
+    ("tanh(", ")"),
+]
+
+
+@pytest.mark.parametrize(("opening", "closing"), NESTS)
+def test_formulas_are_nested_up_to_60_levels(opening: str, closing: str):
+    parse(opening * 60 + "x1" + closing * 60, 2)
+    with pytest.raises(UserError, match="nested too deeply"):
+        parse(opening * 61 + "x1" + closing * 61, 2)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused", "reason"),
+    [
+        ("x1".ljust(1000), "x1".ljust(1001), "at most 1000"),
+        ("x1**16", "x1**17", "at most 16"),
+        ("x1**-16", "x1**-16.5", "at most 16"),
+        ("9.99e29", "1e30", "too large"),
+        ("1e15*9.99e14", "1e15*1e15", "too large"),
+        ("x1", "x\N{FULLWIDTH DIGIT ONE}", "ASCII"),  # for Python the same name
+        ("sin(x1)", "sin(x1, x2)", "sin takes one argument"),
+        ("sqrt(exp(x1))", "sqrt(-exp(x1))", "no real value"),
+    ],
+)
+def test_each_limit_is_where_it_is_said_to_be(allowed: str, refused: str, reason: str):
+    parse(allowed, 2)
+    with pytest.raises(UserError, match=reason):
+        parse(refused, 2)
+
+
+def test_a_message_quotes_the_whole_of_a_short_text_and_the_beginning_of_a_long_one():
+    with pytest.raises(UserError, match=r"formula='x1 \+': "):
+        parse("x1 +", 2)
+    with pytest.raises(UserError, match=r"formula='(x1\+){19}\.\.\.': "):  # 57 characters
+        parse("x1+" * 100, 2)
+
+
 HOSTILE = [
     "__import__('os').system('true')",
     "().__class__.__bases__[0].__subclasses__()",

@@ -76,6 +76,43 @@ def test_a_broken_micro_bound_is_told():
     assert "upper bound" in line
 
 
+@pytest.mark.parametrize(("excess", "lines"), [(1.005, 0), (1.02, 1)])
+def test_a_bound_is_broken_by_more_than_a_hundredth(excess: float, lines: int):
+    """Published numbers have three digits: what rounding did to them is no fault."""
+    micro, macro = micro_bound(0.05, 12, 2), macro_bound(0.05, 2)
+    over = FixedTimeStep(eps=0.05, micro_step=micro * excess, macro_step=72 * micro * excess)
+    assert len(time_steps(over, 2).warnings()) == lines
+    under = FixedTimeStep(eps=0.05, micro_step=macro / excess / 72, macro_step=macro / excess)
+    assert len(time_steps(under, 2).warnings()) == lines
+
+
+def test_a_macro_step_shorter_than_the_micro_bound_is_one_step():
+    steps = time_steps(BoundsTimeStep(eps=0.01, m0=12, macro_factor=1e-3), 2)
+    assert steps.count == 1
+    assert steps.micro_step == steps.macro_step == pytest.approx(1e-3 * macro_bound(0.01, 2), rel=1e-12)
+
+
+def test_the_problems_scale_enters_where_the_policy_names_none():
+    assert time_steps(BoundsTimeStep(), 2, 0.01) == time_steps(BoundsTimeStep(eps=0.01), 2)
+    assert time_steps(BoundsTimeStep(eps=0.02), 2, 0.01) == time_steps(BoundsTimeStep(eps=0.02), 2)
+    with pytest.raises(UserError, match=r"timestep\.eps"):
+        time_steps(BoundsTimeStep(), 2)
+
+
+def test_what_is_within_reach_is_the_whole_range():
+    assert time_steps(BoundsTimeStep(eps=0.1, count=10**7), 2).count == 10**7
+    with pytest.raises(UserError, match="at most 1e"):
+        time_steps(BoundsTimeStep(eps=0.1, count=10**7 + 1), 2)
+    assert time_steps(FixedTimeStep(eps=0.1, micro_step=1e-30, macro_step=1e-30), 2).micro_step == 1e-30
+
+
+def test_a_ratio_is_taken_as_one_over_a_whole_number_within_a_thousandth():
+    """Three digits, such as 0.0139 for 1/72, are enough."""
+    assert time_steps(RatioTimeStep(eps=0.1, ratio=0.10009, micro_step=1e-5), 2).count == 10
+    with pytest.raises(UserError, match=r"write 0\.1 "):
+        time_steps(RatioTimeStep(eps=0.1, ratio=0.10011, micro_step=1e-5), 2)
+
+
 @pytest.mark.parametrize(
     "make",
     [
