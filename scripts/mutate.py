@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,7 +282,7 @@ class Job:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() - self.began < self.limit:
             return None
-        os.killpg(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         return 124
 
@@ -305,7 +306,6 @@ def start(mutant: Mutant | None, tests: Sequence[str], tree: Path, limit: float)
 def _run(tests: Sequence[str], tree: Path) -> int:
     import pytest
 
-    os.setsid()
     log = os.open(tree / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -329,16 +329,17 @@ def baseline(tests: Sequence[str], tree: Path) -> float:
     return seconds
 
 
-def survivors(chosen: Sequence[Mutant], folder: Path, jobs: int) -> Iterator[Mutant]:
-    """Try each mutant; those that no test notices."""
-    seconds = {tests: baseline(tests, folder / "0") for tests in dict.fromkeys(ROOMS[m.room][m.file] for m in chosen)}
+def trials(chosen: Sequence[Mutant], folder: Path, jobs: int, limit: float | None) -> Iterator[tuple[Mutant, bool]]:
+    """Try each mutant: whether it survived."""
+    limits = {
+        tests: limit or 60 + 4 * baseline(tests, folder / "0") for tests in {ROOMS[m.room][m.file] for m in chosen}
+    }
     waiting, free, running = list(reversed(chosen)), [folder / str(n) for n in range(jobs)], []
     while waiting or running:
         while waiting and free:
             mutant = waiting.pop()
             tests = ROOMS[mutant.room][mutant.file]
-            compiling = 600 if mutant.file.startswith(KERNELS) else 30  # a changed kernel is compiled in each test
-            running.append(start(mutant, tests, free.pop(), 4 * seconds[tests] + compiling))
+            running.append(start(mutant, tests, free.pop(), limits[tests]))
         time.sleep(0.05)
         for job in list(running):
             if (status := job.outcome()) is None:
@@ -351,8 +352,21 @@ def survivors(chosen: Sequence[Mutant], folder: Path, jobs: int) -> Iterator[Mut
             taken = time.monotonic() - job.began
             print(f"{len(waiting) + len(running):4} {word:9} {taken:4.0f} s {mutant.path}:{mutant.line} {mutant.new}",
                   file=sys.stderr, flush=True)  # fmt: skip
-            if status == 0:
-                yield mutant
+            yield mutant, status == 0
+
+
+def choose(rooms: Sequence[str], sample: int, seed: int, lines: Sequence[str] | None) -> list[Mutant]:
+    """A sample of each room, or all mutants of some lines, in random order: a part of it is a sample too."""
+    chosen: list[Mutant] = []
+    for room in rooms:
+        every = mutants(room)
+        if lines:
+            chosen += [m for m in every if f"{m.path}:{m.line}" in lines]
+        else:
+            chosen += random.Random(seed).sample(every, min(sample, len(every)))
+            print(f"{room}: {min(sample, len(every))} of {len(every)} mutants", file=sys.stderr)
+    random.Random(seed).shuffle(chosen)
+    return chosen
 
 
 def main() -> None:
@@ -363,35 +377,32 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the choice (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time")
     parser.add_argument("--only", action="append", metavar="FILE:LINE", help="all mutants of a line; may be repeated")
+    parser.add_argument("--limit", type=float, help="seconds that a mutant has; without it the tests are first run"
+                        " without a mutant, and it has four times as long")  # fmt: skip
     options = parser.parse_args()
-    chosen: list[Mutant] = []
-    for room in options.room or ROOMS:
-        every = mutants(room)
-        if options.only:
-            chosen += [m for m in every if f"{m.path}:{m.line}" in options.only]
-        else:
-            picked = set(random.Random(options.seed).sample(range(len(every)), min(options.sample, len(every))))
-            chosen += [m for n, m in enumerate(every) if n in picked]
-            print(f"{room}: {len(picked)} of {len(every)} mutants", file=sys.stderr)
+    chosen = choose(options.room or list(ROOMS), options.sample, options.seed, options.only)
     if not chosen:
         sys.exit("there is no such mutant")
     for library in LIBRARIES:
         importlib.import_module(library)
     home = Path(os.environ.get("HOMOG_HOME", ROOT / "outputs")).resolve()
     os.environ["HOMOG_TEST_KERNELS"] = str(home / "cache" / "mutation")
-    with tempfile.TemporaryDirectory() as folder:
+    results: dict[Mutant, bool] = {}
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):  # the table of those that were tried
         original = Path(folder) / "original"
         for part in ("homog", "tests"):
             shutil.copytree(ROOT / part, original / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", original)
-        lived = list(survivors(chosen, Path(folder), options.jobs))
+        for mutant, lived in trials(chosen, Path(folder), options.jobs, options.limit):
+            results[mutant] = lived
     print(f"{'room':10}{'mutants':>9}{'killed':>9}{'survived':>10}{'share':>8}")
     for room in ROOMS:
-        tried, alive = (sum(m.room == room for m in some) for some in (chosen, lived))
-        if tried:
-            print(f"{room:10}{tried:>9}{tried - alive:>9}{alive:>10}{(tried - alive) / tried:>8.1%}")
-    for mutant in lived:
-        print("\n" + mutant.diff((ROOT / mutant.path).read_text()), end="")
+        if lives := [lived for mutant, lived in results.items() if mutant.room == room]:
+            killed = len(lives) - sum(lives)
+            print(f"{room:10}{len(lives):>9}{killed:>9}{sum(lives):>10}{killed / len(lives):>8.1%}")
+    for mutant, lived in results.items():
+        if lived:
+            print("\n" + mutant.diff((ROOT / mutant.path).read_text()), end="")
 
 
 if __name__ == "__main__":

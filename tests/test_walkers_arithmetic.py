@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numba import njit
+from scipy.interpolate import BSpline
 
 from homog.walkers import arithmetic
 from homog.walkers.streams import Streams, stream_key
@@ -65,6 +66,16 @@ def test_relative_error_of_the_exponentials(ours, exact, lower: float, upper: fl
 def test_absolute_error_of_the_others(ours, exact, lower: float, upper: float):
     x = np.linspace(lower, upper, 100_001).astype(F)
     assert np.abs(over(ours)(x) - exact(x.astype(float))).max() < 8 * ULP * max(1, abs(exact(upper)))
+
+
+def test_spline_weights_are_the_cubic_basis_and_its_slopes():
+    """Against scipy's B-splines on integer knots; the slopes are the difference of two numbers of the size of one."""
+    s = np.linspace(0, 1, 1001).astype(F)[:-1]
+    found = np.array(arithmetic.spline_weights(s), dtype=float)
+    for k in range(4):
+        basis = BSpline.basis_element(np.arange(5.0) - 3 + k)  # the k-th that is not zero on (0, 1)
+        np.testing.assert_allclose(found[k], basis(s.astype(float)), atol=4 * ULP)
+        np.testing.assert_allclose(found[4 + k], basis.derivative()(s.astype(float)), atol=8 * ULP)
 
 
 def test_compiled_generator_and_numpy_generator_give_the_same_bits():
