@@ -80,6 +80,16 @@ def test_the_target_carries_no_gradient(make_problem, kernels, estimator: str):
     assert float(slope) == pytest.approx(-2 * 5 * 4e-5, rel=0.02)  # R = f t / 2 but for the few that leave
 
 
+def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
+    """Of u - g = 0.7 - 2; without it the same points and walkers. A walker that leaves brings g back in both."""
+    problem, values = make_problem("1", boundary="2"), []
+    for boundary in ("penalty", "ansatz"):
+        method = DFLM(50, 2, 10, "drift", "euler", "bridge", "plain", boundary)
+        loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
+        values.append(float(loss(Constant(), 0).loss.detach()))
+    assert values[0] - values[1] == pytest.approx(1.3**2, rel=1e-5)
+
+
 def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kernels):
     problem = make_problem()
     loss = losses.build(DFLM(points=20, walkers=10), problem, TimeSteps(1e-5, 4, 1, 1), 5, kernels)

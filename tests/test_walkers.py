@@ -165,6 +165,21 @@ def test_exit_law_of_the_square(make_problem, kernels: Path):
     assert abs(reward.mean() - mean_time) < 4 * reward.std() / np.sqrt(reward.size) + 0.01 * mean_time
 
 
+@pytest.mark.parametrize("towards", [0, 1])
+def test_a_strong_drift_carries_all_through_the_face_it_points_to(make_problem, kernels: Path, towards: int):
+    """From far within: V = -30 or 30 along x1, and E[tau] = distance / |V| by Wald, of variance distance / |V|^3.
+
+    All walkers of a block go the same way, so that it is this face alone that calls for the exit test.
+    """
+    problem = make_problem("exp(60*x1 - x2)" if towards else "exp(-60*x1 - x2)", forcing="0")
+    walkers, count = Walkers(problem, Scheme("drift", "heun", "bridge"), kernels), 512
+    start = 0.8 if towards else 0.2
+    walk = walkers.walk(np.array([[start, 0.5]]), count, TimeSteps(2e-6, 20_000, 1, 1), stream_key(0, 0))
+    assert walk.left.all()  # the mean is 3333 steps, the deviation 1361
+    np.testing.assert_allclose(start + walk.displacement[0], float(towards), atol=1e-6)
+    assert abs(walk.duration.mean() - 0.2 / 30) < 4 * np.sqrt(0.2 / 30**3 / count)
+
+
 @pytest.mark.parametrize("name", ["d1", "p1", "t0", "k0", "v1", "h", "half_dt", "c0", "ZERO"])
 def test_a_parameter_may_have_the_name_of_a_variable_of_the_kernel(kernels: Path, name: str):
     """Renaming a parameter changes nothing, not even a bit."""
