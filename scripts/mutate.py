@@ -57,7 +57,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "walkers/compiled.py": WALKERS,
         "walkers/cpu.py": WALKERS,
         "walkers/kernel.py": WALKERS,
-        "walkers/medium.py": WALKERS,
+        "walkers/medium.py": ("test_walkers_medium.py", *WALKERS),
         "walkers/oracle.py": WALKERS,
         "walkers/walk.py": WALKERS,
         "walkers/lookup.py": ("test_walkers_tables.py",),

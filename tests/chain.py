@@ -6,6 +6,7 @@ chain follow by linear algebra, without sampling. This is the computed value tha
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -34,6 +35,7 @@ def heun(y: np.ndarray, noise: np.ndarray, dt: float) -> tuple[np.ndarray, np.nd
     return (v + w) / 2 * dt + noise, (h + g) / 2 * dt
 
 
+@cache
 def amplitude(step: Step, dt: float, modes: int = 20, nodes: int = 24) -> float:
     """u of the discrete walker over the exact u_0: mean reward over effective covariance, times a* (f = 1).
 

@@ -24,7 +24,7 @@ LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for caches, one for all processes of pytest-xdist: Numba's cache and that of references allow it."""
+    """A HOMOG_HOME for caches, one for all processes of pytest-xdist: Numba's and that of references allow it."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     folder.mkdir(exist_ok=True)
@@ -33,8 +33,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kernels(shared: Path) -> Path:
-    """A folder for compiled kernels; HOMOG_TEST_KERNELS names one that outlives the session."""
-    return Path(os.environ.get("HOMOG_TEST_KERNELS", shared / "kernels"))
+    """A folder for compiled kernels, that of runs in `shared`; HOMOG_TEST_KERNELS names one that stays."""
+    return Path(os.environ.get("HOMOG_TEST_KERNELS", shared / "cache" / "kernels"))
+
+
+@pytest.fixture(scope="session")
+def references(shared: Path) -> Path:
+    """A folder for references and compiled forms, that of runs in `shared`: each form compiles once."""
+    return shared / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def exact_values(solution: str, problem: Problem, count: int) -> np.ndarray:
 def test_a_quadratic_with_constant_coefficient_comes_back_without_noise(make_problem, refine):
     """u(X) + R - u(x) is the control variate to the letter for walkers that stay inside, 7 sigma from the boundary."""
     solution = "x1**2 - 3*x1*x2 + 0.5*x2**2 + x2"
-    problem = with_solution(make_problem("2"), "2", solution)
+    problem = with_solution(make_problem("1"), "1", solution)
     fine = refine(solution, problem, 21, 2)
     inside = (slice(5, -5),) * 2
     np.testing.assert_allclose(fine.values[inside], exact_values(solution, problem, 21)[inside], atol=2e-6)
@@ -62,18 +62,17 @@ def test_a_quadratic_with_constant_coefficient_comes_back_without_noise(make_pro
 CASES = {  # coefficient, solution; some with boundary values, steep enough for exits to matter
     "interval": (1, "1.5 + x1", "1 + sin(3*x1)"),
     "cube": (3, "2 + x1*x2 - x3", "x1*x2*x3 + sin(3*x1)"),
-    "nonlinear": (2, "1 + (1 + 0.5*sin(7*x1)*cos(5*x2))*u**2", "1 + sin(3*x1)*cos(4*x2)"),
-    "field": (2, "1 + field", "sin(3*x1) + x2"),
+    "nonlinear with a field": (2, "1 + (1 + field)*u**2", "1 + sin(3*x1)*x2"),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["interval", "nonlinear with a field", pytest.param("cube", marks=pytest.mark.slow)])
 def test_an_exact_solution_stays_within_the_noise_that_is_reported(make_problem, refine, name: str):
     """E[u(X) + R] = u(x). Chi squares: error / noise has the mean 1; the mean over the grid fails at 5 sigma."""
     dimension, coefficient, solution = CASES[name]
     count = {1: 201, 2: 41, 3: 13}[dimension]
     field = None
-    if name == "field":
+    if "field" in name:
         box = Box((0.0, 0.0), (1.0, 1.0))
         nodes = box.grid(9)
         field = interpolate(nodes[..., 0] ** 2 * nodes[..., 1], box.lower, box.upper), "x1**2*x2"

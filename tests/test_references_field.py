@@ -86,21 +86,15 @@ def test_cells_follow_the_fields_scale(make_problem: MakeProblem, field: CubicSp
     assert cells(0.0135) == (297, 297)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all: forms compile once."""
-    return tmp_path_factory.mktemp("references")
-
-
 LATTICE = Lattice((0.0, 0.0), (1.0, 1.0), (16, 16), 3)
 
 
 @needs_dolfinx
-def test_field_solves_like_its_formula(make_problem: MakeProblem, field: CubicSpline, folder: Path) -> None:
+def test_field_solves_like_its_formula(make_problem: MakeProblem, field: CubicSpline, references: Path) -> None:
     formula = make_problem(FORMULA)
-    (nodal,) = process.solve(formula, [Task(LATTICE, FineLaw(formula))], folder)
+    (nodal,) = process.solve(formula, [Task(LATTICE, FineLaw(formula))], references)
     settings = FEMReference(degree=3, cells_per_period=4, min_cells=16)
-    found = reference(with_field(make_problem(), field), settings, 41, folder)
+    found = reference(with_field(make_problem(), field), settings, 41, references)
     # the spline's own error, in relation to a
     assert relative_l2(found.fine, LATTICE.interpolate(nodal, found.axes)) < 3e-6
     assert found.homogenized is not None
@@ -109,13 +103,13 @@ def test_field_solves_like_its_formula(make_problem: MakeProblem, field: CubicSp
 
 
 @needs_dolfinx
-def test_field_may_meet_the_solution(make_problem: MakeProblem, open_field: CubicSpline, folder: Path) -> None:
+def test_field_may_meet_the_solution(make_problem: MakeProblem, open_field: CubicSpline, references: Path) -> None:
     formula = make_problem(f"1 + ({FORMULA})*u**2", forcing="50")
     problem = with_field(formula, open_field, "1 + field*u**2")
     (expected,), (nodal,) = (
-        process.solve(either, [Task(LATTICE, FineLaw(either))], folder) for either in (formula, problem)
+        process.solve(either, [Task(LATTICE, FineLaw(either))], references) for either in (formula, problem)
     )
     assert relative_l2(nodal, expected) < 3e-6
-    found = reference(problem, HomogenizedReference(), 11, folder)
+    found = reference(problem, HomogenizedReference(), 11, references)
     assert found.homogenized is None
     assert any("no u_0" in note for note in found.notes)

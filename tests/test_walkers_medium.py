@@ -33,6 +33,7 @@ NAMES = {
         ("2 + sin(x1**2/eps)/(1 + x2)", "cos(x1*x2/eps)"),
         ("2 + cos(sin(x1/eps) + x2) + sin(exp(x1))", "exp(-((x1 - 0.5)/eps)**2)"),
         ("exp(-x1/eps)*(2 + sin(x2/eps))", "sin(x2/eps) - cos(x2/eps)"),
+        ("exp(0.5*sin(2*pi*x1/eps)*x2) + x1**2", "sin(4*pi*x1 + 6*pi*x1**2)"),
         ("1 + u**2*(1 + x1) + sin(u/eps)", "1"),
         ("exp(u*x2)", "x1**2"),
     ],
