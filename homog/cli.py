@@ -91,6 +91,9 @@ def _fail_by(error: Exception) -> None:
         _fail(str(error))
     if isinstance(error, OSError) and error.errno in _FULL:
         _fail(f"no room left in {home()} ({error.strerror}): make some, then the same command with resume=true goes on")
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        said = str(error).strip().splitlines()[0] if str(error).strip() else "out of memory"
+        _fail(f"{said[:200]}: take smaller method.points, method.walkers, network or evaluation.grid")
     if isinstance(error, OSError) and str(error.filename).startswith(str(home())):
         _fail(f"cannot write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
 
@@ -121,7 +124,7 @@ class _Task:
             given = [override for override in hydra.overrides.task if not override.startswith("resume=")]
             folder = _folder(settings, Path(hydra.runtime.output_dir), composition.home())
             runner.run(settings, folder, composition.home(), {"command": shlex.join(["homog-run", *given])})
-        except (UserError, OSError) as error:
+        except Exception as error:
             if self._with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _fail_by(error)  # here, before Hydra adds a line of its own

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from homog import losses, networks
+from homog import losses, networks, problems
 from homog.config import (
     DFLM,
     MLP,
@@ -19,7 +19,9 @@ from homog.config import (
     AdamCosine,
     BoundsTimeStep,
     Cosines,
+    DomainSettings,
     Energy,
+    FormulaProblem,
     Galerkin,
     Legendre,
     NetworkSettings,
@@ -220,6 +222,16 @@ def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make
     assert np.ptp(mass) == pytest.approx(0, abs=1e-3 * mass.max())
     noise = np.sqrt((np.var(matrices, axis=1, ddof=1) / 40).sum(0))
     assert (np.abs(np.mean(matrices[0], 0) - np.mean(matrices[1], 0)) < 5 * noise).all()
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "coefficient"])
+def test_the_points_stand_for_the_integral_of_the_coefficient_on_a_box_of_any_size(kernels, sampling):
+    """A constant leaves nothing to chance: int a dx = 3 * (2 * 5)."""
+    box = DomainSettings([-1.0, 0.0], [1.0, 5.0])
+    problem = problems.build(FormulaProblem("a test", "3", "10", domain=box), 0.3)
+    loss = losses.EnergyLoss(Energy(100, 2, sampling=sampling), problem, SHORT, 0, kernels)
+    _, mass = loss._starts(np.random.default_rng(0), None)
+    assert mass.sum() == pytest.approx(30, rel=1e-12)
 
 
 def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_problem, kernels):

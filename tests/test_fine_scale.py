@@ -53,7 +53,7 @@ def exact_values(solution: str, problem: Problem, count: int) -> np.ndarray:
 def test_a_quadratic_with_constant_coefficient_comes_back_without_noise(make_problem, refine):
     """u(X) + R - u(x) is the control variate to the letter for walkers that stay inside, 7 sigma from the boundary."""
     solution = "x1**2 - 3*x1*x2 + 0.5*x2**2 + x2"
-    problem = with_solution(make_problem("2"), "2", solution)
+    problem = with_solution(make_problem("1"), "1", solution)
     fine = refine(solution, problem, 21, 2)
     inside = (slice(5, -5),) * 2
     np.testing.assert_allclose(fine.values[inside], exact_values(solution, problem, 21)[inside], atol=2e-6)

@@ -90,6 +90,16 @@ def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
     assert values[0] - values[1] == pytest.approx(1.3**2, rel=1e-5)
 
 
+def test_a_walker_that_left_brings_the_boundary_value_and_not_the_networks(make_problem, kernels):
+    """The network is 0.7 everywhere and g = 2; the same walkers, summed up in double precision."""
+    problem, steps = make_problem("1", boundary="2"), TimeSteps(1e-2, 3, 1, 1)  # long: a good part leaves
+    loss = losses.DFLMLoss(DFLM(50, 2, 10, "drift", "euler", "bridge", "plain", "ansatz"), problem, steps, 0, kernels)
+    walk = loss.walkers.walk(problem.domain.sample(50, point_generator(0, 0)), 2, steps, stream_key(0, 0))
+    assert 0.2 < walk.left.mean() < 0.8
+    target = (np.where(walk.left, 2, 0.7) + walk.reward).mean(1)
+    assert float(loss(Constant(), 0).loss.detach()) == pytest.approx(((0.7 - target) ** 2).mean(), rel=1e-5)
+
+
 def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kernels):
     problem = make_problem()
     loss = losses.build(DFLM(points=20, walkers=10), problem, TimeSteps(1e-5, 4, 1, 1), 5, kernels)
