@@ -43,6 +43,14 @@ def references(shared: Path) -> Path:
     return shared / "cache"
 
 
+@pytest.fixture
+def home(tmp_path: Path, references: Path) -> Path:
+    """A HOMOG_HOME of a test's own, with everybody's references and compiled kernels."""
+    references.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").symlink_to(references)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def make_problem() -> Callable[..., Problem]:
     """Makes a problem on the unit cube from formulas; the linear problem of the paper by default."""

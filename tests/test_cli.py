@@ -95,14 +95,14 @@ def test_a_formula_with_calls_reaches_the_configuration_as_it_is(tmp_path: Path)
     assert f"coefficient: {formula}" in result.stdout
 
 
-def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
+def test_one_real_run_with_its_reference_records_and_errors(home: Path):
     """eps = 0.1, shrunk. The floor of a homogenised answer is about 2e-2 there; the network must come near it."""
     result = homog_run(
         "eps=0.1", "method=dflm", "optimizer.iterations=300", "method.points=200", "method.walkers=16",
-        "network.width=64", "evaluation.grid=101", "evaluation.every=100", "timestep.macro_factor=8", home=tmp_path,
+        "network.width=64", "evaluation.grid=101", "evaluation.every=100", "timestep.macro_factor=8", home=home,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (home / "runs").iterdir()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["rel_l2_floor"] < metrics["rel_l2"] < 4e-2
     assert metrics["rel_l2_homogenized"] < 3e-2
@@ -118,7 +118,7 @@ def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
 
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     (experiment,) = (e for e in client.search_experiments() if e.name == "homog")
     (recorded,) = client.search_runs([experiment.experiment_id])
     assert recorded.info.status == "FINISHED"
@@ -134,14 +134,14 @@ def test_one_real_run_with_its_reference_records_and_errors(tmp_path: Path):
     }
 
 
-def test_the_default_run_solves_once_and_knows_its_noise_and_the_effective_tensor(tmp_path: Path):
+def test_the_default_run_solves_once_and_knows_its_noise_and_the_effective_tensor(home: Path):
     """eps = 0.1, 33,000 walkers; three error bars, and 3e-3 of bias by the time steps."""
     result = homog_run(
         "eps=0.1", "method.points=1024", "optimizer.iterations=8", "network.count=6", "evaluation.grid=51",
-        "reference=homogenized", "tracking=off", home=tmp_path,
+        "reference=homogenized", "tracking=off", home=home,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (home / "runs").iterdir()
     metrics = json.loads((folder / "metrics.json").read_text())
     bar = metrics["rel_l2_standard_error"]
     assert metrics["rel_l2_homogenized"] < 3 * bar + 3e-3 < 0.1

@@ -29,14 +29,6 @@ def killing(home: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.fixture
-def home(tmp_path: Path, shared: Path) -> Path:
-    """A HOMOG_HOME with the kernels and references of the other tests."""
-    (shared / "cache").mkdir(exist_ok=True)
-    (tmp_path / "cache").symlink_to(shared / "cache")
-    return tmp_path
-
-
 def test_a_run_that_is_killed_at_random_ends_as_an_undisturbed_one(home: Path):
     figures = killing(home, "--kills", "3", "--life", "0.5", "--", *SMALL, "optimizer.iterations=100", "tracking=off")
     assert figures["kills"] == 3
@@ -77,12 +69,12 @@ def test_a_hundred_kills_change_no_bit_of_weights_and_metrics(home: Path, overri
         assert [m.step for m in client.get_metric_history(recorded.info.run_id, "error")] == wanted
 
 
-def test_sigterm_saves_and_tells_how_to_go_on_and_other_settings_do_not(tmp_path: Path):
+def test_sigterm_saves_and_tells_how_to_go_on_and_other_settings_do_not(home: Path):
     """A preempted run: 143, a checkpoint, KILLED in MLflow; resumed it goes on in its folder, and is interrupted again.
 
     SIGUSR1, as some schedulers send it, ends it with 138.
     """
-    environment = {**os.environ, "HOMOG_HOME": str(tmp_path)}
+    environment = {**os.environ, "HOMOG_HOME": str(home)}
     arguments = [
         "eps=0.3", "timestep.macro_factor=1", "optimizer.iterations=1000000", "method.points=10", "evaluation.grid=51",
         "evaluation.every=10", "reference=homogenized",
@@ -90,21 +82,21 @@ def test_sigterm_saves_and_tells_how_to_go_on_and_other_settings_do_not(tmp_path
 
     def interrupt(number: signal.Signals, *more: str) -> tuple[int, str, int]:
         """Exit status, what was told and lines of metrics.jsonl of a run that is interrupted when it has added two."""
-        before = sum(map(lines, tmp_path.glob("runs/*/metrics.jsonl")))
+        before = sum(map(lines, home.glob("runs/*/metrics.jsonl")))
         process = subprocess.Popen(
             [*COMMAND, *arguments, *more], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         deadline = time.monotonic() + 200
         while time.monotonic() < deadline and process.poll() is None:
-            if sum(map(lines, tmp_path.glob("runs/*/metrics.jsonl"))) >= before + 2:
+            if sum(map(lines, home.glob("runs/*/metrics.jsonl"))) >= before + 2:
                 break
             time.sleep(0.1)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
-        return process.returncode, told, sum(map(lines, tmp_path.glob("runs/*/metrics.jsonl")))
+        return process.returncode, told, sum(map(lines, home.glob("runs/*/metrics.jsonl")))
 
     status, told, recorded = interrupt(signal.SIGTERM)
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (home / "runs").iterdir()
     assert (status, told.count("Traceback")) == (143, 0)
     assert f"interrupted by SIGTERM; to go on: homog-run {' '.join(arguments)} resume={folder}" in told
     (checkpoint,) = folder.glob("checkpoint-*.pt")
@@ -115,18 +107,18 @@ def test_sigterm_saves_and_tells_how_to_go_on_and_other_settings_do_not(tmp_path
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "seed: 0 -> 1" in refused.stderr
-    assert list((tmp_path / "runs").iterdir()) == [folder]
+    assert list((home / "runs").iterdir()) == [folder]
 
     status, told, more = interrupt(signal.SIGUSR1, "resume=true")
     assert status == 128 + signal.SIGUSR1
     assert f"resumed after iteration {int(checkpoint.stem.partition('-')[2])}" in told
     assert more >= recorded + 2
-    assert list((tmp_path / "runs").iterdir()) == [folder]
+    assert list((home / "runs").iterdir()) == [folder]
     assert max(folder.glob("checkpoint-*.pt")) > checkpoint
 
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     (run,) = client.search_runs([e.experiment_id for e in client.search_experiments() if e.name == "homog"])
     assert run.info.status == "KILLED"
     assert len(client.get_metric_history(run.info.run_id, "loss")) == more

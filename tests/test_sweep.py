@@ -239,18 +239,6 @@ def test_without_tracking_there_is_no_store(tmp_path: Path):
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def home(tmp_path: Path, cache: Path) -> Path:
-    """A HOMOG_HOME whose reference and compiled kernels are those of the tests before."""
-    (tmp_path / "cache").symlink_to(cache)
-    return tmp_path
-
-
 def homog_run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from homog.config.checks import at_least, one_of, positive
+from homog.config.checks import at_least, count, one_of, positive
 from homog.config.method import MethodSettings
 from homog.errors import UserError
 
@@ -28,13 +28,13 @@ class PINN(MethodSettings):
     update_every: int = 100
 
     def __post_init__(self) -> None:
-        at_least("method.points", self.points, 1)
-        at_least("method.boundary_points", self.boundary_points, 1)
+        count("method.points", self.points)
+        count("method.boundary_points", self.boundary_points)
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
         one_of("method.weights", self.weights, ("fixed", "ntk"))
         positive("method.interior_weight", self.interior_weight)
         positive("method.boundary_weight", self.boundary_weight)
-        at_least("method.kernel_points", self.kernel_points, 1)
+        count("method.kernel_points", self.kernel_points)
         at_least("method.update_every", self.update_every, 1)
         if self.weights == "ntk" and self.boundary == "ansatz":
             raise UserError(
@@ -55,7 +55,7 @@ class DeepRitz(MethodSettings):
     boundary_weight: float = 500.0  # beta
 
     def __post_init__(self) -> None:
-        at_least("method.points", self.points, 1)
-        at_least("method.boundary_points", self.boundary_points, 1)
+        count("method.points", self.points)
+        count("method.boundary_points", self.boundary_points)
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
         positive("method.boundary_weight", self.boundary_weight)

@@ -24,6 +24,11 @@ def at_least(name: str, value: float, least: float) -> None:
     require(isfinite(value) and value >= least, name, value, f"a number of at least {least}")
 
 
+def count(name: str, value: int, most: int = 10**9) -> None:
+    """Refuse anything but a whole number from 1 to what could ever be held."""
+    require(1 <= value <= most, name, value, f"a whole number from 1 to {most:,}")
+
+
 def one_of(name: str, value: str, choices: Collection[str]) -> None:
     """Refuse a word that is none of the choices."""
     if value not in choices:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from homog.config.checks import at_least, one_of, require
+from homog.config.checks import count, one_of, require
 from homog.errors import UserError
 
 
@@ -31,9 +31,9 @@ class DFLM(MethodSettings):
     table: int = 257  # nodes an axis of the table of u, where one is needed
 
     def __post_init__(self) -> None:
-        at_least("method.points", self.points, 1)
-        at_least("method.walkers", self.walkers, 1)
-        at_least("method.boundary_points", self.boundary_points, 1)
+        count("method.points", self.points)
+        count("method.walkers", self.walkers)
+        count("method.boundary_points", self.boundary_points)
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
@@ -60,8 +60,8 @@ class Energy(MethodSettings):
     table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
 
     def __post_init__(self) -> None:
-        at_least("method.points", self.points, 1)
-        at_least("method.walkers", self.walkers, 1)
+        count("method.points", self.points)
+        count("method.walkers", self.walkers)
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.sampling", self.sampling, ("uniform", "coefficient"))
         check_table(self.table)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homog.config.checks import at_least, one_of, positive, require
+from homog.config.checks import at_least, count, one_of, positive, require
 
 
 @dataclass
@@ -25,8 +25,8 @@ class MLP(NetworkSettings):
     spread: float = 0.0
 
     def __post_init__(self) -> None:
-        at_least("network.depth", self.depth, 1)
-        at_least("network.width", self.width, 1)
+        count("network.depth", self.depth, 1000)
+        count("network.width", self.width, 100_000)
         one_of("network.activation", self.activation, ("relu", "tanh", "gelu", "silu"))
         if self.scale is not None:
             positive("network.scale", self.scale)
@@ -62,7 +62,7 @@ class TensorProduct(NetworkSettings):
 
     def __post_init__(self) -> None:
         if self.count is not None:
-            at_least("network.count", self.count, 1)
+            count("network.count", self.count, 100_000)
 
 
 @dataclass

@@ -90,6 +90,6 @@ class Galerkin(OptimizerSettings):
         require(
             0 <= self.cutoff < 1, "optimizer.cutoff", self.cutoff, "a share of the largest singular value in [0, 1)"
         )
-        at_least("optimizer.groups", self.groups, 3)
+        require(3 <= self.groups <= 1000, "optimizer.groups", self.groups, "a whole number from 3 to 1000")
         at_least("optimizer.passes", self.passes, 1)
         require(0 < self.damping <= 1, "optimizer.damping", self.damping, "a share in (0, 1]")
