@@ -2,7 +2,6 @@
 
 import io
 import logging
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class Checkpoints:
 
     Attributes:
         last: The file of the newest that was saved or loaded.
-        spent: Seconds that saving took, of this process.
+        spent: Seconds that saving took.
     """
 
     def __init__(self, folder: Path, seconds: float | None) -> None:
@@ -83,6 +82,8 @@ class Checkpoints:
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint that is sound, with a warning for each that is not; None where there is none."""
+        for path in self._folder.glob("checkpoint-*.tmp"):  # what a kill left half written
+            path.unlink()
         for path in self._newest_first():
             found = _read(path)
             if found is not None:
@@ -93,7 +94,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove them all: the run has ended."""
-        for path in self._folder.glob("checkpoint-*"):  # what a kill left half written, too
+        for path in self._newest_first():
             path.unlink()
         self.last = None
 
@@ -114,5 +115,5 @@ def _read(path: Path) -> Checkpoint | None:
         if content["format"] != _FORMAT:
             return None
         return Checkpoint(path, int(content["iteration"]), dict(content["state"]))
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+    except Exception:  # torch, zipfile and pickle have a dozen kinds for what is not as it should be
         return None

@@ -7,10 +7,13 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from homog.errors import UserError
+from homog.interruption import Interrupted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,6 +48,7 @@ Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted (128 + n by 
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
 def main() -> None:
@@ -58,25 +62,27 @@ def main() -> None:
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
-    from homog.arguments import checked
-    from homog.composition import explain, quote_formulas
-    from homog.interruption import Interrupted
-
-    task = _Task(with_traceback)
+    task = None
     try:
+        from homog.arguments import checked
+        from homog.composition import quote_formulas
+
+        task = _Task(arguments, with_traceback)
         sys.argv = ["homog-run", *checked(quote_formulas(arguments))]
         _compose_and_run(task)
     except KeyboardInterrupt as error:
         sys.exit(error.status if isinstance(error, Interrupted) else 130)
     except SystemExit as ended:  # Hydra found a mistake and has said so
-        if ended.code == 1 and not (task.started or task.sweep.started):
+        if ended.code == 1 and not (task and task.has_begun):
             sys.exit(2)
         raise
     except Exception as error:
         if with_traceback:
             raise
         _fail_by(error)
-        if not (task.started or task.sweep.started):  # Hydra could not compose the configuration
+        if not (task and task.has_begun):  # Hydra could not compose the configuration
+            from homog.composition import explain
+
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
     if task.sweep.failed:
@@ -90,24 +96,33 @@ def _fail_by(error: Exception) -> None:
     if isinstance(error, UserError):
         _fail(str(error))
     if isinstance(error, OSError) and error.errno in _FULL:
-        _fail(f"no room left in {home()} ({error.strerror}): make some, then the same command with resume=true goes on")
+        place = error.filename or home()
+        _fail(f"no room left for {place} ({error.strerror}): make some, then the same command with resume=true goes on")
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
         said = str(error).strip().splitlines()[0] if str(error).strip() else "out of memory"
         _fail(f"{said[:200]}: take smaller method.points, method.walkers, network or evaluation.grid")
-    if isinstance(error, OSError) and str(error.filename).startswith(str(home())):
+    if not isinstance(error, OSError) or error.errno not in _REFUSED or error.filename is None:
+        return
+    if Path(error.filename).is_relative_to(home()):
         _fail(f"cannot write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
 
 
 class _Task:
     """What Hydra is handed: called for a single run; a sweep's launcher takes its `sweep` instead."""
 
-    def __init__(self, with_traceback: bool) -> None:
+    def __init__(self, arguments: Sequence[str], with_traceback: bool) -> None:
         from homog.composition import home
         from homog.sweep import Sweep
 
+        self._command = shlex.join(["homog-run", *(one for one in arguments if not one.startswith("resume="))])
         self._with_traceback = with_traceback
         self.started = False
         self.sweep = Sweep(home())
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the configuration was composed, so that what goes wrong is no mistake in it."""
+        return self.started or self.sweep.started
 
     def __call__(self, composed: "DictConfig") -> None:
         from hydra.core.hydra_config import HydraConfig
@@ -121,9 +136,10 @@ class _Task:
             from homog import runner
 
             hydra = HydraConfig.get()
-            given = [override for override in hydra.overrides.task if not override.startswith("resume=")]
-            folder = _folder(settings, Path(hydra.runtime.output_dir), composition.home())
-            runner.run(settings, folder, composition.home(), {"command": shlex.join(["homog-run", *given])})
+            fresh = Path(hydra.runtime.output_dir)
+            resumed = _folder_to_resume(settings, fresh, composition.home())
+            settings = replace(settings, resume=resumed is not None)
+            runner.run(settings, resumed or fresh, composition.home(), {"command": self._command})
         except Exception as error:
             if self._with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -131,17 +147,18 @@ class _Task:
             raise
 
 
-def _folder(settings: "RunSettings", fresh: Path, home: Path) -> Path:
-    """The run's folder: the one that Hydra has made, or that of the run to resume, and then Hydra's is removed."""
-    from homog.run_folder import folder_to_resume
+def _folder_to_resume(settings: "RunSettings", fresh: Path, home: Path) -> Path | None:
+    """The folder of the run to resume, or None for a new run; with one, the folder that Hydra has made is removed."""
+    from homog.run_folder import RECORD, folder_to_resume
 
     try:
         folder = folder_to_resume(settings, home)
     except UserError:
-        _remove(fresh)
+        if not (fresh / RECORD).exists():
+            _remove(fresh)
         raise
-    if folder is None:
-        return fresh
+    if folder in (None, fresh):
+        return folder
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == fresh:
             handler.close()  # it opens its file again when there is something to write

@@ -73,6 +73,8 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _refuse_code(path: str, value: Any) -> None:
     key = path.rpartition(".")[2]
+    if path.startswith("hydra.job.env_set."):
+        raise UserError(f"{path}={value}: homog-run takes its environment from the shell; leave it out")
     named = key in ("_target_", "()", "class")
     known = path in _PLUGINS or value in _LOGGING_CALLABLES or value == _COLORED
     reached = (

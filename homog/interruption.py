@@ -32,7 +32,8 @@ class Interrupted(KeyboardInterrupt):
 class Interruption:
     """A context in which the first signal raises `Interrupted`; while it is `held`, it waits to be asked for.
 
-    After the first, signals have their usual effect again: the second ends the process at once. A signal that was
+    The second one ends the process. Python hears signals between two of its instructions: a walk or a solve of a linear
+    system, once begun, comes to its end first, and equal signals within it count as one. A signal that was
     ignored before, as under nohup, stays ignored. Outside the main thread, where Python hears no signals, this does
     nothing.
 
@@ -47,7 +48,7 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: that of a library in C
                     self._before[number] = signal.signal(number, self._hear)
         return self
 
@@ -61,12 +62,17 @@ class Interruption:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Within, a signal only raises where `check` is called."""
+        """Within, a signal only raises where `check` is called, and at the end."""
         self._held = True
         try:
             yield
         finally:
             self._held = False
+        self.check()
+
+    def hold_to_the_end(self) -> None:
+        """From here on a first signal changes nothing: what is left takes seconds, and must not be torn."""
+        self._held = True
 
     @property
     def wanted(self) -> bool:
@@ -83,9 +89,10 @@ class Interruption:
             raise Interrupted(self._caught)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._caught is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         self._caught = number
         os.write(self._writer, b".")
-        for other in self._before:
-            signal.signal(other, signal.SIG_DFL)
         if not self._held:
             raise Interrupted(number)

@@ -1,8 +1,9 @@
 """Which run a folder belongs to, on which machine it was run, and which unfinished run a command continues."""
 
+import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,10 @@ from homog import durable
 from homog.config import RunSettings
 from homog.config.identity import describe, differences
 from homog.errors import UserError
+from homog.problems import Problem
 from homog.tracking import is_going_on
 
 RECORD, RESULT = "run.json", "metrics.json"  # the second is written when the run has ended well
-
-_log = logging.getLogger("homog")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class RunRecord:
 
     Attributes:
         settings: From `describe`.
+        problem: The SHA-256 of the problem's key: of all that it is made of, the values of a field on file too.
         environments: Of the process that began the run, and of each that went on with it: `iteration` is where it
             began, the others are versions, device and machine.
     """
 
     settings: Mapping[str, Any]
+    problem: str
     environments: list[dict[str, Any]]
 
     def write(self, folder: Path) -> None:
@@ -40,37 +42,75 @@ class RunRecord:
         """What a folder has; None where that is nothing, or no such record."""
         try:
             content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            record = cls(dict(content["settings"]), [dict(one) for one in content["environments"]])
+            environments = [dict(one) for one in content["environments"]]
+            record = cls(dict(content["settings"]), str(content["problem"]), environments)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return record if record.environments else None
 
 
-def begin(folder: Path, settings: RunSettings, environment: Mapping[str, str]) -> None:
+def require_unused(folder: Path) -> None:
+    """Refuse a folder that holds another run, finished or not.
+
+    Raises:
+        UserError: If it does.
+    """
+    if (folder / RECORD).exists() or (folder / RESULT).exists():
+        raise UserError(f"{folder} holds another run: choose another folder, or go on with that run by resume={folder}")
+
+
+def require_resumable(folder: Path, settings: RunSettings) -> RunRecord:
+    """The record of an unfinished run, which these settings continue.
+
+    Raises:
+        UserError: If there is none, it is finished, or it has other settings.
+    """
+    record = RunRecord.read(folder)
+    if record is None:
+        raise UserError(f"no run to resume was begun in {folder}: it has no sound {RECORD}")
+    if (folder / RESULT).exists():
+        raise UserError(f"the run in {folder} is finished, its errors are in {RESULT}; leave resume out to repeat it")
+    changed = differences(record.settings, describe(settings))
+    if changed:
+        raise UserError(f"{folder} cannot be resumed with other settings: {'; '.join(changed)}")
+    return record
+
+
+def begin(folder: Path, settings: RunSettings, problem: Problem, environment: Mapping[str, str]) -> None:
     """Put the record of a new run into its folder."""
-    RunRecord(describe(settings), [{"iteration": 0, **environment}]).write(folder)
+    RunRecord(describe(settings), _digest(problem), [{"iteration": 0, **environment}]).write(folder)
 
 
-def go_on(folder: Path, iteration: int, environment: Mapping[str, str]) -> list[str]:
+def require_same_problem(record: RunRecord, problem: Problem) -> None:
+    """Refuse a problem that is another than at the begin of the run, with the same settings.
+
+    Raises:
+        UserError: If it is.
+    """
+    if record.problem != _digest(problem):
+        raise UserError("the run cannot be resumed: a file that its problem is made of has changed since it was begun")
+
+
+def go_on(folder: Path, record: RunRecord, iteration: int, environment: Mapping[str, str]) -> list[str]:
     """Record that another process goes on with a run.
 
     Args:
         folder: Of the run.
+        record: What is in there.
         iteration: From which it goes on.
         environment: Versions, device and machine of this process.
 
     Returns:
-        A line that says what is not as it was at first; none where the answer comes out bit for bit.
+        A line that says what has not been the same all the time; none where the answer comes out bit for bit.
     """
-    record = RunRecord.read(folder)
-    assert record is not None  # folder_to_resume has seen it
-    before = {name: value for name, value in record.environments[0].items() if name != "iteration"}
-    record.environments.append({"iteration": iteration, **environment})
+    now = {"iteration": iteration, **environment}
+    changed = [line for before in record.environments for line in differences({**before, "iteration": iteration}, now)]
+    record.environments.append(now)
     record.write(folder)
-    changed = differences(before, environment)
     if not changed:
         return []
-    return [f"resumed in another environment, so the last digits may differ: {'; '.join(changed)}"]
+    told = "; ".join(dict.fromkeys(changed))
+    return [f"resumed in another environment, so the last digits may differ: {told}"]
 
 
 def folder_to_resume(settings: RunSettings, home: Path) -> Path | None:
@@ -93,16 +133,7 @@ def folder_to_resume(settings: RunSettings, home: Path) -> Path | None:
     if wanted is True or wanted == "auto":
         return _newest(describe(settings), home, or_none=wanted == "auto")
     folder = Path(wanted).absolute()
-    record = RunRecord.read(folder)
-    if record is None:
-        raise UserError(f"resume={wanted}: no run was begun in this folder: it has no sound {RECORD}")
-    if (folder / RESULT).exists():
-        raise UserError(
-            f"resume={wanted}: this run is finished, its errors are in {RESULT}; leave resume out to repeat it"
-        )
-    changed = differences(record.settings, describe(settings))
-    if changed:
-        raise UserError(f"{folder} cannot be resumed with other settings: {'; '.join(changed)}")
+    require_resumable(folder, settings)
     return folder
 
 
@@ -128,9 +159,16 @@ def _newest(description: Mapping[str, Any], home: Path, *, or_none: bool) -> Pat
 
 def _unfinished(home: Path) -> Iterator[tuple[Path, RunRecord]]:
     """Runs that were begun and are neither finished nor going on, the newest first."""
-    records = [*home.glob(f"runs/*/{RECORD}"), *home.glob(f"sweeps/*/*/{RECORD}")]
-    for path in sorted(records, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        folder = path.parent
+    written: list[tuple[int, Path]] = []
+    for path in [*home.glob(f"runs/*/{RECORD}"), *home.glob(f"sweeps/*/*/{RECORD}")]:
+        with suppress(OSError):  # it was removed just now
+            written.append((path.stat().st_mtime_ns, path.parent))
+    for _, folder in sorted(written, reverse=True):
         record = None if (folder / RESULT).exists() else RunRecord.read(folder)
-        if record is not None and not is_going_on(folder):
-            yield folder, record
+        with suppress(OSError):  # it is another user's
+            if record is not None and not is_going_on(folder):
+                yield folder, record
+
+
+def _digest(problem: Problem) -> str:
+    return hashlib.sha256(problem.key().encode()).hexdigest()

@@ -21,7 +21,15 @@ from homog.fine_scale import FineScale, fine_scale
 from homog.interruption import Interrupted, Interruption
 from homog.problems import Problem
 from homog.references import Reference, reference
-from homog.run_folder import RECORD, RESULT, begin, go_on
+from homog.run_folder import (
+    RESULT,
+    RunRecord,
+    begin,
+    go_on,
+    require_resumable,
+    require_same_problem,
+    require_unused,
+)
 from homog.supervision import SupervisedTraining
 from homog.timestep import TimeSteps, time_steps
 from homog.tracking import Recorder, environment_tags, open_recorder
@@ -38,8 +46,8 @@ def run(
 
     Args:
         settings: What to run.
-        folder: The run's own folder: metrics, figures, weights and configuration go there. A run that was begun there
-            and not finished is continued.
+        folder: The run's own folder: metrics, figures, weights and configuration go there. With `settings.resume` the
+            run that was begun there is continued; else there must be none.
         home: HOMOG_HOME: caches and the MLflow store lie there.
         more_tags: Of the run in MLflow, such as the command and those that tie it to its sweep.
 
@@ -48,12 +56,15 @@ def run(
 
     Raises:
         UserError: If something in the settings cannot work, or a number is NaN or infinite.
-        Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; a checkpoint is then saved.
+        Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; in training a checkpoint is then saved.
         OSError: If nothing can be written.
     """
     start = time.perf_counter()
+    begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
+    if begun:
+        require_same_problem(begun, problem)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
     fine_steps = _fine_steps(settings, problem) if settings.evaluation.fine_scale else None
     _require_affordable(settings.evaluation.grid, problem.dimension)
@@ -63,20 +74,19 @@ def run(
     name = settings.name or what
     environment = {**environment_tags(), "device": _device_name(device)}
     tags = {**environment, **(more_tags or {})}
-    resumed = (folder / RECORD).exists()
     parameters = _parameters(settings, problem, steps)
-    recording = open_recorder(settings.tracking, folder, home, name, parameters, tags, resumed=resumed)
+    recording = open_recorder(settings.tracking, folder, home, name, parameters, tags, resumed=begun is not None)
     with Interruption() as interruption, recording as recorder:
-        if not resumed:
+        if begun is None:
             _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
-            begin(folder, settings, environment)
+            begin(folder, settings, problem, environment)
         try:
             # before the reference: what refuses the problem says so at once
             loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
             network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
             checkpoints = Checkpoints(folder, settings.checkpoint)
             training = SupervisedTraining(train(loss, network, settings.optimizer), checkpoints, start)
-            warnings = _take_up(training, folder, environment) if resumed else []
+            warnings = _take_up(training, folder, begun, environment) if begun else []
             truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
             training.run(settings, truth, recorder, interruption)
 
@@ -106,7 +116,8 @@ def run(
             title = f"{what}, seed {settings.seed}"
             for figure in plots.draw_run(title, problem, truth, values, curve, folder, fine_values):
                 recorder.artifact(figure)
-            _write(recorder, folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # last: with it the run is finished
+            interruption.hold_to_the_end()
+            _write(recorder, folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
             checkpoints.clear()
         except Interrupted as error:
             command = (more_tags or {}).get("command", "homog-run ...")
@@ -119,11 +130,13 @@ def run(
     return metrics
 
 
-def _take_up(training: SupervisedTraining, folder: Path, environment: Mapping[str, str]) -> list[str]:
+def _take_up(
+    training: SupervisedTraining, folder: Path, record: RunRecord, environment: Mapping[str, str]
+) -> list[str]:
     """Go on with the run of a folder; what is not as it was."""
     iteration = training.take_up()
     _log.info("resumed after iteration %d: %s", iteration, folder)
-    warnings = go_on(folder, iteration, environment)
+    warnings = go_on(folder, record, iteration, environment)
     for line in warnings:
         _log.warning("warning: %s", line)
     return warnings

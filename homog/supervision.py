@@ -47,6 +47,7 @@ class SupervisedTraining:
             self.training.load_state(found.state["training"])
             self.curve = [(int(iteration), float(error)) for iteration, error in found.state["curve"]]
             self._start -= float(found.state["wall_seconds"])
+            self._checkpoints.spent = float(found.state["checkpoint_seconds"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{found.path} does not fit this run: remove it to go on from the one before") from error
         return found.iteration
@@ -74,10 +75,12 @@ class SupervisedTraining:
                         recorder.log(values, progress.iteration)
                         bar.measured(values["loss"], error)
                     bar.advance(progress)
-                    if interruption.wanted or self._checkpoints.due():
+                    stop = interruption.wanted  # asked once: what comes after it waits for the next iteration
+                    if stop or self._checkpoints.due():
                         recorder.sync()  # what is before the checkpoint must not be missing after it
                         self._checkpoints.save(progress.iteration, self._state())
-                    interruption.check()
+                    if stop:
+                        interruption.check()
             except NotFinite as error:
                 saved = self._checkpoints.last
                 raise UserError(
@@ -86,4 +89,5 @@ class SupervisedTraining:
 
     def _state(self) -> Mapping[str, Any]:
         curve = [list(point) for point in self.curve]
-        return {"training": self.training.state(), "curve": curve, "wall_seconds": self.wall_seconds}
+        seconds = {"wall_seconds": self.wall_seconds, "checkpoint_seconds": self._checkpoints.spent}
+        return {"training": self.training.state(), "curve": curve, **seconds}

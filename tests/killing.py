@@ -17,10 +17,12 @@ import shutil
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from homog.config import RunSettings
+from homog.run_folder import RECORD
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -41,7 +43,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> None:
         os.dup2(log.fileno(), 2)
         from homog import runner
 
-        runner.run(settings, folder, home)
+        runner.run(replace(settings, resume=(folder / RECORD).exists()), folder, home)
 
 
 def start(settings: RunSettings, folder: Path, home: Path) -> Any:

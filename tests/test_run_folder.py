@@ -10,6 +10,7 @@ import pytest
 from homog import config, run_folder
 from homog.config.identity import describe, differences
 from homog.errors import UserError
+from homog.problems import build
 from homog.tracking import is_going_on, open_recorder
 
 SETTINGS = config.RunSettings(
@@ -17,10 +18,13 @@ SETTINGS = config.RunSettings(
 )
 
 
+PROBLEM = build(config.FormulaProblem("a test", "1", "1"), 0.1)
+
+
 def begin(home: Path, name: str, settings: config.RunSettings, age: int = 0) -> Path:
     folder = home / "runs" / name
     folder.mkdir(parents=True)
-    run_folder.begin(folder, settings, {"version.torch": "2.11", "device": "cpu, 2 threads"})
+    run_folder.begin(folder, settings, PROBLEM, {"version.torch": "2.11", "device": "cpu, 2 threads"})
     os.utime(folder / run_folder.RECORD, (1e9 - age, 1e9 - age))
     return folder
 
@@ -56,7 +60,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path):
     (folder / run_folder.RESULT).write_text("{}")
     with pytest.raises(UserError, match="is finished"):
         run_folder.folder_to_resume(replace(SETTINGS, resume=str(folder)), tmp_path)
-    with pytest.raises(UserError, match="no run was begun in this folder"):
+    with pytest.raises(UserError, match="no run to resume was begun in"):
         run_folder.folder_to_resume(replace(SETTINGS, resume=str(tmp_path)), tmp_path)
 
 
@@ -70,10 +74,30 @@ def test_the_kind_of_a_group_is_a_difference_even_where_the_settings_are_equal()
 def test_another_environment_is_told_and_recorded(tmp_path: Path):
     folder = begin(tmp_path, "one", SETTINGS)
     same = {"version.torch": "2.11", "device": "cpu, 2 threads"}
-    assert run_folder.go_on(folder, 7, same) == []
-    (line,) = run_folder.go_on(folder, 9, {**same, "device": "cpu, 1 threads"})
+    fewer = {**same, "device": "cpu, 1 threads"}
+
+    def go_on(iteration: int, environment: dict[str, str]) -> list[str]:
+        return run_folder.go_on(folder, run_folder.require_resumable(folder, SETTINGS), iteration, environment)
+
+    assert go_on(7, same) == []
+    (line,) = go_on(9, fewer)
     assert "device: cpu, 2 threads -> cpu, 1 threads" in line
-    record = run_folder.RunRecord.read(folder)
-    assert record is not None
-    assert [one["iteration"] for one in record.environments] == [0, 7, 9]
-    assert record.environments[-1]["device"] == "cpu, 1 threads"
+    (line,) = go_on(11, same)  # a part of the run was made by fewer threads
+    assert "device: cpu, 1 threads -> cpu, 2 threads" in line
+    record = run_folder.require_resumable(folder, SETTINGS)
+    assert [one["iteration"] for one in record.environments] == [0, 7, 9, 11]
+    assert record.environments[2]["device"] == "cpu, 1 threads"
+
+
+def test_a_problem_whose_file_has_changed_is_refused(tmp_path: Path):
+    folder = begin(tmp_path, "one", SETTINGS)
+    record = run_folder.require_resumable(folder, SETTINGS)
+    run_folder.require_same_problem(record, PROBLEM)
+    with pytest.raises(UserError, match="a file that its problem is made of has changed"):
+        run_folder.require_same_problem(record, build(config.FormulaProblem("a test", "2", "1"), 0.1))
+
+
+def test_a_folder_with_a_run_in_it_is_not_used_for_another(tmp_path: Path):
+    run_folder.require_unused(tmp_path)
+    with pytest.raises(UserError, match="holds another run"):
+        run_folder.require_unused(begin(tmp_path, "one", SETTINGS))

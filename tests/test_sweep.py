@@ -18,6 +18,7 @@ import pytest
 from homog import config, run_folder, tracking
 from homog.config.identity import identity
 from homog.errors import UserError
+from homog.problems import build
 from homog.sweep import Job, Outcome, Plan, Sweep
 from homog.sweep.finished import FinishedIndex
 
@@ -176,7 +177,7 @@ def test_what_is_finished_is_not_run_again_unless_forced(swept: tuple[Path, list
 def begin_and_die_or_go_on(settings: config.RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> None:
     """Stands for a run that is killed at first, and comes to its end when it is resumed."""
     if not (folder / run_folder.RECORD).exists():
-        run_folder.begin(folder, settings, {})
+        run_folder.begin(folder, settings, build(config.FormulaProblem("a test", "1", "1"), 0.1), {})
         os.kill(os.getpid(), signal.SIGKILL)
     (folder / run_folder.RESULT).write_text(json.dumps({"rel_l2": 0.5}))
 
@@ -341,11 +342,13 @@ def lives(number: int) -> bool:
     return state != "Z"
 
 
-def test_ctrl_c_ends_the_jobs_and_marks_the_runs(home: Path):
+def test_a_signal_to_all_processes_lets_the_jobs_save_and_marks_the_runs(home: Path):
+    """As Ctrl-C, a scheduler and systemd send it: once to each process of the group."""
     process = long_sweep(home)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGTERM)
     screen, errors = process.communicate(timeout=100)
-    assert process.returncode == 130
+    assert process.returncode == 143
+    assert len(list(home.glob("sweeps/*/*/checkpoint-*.pt"))) == 2
     assert "Traceback" not in screen + errors
     assert "not begun: 1" in screen
     assert not any(map(lives, processes_of_jobs(home)))

@@ -11,17 +11,18 @@ MISSING = "???"  # what OmegaConf takes for 'must be given'
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """Refuse a value that does not hold."""
     if not holds:
-        raise UserError(f"{name}={value} is out of range: write {wanted}")
+        shown = value if not isinstance(value, int) or abs(value) < 10**30 else f"{'-' * (value < 0)}(a huge number)"
+        raise UserError(f"{name}={shown} is out of range: write {wanted}")
 
 
 def positive(name: str, value: float) -> None:
     """Refuse anything but a finite number above zero."""
-    require(isfinite(value) and value > 0, name, value, "a positive number")
+    require(_is_finite(value) and value > 0, name, value, "a positive number")
 
 
 def at_least(name: str, value: float, least: float) -> None:
     """Refuse anything but a finite number from `least` on."""
-    require(isfinite(value) and value >= least, name, value, f"a number of at least {least}")
+    require(_is_finite(value) and value >= least, name, value, f"a number of at least {least}")
 
 
 def count(name: str, value: int, most: int = 10**9) -> None:
@@ -39,3 +40,10 @@ def label(name: str, value: str) -> None:
     """Refuse a name that is no short line of text: it stands in tables, figures and MLflow."""
     if not (value.isprintable() and 0 < len(value) <= 200):
         raise UserError(f"{name}={value[:40]!a} is no name: write one to 200 printable characters")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number beyond any floating-point number
+        return False

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -97,6 +98,8 @@ def reason_of(error: BaseException) -> str:
 
 def _end_with_the_parent() -> None:
     """Only the parent decides: Ctrl-C reaches all processes of a terminal, a kill of the parent reaches none."""
+    with suppress(OSError):
+        os.setsid()  # out of reach of a signal to the parent's process group
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_await_the_end_of_the_parent, daemon=True).start()

@@ -21,10 +21,16 @@ _context = multiprocessing.get_context("forkserver")
 def prepare() -> None:
     """Start the server that jobs are forked from; it imports torch and the rest once, while other work goes on.
 
-    It never touches a GPU, so each of its children can.
+    It never touches a GPU, so each of its children can. A signal to the whole process group, as schedulers send it,
+    must not end it: it is for this process to end the jobs.
     """
     _context.set_forkserver_preload(["homog.runner", "matplotlib.backends.backend_agg", *tracking.modules_to_preload()])
-    forkserver.ensure_running()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}  # what a child process inherits
+    try:
+        forkserver.ensure_running()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +18,7 @@ from homog import tracking
 from homog.config import RunSettings, TrackingSettings
 from homog.errors import UserError
 from homog.interruption import Interruption
-from homog.run_folder import folder_to_resume
+from homog.run_folder import RECORD, folder_to_resume
 from homog.sweep import table
 from homog.sweep.child import Order, Run, reason_of, run_once
 from homog.sweep.finished import FinishedIndex
@@ -76,8 +78,8 @@ class Sweep:
 
     @property
     def failed(self) -> bool:
-        """Whether a job failed."""
-        return any(outcome.ending == "failed" for outcome in self._outcomes)
+        """Whether a job has no result."""
+        return any(outcome.ending in ("failed", "killed") for outcome in self._outcomes)
 
     def prepare(self) -> None:
         """Say that jobs will come; what they need is loaded while they are composed."""
@@ -127,11 +129,15 @@ class Sweep:
             return
         self._outcomes.sort(key=lambda outcome: outcome.job.number)
         path = self._plan.folder / "sweep.csv"
-        table.write_csv(self._outcomes, self._keys, path)
+        try:
+            table.write_csv(self._outcomes, self._keys, path)
+        except OSError as error:
+            _log.warning("the sweep's table is not in %s: %s", path, error)
         endings = [outcome.ending for outcome in self._outcomes]
         counts = {ending: endings.count(ending) for ending in ("finished", "skipped", "failed", "killed")}
-        self._recorder.log({**counts, "wall_seconds": time.monotonic() - self._started}, 0)
-        self._recorder.artifact(path)
+        with suppress(OSError):  # a full disk, as told above
+            self._recorder.log({**counts, "wall_seconds": time.monotonic() - self._started}, 0)
+            self._recorder.artifact(path)
         interrupted = kind is not None and not issubclass(kind, Exception)
         self._recorder.finish("KILLED" if interrupted else "FAILED" if kind or self.failed else "FINISHED")
         left = len(self._jobs) - len(self._outcomes)
@@ -170,14 +176,15 @@ class Sweep:
             return
         resumed = folder_to_resume(replace(settings, resume="auto"), self._home) if settings.resume else None
         if resumed is not None:
-            job = replace(job, folder=resumed)
-            title = f"{title} (resumed)"
+            job, title = replace(job, folder=resumed), f"{title} (resumed)"
+        elif (job.folder / RECORD).exists():  # of an earlier sweep in the same folder
+            job = replace(job, folder=_unused(job.folder))
         alone = plan.max_parallel == 1
         name = f"{settings.name or ''} {job.label(self._keys)}".strip()
         threads = None if alone else max(1, _cores() // plan.max_parallel)
         table.print_start(title if alone else f"{title}: started")
         tags = {**self._children.tags(job.number), "command": job.command}
-        job = replace(job, settings=replace(settings, name=name))
+        job = replace(job, settings=replace(settings, name=name, resume=resumed is not None))
         processes.start(Order(job, self._run_once, self._home, tags, threads, quiet=not alone))
 
     def _settings_of(self, job: Job) -> RunSettings | UserError:
@@ -193,7 +200,7 @@ class Sweep:
             metrics, reason = _read_metrics(job)
         ending = "finished" if metrics else "killed" if end.interrupted else "failed"
         if reason:
-            with job.log.open("a") as log:
+            with suppress(OSError), job.log.open("a") as log:
                 print(f"{ending}: {reason}", file=log)
         status: tracking.Status = "FINISHED" if metrics else "KILLED" if end.interrupted else "FAILED"
         run_id = self._children.end(job.number, job.label(self._keys), status, reason, job.log, job.overrides)
@@ -206,6 +213,12 @@ class Sweep:
             except OSError as error:
                 _log.warning("a repetition of this sweep will repeat job %d: %s", job.number, error)
         table.print_end(f"[{job.number + 1}/{len(self._jobs)}] {job.label(self._keys)}", outcome)
+
+
+def _unused(folder: Path) -> Path:
+    """A folder beside one that holds another run."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(other for other in numbered if not other.exists())
 
 
 def _read_metrics(job: Job) -> tuple[Metrics, str]:

@@ -13,7 +13,9 @@ _DISTRIBUTIONS = {
     "homog": ("homog",),
     "torch": ("torch",),
     "numba": ("numba",),
+    "llvmlite": ("llvmlite",),
     "numpy": ("numpy",),
+    "scipy": ("scipy",),
     "dolfinx": ("dolfinx-solver-real", "fenics-dolfinx"),
 }
 
@@ -22,8 +24,8 @@ def environment_tags() -> dict[str, str]:
     """Describe the sources, the libraries and the machine, without importing any library.
 
     Returns:
-        `git_commit` (see `source_commit`), `version.<library>` for each of homog, torch, numba, numpy and
-        dolfinx that is installed, `python`, `platform` and `cpu_count` (of the host).
+        `git_commit` (see `source_commit`), `version.<library>` for each of homog, torch, numba, llvmlite, numpy,
+        scipy and dolfinx that is installed, `python`, `platform`, `processor` and `cpu_count` (of the host).
     """
     versions = {f"version.{name}": _version(*aliases) for name, aliases in _DISTRIBUTIONS.items()}
     return {
@@ -31,6 +33,7 @@ def environment_tags() -> dict[str, str]:
         **{name: version for name, version in versions.items() if version},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cpu_count": str(os.cpu_count() or 0),
     }
 
@@ -59,6 +62,15 @@ def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
     return done.stdout.strip()
+
+
+def _processor() -> str:
+    """Its name: what torch and Numba compute depends on the instructions that it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _version(*distributions: str) -> str:

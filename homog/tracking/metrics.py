@@ -1,5 +1,6 @@
 """`metrics.jsonl`, the record of a run that needs no database: one JSON object a line, append-only."""
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -66,7 +67,9 @@ class MetricsFile:
 
     def append(self, entry: MetricsEntry) -> None:
         """Append one entry in a single write, so that a kill leaves whole lines."""
-        self._stream.write(entry.to_line().encode())
+        line = entry.to_line().encode()
+        if self._stream.write(line) < len(line):  # the disk took a part of it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def sync(self) -> None:
         """Return when all entries are on the disk, where a power cut cannot reach them."""

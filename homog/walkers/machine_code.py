@@ -7,6 +7,7 @@ import hmac
 import logging
 import os
 import pickle
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -91,7 +92,7 @@ def _key(folder: Path) -> bytes:
     """The folder's key, made where there is none."""
     path = folder / "key"
     with FileLock(folder / "key.lock"):
-        if path.is_file() and len(key := path.read_bytes()) == _BYTES:
+        if _is_ours_alone(path) and len(key := path.read_bytes()) == _BYTES:
             return key
         handle, temporary = tempfile.mkstemp(dir=folder)  # for the owner alone
         with os.fdopen(handle, "wb") as file:
@@ -99,3 +100,12 @@ def _key(folder: Path) -> bytes:
             file.write(key)
         os.replace(temporary, path)
         return key
+
+
+def _is_ours_alone(path: Path) -> bool:
+    """A key that others could have written, or know, seals nothing."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
