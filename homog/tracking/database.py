@@ -48,13 +48,22 @@ def _is_missing(path: Path) -> bool:
 
 def _create(path: Path, client_type: "Callable[..., MlflowClient]") -> None:
     new = path.with_suffix(".new")
-    for left in path.parent.glob(f"{new.name}*"):  # by a process that was killed; SQLite's journal too
+    _remove(new)
+    try:
+        with _without_waiting_for_the_disk():
+            client_type(tracking_uri=f"sqlite:///{new}").search_experiments()
+        with new.open("rb") as stream:
+            os.fsync(stream.fileno())
+        new.replace(path)
+    except BaseException:
+        _remove(new)  # where the disk is full, not even half a database may stay
+        raise
+
+
+def _remove(new: Path) -> None:
+    """What is left of a database that did not become one, SQLite's journal too."""
+    for left in new.parent.glob(f"{new.name}*"):
         left.unlink()
-    with _without_waiting_for_the_disk():
-        client_type(tracking_uri=f"sqlite:///{new}").search_experiments()
-    with new.open("rb") as stream:
-        os.fsync(stream.fileno())
-    new.replace(path)
 
 
 @contextmanager
