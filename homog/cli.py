@@ -1,6 +1,5 @@
 """homog-run: Hydra in, runner out."""
 
-import contextlib
 import errno
 import logging
 import os
@@ -131,32 +130,28 @@ class _Task:
         from homog import composition
 
         self.started = True
+        fresh = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings = composition.settings_of(composed)
             from homog import runner
 
-            hydra = HydraConfig.get()
-            fresh = Path(hydra.runtime.output_dir)
             resumed = _folder_to_resume(settings, fresh, composition.home())
             settings = replace(settings, resume=resumed is not None)
             runner.run(settings, resumed or fresh, composition.home(), {"command": self._command})
         except Exception as error:
             if self._with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
+            if isinstance(error, UserError):
+                _remove(fresh)
             _fail_by(error)  # here, before Hydra adds a line of its own
             raise
 
 
 def _folder_to_resume(settings: "RunSettings", fresh: Path, home: Path) -> Path | None:
     """The folder of the run to resume, or None for a new run; with one, the folder that Hydra has made is removed."""
-    from homog.run_folder import RECORD, folder_to_resume
+    from homog.run_folder import folder_to_resume
 
-    try:
-        folder = folder_to_resume(settings, home)
-    except UserError:
-        if not (fresh / RECORD).exists():
-            _remove(fresh)
-        raise
+    folder = folder_to_resume(settings, home)
     if folder in (None, fresh):
         return folder
     for handler in logging.getLogger().handlers:
@@ -168,12 +163,9 @@ def _folder_to_resume(settings: "RunSettings", fresh: Path, home: Path) -> Path 
 
 
 def _remove(fresh: Path) -> None:
-    """Remove the folder of a run that was not begun: there is a log in it, and Hydra's own copy of the settings."""
-    shutil.rmtree(fresh / ".hydra", ignore_errors=True)
-    for path in fresh.glob("*.log"):
-        path.unlink()
-    with contextlib.suppress(OSError):
-        fresh.rmdir()
+    """Remove a folder that no run was begun in: it holds what Hydra put there, and nothing else."""
+    if fresh.is_dir() and {path.name for path in fresh.iterdir()} <= {".hydra", "run.log"}:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _compose_and_run(task: _Task) -> None:

@@ -43,6 +43,7 @@ MISTAKES = [
     (["method.walkerz=3"], "did you mean walkers"),
     (["+method.wallkers=3"], "did you mean walkers"),
     (["eps=0"], "eps=0.0 is out of range"),
+    (["resume=true"], "there is no unfinished run in"),
     (["eps=abc"], "could not be converted to Float"),
     (["timestep.m0=0.5"], "timestep.m0=0.5 is out of range"),
     (["evaluation.fine_scale=perhaps"], "evaluation.fine_scale"),
@@ -69,6 +70,7 @@ def test_a_mistake_gets_one_line_and_status_2(tmp_path: Path, arguments: list[st
     assert result.stderr.count("\n") == 1
     assert told in result.stderr
     assert not Path("hacked").exists()
+    assert not list(tmp_path.glob("runs/*"))  # nothing is left of a run that was not begun
 
 
 def test_an_unwritable_output_folder_gets_one_line(tmp_path: Path):
