@@ -1,16 +1,18 @@
 """The thread that speaks to MLflow, so that training never waits for it."""
 
 import functools
+import importlib
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from filelock import BaseFileLock
 
 from homog.tracking.delivery import Delivery
 from homog.tracking.ledger import Ledger
-from homog.tracking.store import Address, is_busy, load_client
+from homog.tracking.store import Address, is_busy, load_client, modules_to_preload
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +30,10 @@ class Sender:
     """
 
     def __init__(self, patience: float) -> None:
-        """Start the thread; MLflow is imported there.
+        """Import MLflow and start the thread.
+
+        The import takes seconds of Python's one lock, which would be lost to a training that runs beside it: a run of 4
+        iterations trained for 3.8 s instead of 1.4 s.
 
         Args:
             patience: Seconds without an answer from the store after which to wait no longer.
@@ -41,6 +46,9 @@ class Sender:
         self._closing = False
         self._answered_at: float | None = None  # None while MLflow is being imported
         self._failure: Exception | None = None
+        with suppress(Exception):  # an installation that is broken: the thread finds the same, and says so
+            for name in modules_to_preload():
+                importlib.import_module(name)
         self._thread = threading.Thread(target=self._work, name="homog tracking", daemon=True)
         self._thread.start()
 
