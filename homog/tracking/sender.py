@@ -1,7 +1,6 @@
 """The thread that speaks to MLflow, so that training never waits for it."""
 
 import functools
-import importlib
 import logging
 import threading
 import time
@@ -12,7 +11,7 @@ from filelock import BaseFileLock
 
 from homog.tracking.delivery import Delivery
 from homog.tracking.ledger import Ledger
-from homog.tracking.store import Address, is_busy, load_client, modules_to_preload
+from homog.tracking.store import Address, is_busy, load_client
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +46,7 @@ class Sender:
         self._answered_at: float | None = None  # None while MLflow is being imported
         self._failure: Exception | None = None
         with suppress(Exception):  # an installation that is broken: the thread finds the same, and says so
-            for name in modules_to_preload():
-                importlib.import_module(name)
+            load_client()
         self._thread = threading.Thread(target=self._work, name="homog tracking", daemon=True)
         self._thread.start()
 

@@ -64,8 +64,9 @@ class Address(Protocol):
 
 
 def load_client() -> "type[MlflowClient]":
-    """Import MLflow, which takes seconds."""
+    """Import MLflow, which takes seconds, and what it imports later for a local store."""
     _quieten()
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     from mlflow.tracking import MlflowClient
 
     return MlflowClient
