@@ -17,7 +17,6 @@ _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN = 5.0  # a batch takes 3 to 80 ms of this process's time
 _MOST_SECONDS_BETWEEN = 60.0  # while the store fails
-_LOADING_SECONDS = 600.0  # importing MLflow takes 3 s of computing, on a machine that has other work
 _LAST_ATTEMPTS, _SECONDS_BETWEEN_LAST = 3, 0.5
 
 
@@ -43,10 +42,10 @@ class Sender:
         self._open_store = functools.cache(lambda address: address.open())
         self._wake = threading.Event()
         self._closing = False
-        self._answered_at: float | None = None  # None while MLflow is being imported
         self._failure: Exception | None = None
         with suppress(Exception):  # an installation that is broken: the thread finds the same, and says so
             load_client()
+        self._answered_at = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="homog tracking", daemon=True)
         self._thread.start()
 
@@ -89,9 +88,8 @@ class Sender:
     def _wait(self, done: Callable[[], bool]) -> bool:
         start = time.monotonic()
         while not done():
-            answered_at = self._answered_at
-            limit = _LOADING_SECONDS if answered_at is None else self._patience
-            if time.monotonic() - max(start, answered_at or 0.0) > limit or not self._thread.is_alive():
+            silent = time.monotonic() - max(start, self._answered_at)
+            if silent > self._patience or not self._thread.is_alive():
                 return done()
             self._thread.join(0.02)
         return True
@@ -133,12 +131,6 @@ class Sender:
 
     def _attempt(self) -> Exception | None:
         failure = None
-        try:
-            load_client()
-            if self._answered_at is None:
-                self._note_answer()
-        except Exception as error:  # an installation that is broken
-            return error
         for delivery in list(self._deliveries):
             try:
                 delivery.send()
