@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 
 from homog import durable, evaluation, losses, networks, outcome, plots, problems, report
+from homog.answer import answer, fine_scale_steps
 from homog.checkpoints import Checkpoints
-from homog.config import BoundsTimeStep, Energy, FieldProblem, RunSettings
-from homog.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.config import FieldProblem, RunSettings
 from homog.errors import UserError
-from homog.fine_scale import FineScale, fine_scale
 from homog.interruption import Interrupted, Interruption
 from homog.problems import Problem
-from homog.references import Reference, reference
+from homog.references import reference
 from homog.run_folder import (
     RESULT,
     RunRecord,
@@ -59,14 +57,14 @@ def run(
         Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; in training a checkpoint is then saved.
         OSError: If nothing can be written.
     """
-    start = time.perf_counter()
+    start, kernels = time.perf_counter(), home / "cache" / "kernels"
     begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
     device = _device(settings.device)
     problem = problems.build(settings.problem, settings.eps)
     if begun:
         require_same_problem(begun, problem)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
-    fine_steps = _fine_steps(settings, problem) if settings.evaluation.fine_scale else None
+    fine_steps = fine_scale_steps(settings, problem)
     _require_affordable(settings.evaluation.grid, problem.dimension)
     report.print_plan(problem, steps, device)
 
@@ -82,7 +80,7 @@ def run(
             begin(folder, settings, problem, environment)
         try:
             # before the reference: what refuses the problem says so at once
-            loss = losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
+            loss = losses.build(settings.method, problem, steps, settings.seed, kernels)
             network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
             checkpoints = Checkpoints(folder, settings.checkpoint)
             training = SupervisedTraining(train(loss, network, settings.optimizer), checkpoints, start)
@@ -91,12 +89,9 @@ def run(
             training.run(settings, truth, recorder, interruption)
 
             progress, curve = training.training.done, training.curve
-            values = evaluation.values_on_grid(progress.solution, truth.axes)
-            fine, seconds = _fine_scale(settings, progress.solution, problem, fine_steps, truth, home)
-            tensor = _effective_tensor(settings, problem, home)
+            found = answer(progress.solution, settings, problem, steps, fine_steps, truth, kernels)
             metrics = {
-                **outcome.error_metrics(evaluation.errors(values, truth), truth, curve),
-                **outcome.fine_scale_metrics(fine, seconds, truth),
+                **found.metrics(curve),
                 "train_seconds": progress.seconds,
                 "wall_seconds": training.wall_seconds,
                 "checkpoint_seconds": checkpoints.spent,
@@ -104,17 +99,15 @@ def run(
                 **problem.measured,
                 **loss.measured(),
                 **progress.optimizer.measured(),
-                **outcome.effective_metrics(tensor),
                 "iterations": progress.iteration,
                 "device": _device_name(device),
                 "weights_sha256": evaluation.weights_sha256(progress.solution),
             }
             recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
             torch.save(progress.solution.state_dict(), folder / "weights.pt")
-            fine_values = None if fine is None else fine.values
-            _save_solution(folder / "solution.npz", values, fine_values, truth)
+            found.save(folder / "solution.npz")
             title = f"{what}, seed {settings.seed}"
-            for figure in plots.draw_run(title, problem, truth, values, curve, folder, fine_values):
+            for figure in plots.draw_run(title, problem, truth, found.values, curve, folder, found.fine_values):
                 recorder.artifact(figure)
             interruption.hold_to_the_end()
             _write(recorder, folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
@@ -123,8 +116,7 @@ def run(
             command = (more_tags or {}).get("command", "homog-run ...")
             _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(folder))}")
             raise
-    excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
-    report.print_effective_tensor(tensor, truth.effective_tensor, excess)
+    report.print_effective_tensor(found.tensor, truth.effective_tensor, found.excess)
     warnings += [*(steps.warnings() if steps else []), *loss.warnings(), *outcome.warnings(metrics)]
     report.print_results(metrics, truth, warnings, folder, recorder.location)
     return metrics
@@ -140,29 +132,6 @@ def _take_up(
     for line in warnings:
         _log.warning("warning: %s", line)
     return warnings
-
-
-def _fine_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
-    """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone."""
-    bounds = BoundsTimeStep(settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor)
-    return time_steps(bounds, problem.dimension, problem.scale)
-
-
-def _fine_scale(
-    settings: RunSettings,
-    network: torch.nn.Module,
-    problem: Problem,
-    steps: TimeSteps | None,
-    truth: Reference,
-    home: Path,
-) -> tuple[FineScale | None, float]:
-    """The fine scale on the reference's grid, where it is asked for, and the seconds it took."""
-    if steps is None:
-        return None, 0.0
-    start = time.perf_counter()
-    walkers, kernels = settings.evaluation.fine_scale_walkers, home / "cache" / "kernels"
-    fine = fine_scale(network, problem, steps, truth.axes, walkers, settings.seed, kernels)
-    return fine, time.perf_counter() - start
 
 
 def _require_affordable(grid: int, dimension: int) -> None:
@@ -207,20 +176,6 @@ def _parameters(
     if steps is None:
         return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
-
-
-def _effective_tensor(settings: RunSettings, problem: Problem, home: Path) -> EffectiveTensor | None:
-    """a* by walkers, of a run that sends them for a linear problem with a period."""
-    if not settings.method.walks or problem.period is None or problem.nonlinear:
-        return None
-    return effective_tensor_by_walkers(problem, seed=settings.seed, cache=home / "cache" / "kernels")
-
-
-def _save_solution(path: Path, network: np.ndarray, fine_scale: np.ndarray | None, truth: Reference) -> None:
-    """The answers and the grid that they are on; without the fine scale where it was not asked for."""
-    arrays = {"network": network} if fine_scale is None else {"network": network, "fine_scale": fine_scale}
-    axes = {f"x{i + 1}": axis for i, axis in enumerate(truth.axes)}
-    np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
 
 
 def _write(recorder: Recorder, path: Path, text: str) -> None:
