@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import nn
 
+from homog import ranks
 from homog.config import Galerkin
 from homog.errors import NotFinite, UserError
 from homog.losses import LinearLoss, Loss, functions
@@ -85,6 +86,7 @@ class GalerkinSolver:
             self._restart()
         self._added += 1
         batch = self._loss.equations(self._linear, iteration, self._medium)
+        ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
         if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
             raise NotFinite(
                 "the walkers' equations are not finite",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from homog import ranks
 from homog.config import AdamCosine, AdamExponential, AdamSettings
 from homog.errors import NotFinite
 
@@ -50,23 +51,33 @@ class Adam:
         self._average_from = math.ceil(settings.iterations * (1 - settings.average))
         self._averaged = torch.optim.swa_utils.AveragedModel(network)
 
-    def step(self, loss: torch.Tensor, iteration: int) -> None:
+    def step(self, loss: torch.Tensor, iteration: int) -> torch.Tensor:
         """One step down the gradient of a loss.
+
+        Args:
+            loss: With its graph; of several ranks, this one's part.
+            iteration: Its number, counted from 0.
+
+        Returns:
+            The loss of all ranks.
 
         Raises:
             NotFinite: If the loss is NaN or infinite, and then the weights stay; or if the weights are afterwards.
         """
-        if not math.isfinite(value := float(loss.detach())):
-            raise NotFinite(f"the loss is {value}", _ADVICE)
         for group in self._adam.param_groups:
             group["lr"] = learning_rate(self.settings, iteration)
         self._adam.zero_grad(set_to_none=True)
         loss.backward()
+        total = loss.detach()
+        ranks.add([total, *(one.grad for one in self.network.parameters() if one.grad is not None)])
+        if not math.isfinite(value := float(total)):
+            raise NotFinite(f"the loss is {value}", _ADVICE)
         self._adam.step()
         if not _all_finite(self.network):
             raise NotFinite("a weight is NaN or infinite", _ADVICE)
         if iteration >= self._average_from:
             self._averaged.update_parameters(self.network)
+        return total
 
     def solution(self) -> nn.Module:
         """The network with averaged weights once averaging has begun, else as it stands."""

@@ -101,6 +101,7 @@ class Training:
         self._optimizer = optimizer
         self._iterations = iterations
         self._done = Progress(0, optimizer, 0, 0.0)
+        self._begun_at = 0
 
     def __iter__(self) -> "Training":
         return self
@@ -115,6 +116,8 @@ class Training:
         if done.iteration == self._iterations:
             raise StopIteration
         start = time.perf_counter()
+        if done.iteration == self._begun_at:
+            self._loss.draw_ahead(self._iterations)
         try:
             walker_steps = self._optimizer.step(done.iteration)
             if done.iteration + 1 == self._iterations:
@@ -154,6 +157,7 @@ class Training:
             self._optimizer.load_state(state["optimizer"])
             self._loss.load_state(state["loss"])
             self._done = Progress(*numbers)
+            self._begun_at = self._done.iteration
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise ValueError("this is the state of another training") from error
 
@@ -195,8 +199,7 @@ class _Descent:
         if self._solve is not None:
             return self._solve.step(iteration)
         value = self._loss(self._network, iteration)
-        self._adam.step(value.loss, iteration)
-        self._last = value.loss.detach()
+        self._last = self._adam.step(value.loss, iteration)
         return value.walker_steps
 
     def loss(self) -> torch.Tensor:

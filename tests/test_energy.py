@@ -80,7 +80,7 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
     network = loss.network(networks.build(Cosines(2), problem.domain, 0))
     weighted, plain = [], []
     for batch in range(20):
-        walk = loss.excursions(batch)
+        walk = loss.excursions(loss.sample(batch))
         with torch.no_grad():
             before, after = network.features(walk.starts), network.features(walk.ends[:, 0])
         a = torch.tensor(problem.coefficient_at(walk.starts.double().numpy())).float()
@@ -216,7 +216,7 @@ def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make
         loss = losses.EnergyLoss(Energy(1024, 2, sampling=sampling), problem, SHORT, 0, kernels)
         network = loss.network(networks.build(Legendre(2), problem.domain, 0))
         matrices.append([loss.equations(network, batch, None).matrix[:-1, :-1] for batch in range(40)])
-        starts, mass = loss._starts(np.random.default_rng(0), None)
+        starts, mass = loss._points(np.random.default_rng(0), None)
         assert abs(len(starts) - 1024) < 150
         assert mass.sum() == pytest.approx((math.e**2 - 1) / 2 * (1 - 1 / math.e), rel=0.02)
     assert np.ptp(mass) == pytest.approx(0, abs=1e-3 * mass.max())
@@ -230,7 +230,7 @@ def test_the_points_stand_for_the_integral_of_the_coefficient_on_a_box_of_any_si
     box = DomainSettings([-1.0, 0.0], [1.0, 5.0])
     problem = problems.build(FormulaProblem("a test", "3", "10", domain=box), 0.3)
     loss = losses.EnergyLoss(Energy(100, 2, sampling=sampling), problem, SHORT, 0, kernels)
-    _, mass = loss._starts(np.random.default_rng(0), None)
+    _, mass = loss._points(np.random.default_rng(0), None)
     assert mass.sum() == pytest.approx(30, rel=1e-12)
 
 

@@ -66,10 +66,18 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     import torch
 
     functions = {name: getattr(torch, name) for name in FUNCTIONS}
-    named = {k: torch.as_tensor(v, dtype=points.dtype, device=points.device) for k, v in parameters.items()}
+    named = {
+        # a number is filled in on the device: copying it there would make the host wait
+        name: torch.full((), value, dtype=points.dtype, device=points.device)
+        if isinstance(value, float | int)
+        else torch.as_tensor(value, dtype=points.dtype, device=points.device)
+        for name, value in parameters.items()
+    }
     values = {**named, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
     result = evaluate(formula.expression, values, functions)
-    return torch.as_tensor(result, dtype=points.dtype, device=points.device).expand(points.shape[:-1])
+    if isinstance(result, float | int):
+        return points.new_full(points.shape[:-1], result)
+    return result.to(points.dtype).expand(points.shape[:-1])
 
 
 def as_ufl(formula: Formula, coordinates: Any, parameters: Mapping[str, Any]) -> Any:

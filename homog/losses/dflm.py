@@ -1,26 +1,53 @@
 """The derivative-free loss method (DFLM): a martingale's target, bootstrapped (equations 9 to 14)."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from homog import ranks
 from homog.config import DFLM
 from homog.errors import UserError
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.losses.walking import WalkingLoss
+from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
 from homog.problems import Box, Problem
 from homog.splines import CubicSpline, interpolate
 from homog.timestep import TimeSteps
-from homog.walkers import SplineValues, Walk, point_generator
+from homog.walkers import SplineValues
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What the walkers of n points bring back, on the network's device.
+
+    Attributes:
+        x: The points.
+        ends: X.
+        left: Whether a walker left; then X lies on the boundary.
+        reward: R.
+        weight: D.
+        brownian: W.
+        edge: Points on the boundary, for a penalty.
+        here: u(x) without gradient, by the same arithmetic as u(X); None where it is asked of the network.
+        reached: u(X), likewise.
+    """
+
+    x: Float[Tensor, "n d"]
+    ends: Float[Tensor, "n s d"]
+    left: Bool[Tensor, "n s"]
+    reward: Float[Tensor, "n s"]
+    weight: Float[Tensor, "n s"]
+    brownian: Float[Tensor, "d n s"]
+    edge: Float[Tensor, "m d"] | None
+    here: Float[Tensor, " n"] | None
+    reached: Float[Tensor, "n s"] | None
 
 
 class DFLMLoss(WalkingLoss[DFLM]):
@@ -51,7 +78,6 @@ class DFLMLoss(WalkingLoss[DFLM]):
         super().__init__(settings, problem, steps, seed, cache)
         self._target = _TARGETS[settings.estimator]
         self._look_up = SplineValues(problem.dimension, cache) if settings.targets == "table" else None
-        self._arrived: np.ndarray | None = None  # where sampling=walkers goes on, nan where a walker left
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it."""
@@ -63,34 +89,53 @@ class DFLMLoss(WalkingLoss[DFLM]):
         Raises:
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        settings, device = self.settings, next(network.parameters()).device
-        random = point_generator(self.seed, iteration)
-        points = self._points(random)
         solution = None
         if self.problem.nonlinear or self._look_up:
-            solution = spline_of(network, self.problem.domain, settings.table)
-            self.problem.require_positive(points, solution)
-        walk = self.walk(points, iteration, solution if self.problem.nonlinear else None)
+            solution = spline_of(network, self.problem.domain, self.settings.table)
+        sample = self.sample(iteration, solution if self.problem.nonlinear else None)
+        arrivals = self._arrivals(sample, next(network.parameters()).device, solution)
+        return LossValue(self.value(network, arrivals), sample.walker_steps)
+
+    def value(self, network: nn.Module, arrivals: Arrivals) -> Float[Tensor, ""]:
+        """The loss of what walkers brought back: nothing but operations on the network's device."""
+        here, reached = arrivals.here, arrivals.reached
+        if here is None or reached is None:
+            here = values_without_gradient(network, arrivals.x)
+            reached = values_without_gradient(network, arrivals.ends)
+        value = torch.where(arrivals.left, boundary_values(self.problem, arrivals.ends), reached) + arrivals.reward
+        target = self._target(network, arrivals, here, value)
+        loss = ((network(arrivals.x) - target) ** 2).sum() / self.settings.points
+        if arrivals.edge is not None:
+            mismatch = network(arrivals.edge) - boundary_values(self.problem, arrivals.edge)
+            loss = loss + (mismatch**2).sum() / self.settings.boundary_points
+        return loss
+
+    def _arrivals(self, sample: Sample, device: torch.device, solution: CubicSpline | None) -> Arrivals:
+        """What walkers brought back, on the network's device; with `targets=table` u, read from the solution, too."""
 
         def tensor(array) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        x = tensor(points)  # (n, d)
-        ends = x[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)  # (n, s, d)
+        settings, walk, points = self.settings, sample.walk, sample.points
+        here = reached = edge = None
         if self._look_up and solution:
             here = tensor(self._look_up(solution, points, np.zeros((self.problem.dimension, len(points), 1))))[:, 0]
             reached = tensor(self._look_up(solution, points, walk.displacement))
-        else:
-            here = values_without_gradient(network, x)
-            reached = values_without_gradient(network, ends)
-        value = torch.where(tensor(walk.left) > 0, boundary_values(self.problem, ends), reached) + tensor(walk.reward)
-        arrivals = _Arrivals(x, here, value, torch.exp(tensor(walk.log_weight)), tensor(walk.brownian))
-        target = self._target(network, arrivals)
-        loss = ((network(x) - target) ** 2).mean()
         if settings.boundary == "penalty":
-            edge = tensor(self.problem.domain.sample_boundary(settings.boundary_points, random))
-            loss = loss + ((network(edge) - boundary_values(self.problem, edge)) ** 2).mean()
-        return LossValue(loss, walk.steps)
+            edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random)
+            edge = tensor(edge[ranks.share(len(edge))])
+        x = tensor(points)
+        return Arrivals(
+            x=x,
+            ends=x[:, None, :] + tensor(walk.displacement).permute(1, 2, 0),
+            left=torch.as_tensor(walk.left, device=device),
+            reward=tensor(walk.reward),
+            weight=torch.exp(tensor(walk.log_weight)),
+            brownian=tensor(walk.brownian),
+            edge=edge,
+            here=here,
+            reached=reached,
+        )
 
     def medium(self, network: nn.Module) -> CubicSpline | None:
         """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one.
@@ -114,18 +159,16 @@ class DFLMLoss(WalkingLoss[DFLM]):
             iteration: Number of the batch.
             medium: From `medium`.
         """
-        points = self._points(point_generator(self.seed, iteration))
-        if medium is not None:
-            self.problem.require_positive(points, medium)
-        walk = self.walk(points, iteration, medium)
-        device = network.weights().device
+        sample = self.sample(iteration, medium)
+        points, walk, device = sample.points, sample.walk, network.weights().device
+        walkers = sample.total * self.settings.walkers
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        starts, weight = tensor(points), torch.exp(tensor(walk.log_weight)) / walk.reward.size  # D / (n s)
+        starts, weight = tensor(points), torch.exp(tensor(walk.log_weight)) / walkers  # D / (n s)
         ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
-        reward, brownian = (weight * tensor(walk.reward)).sum(1), tensor(walk.brownian).sum(2) / walk.reward.size
+        reward, brownian = (weight * tensor(walk.reward)).sum(1), tensor(walk.brownian).sum(2) / walkers
         rows = max(1, ROWS // walk.reward.shape[1])
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
@@ -142,25 +185,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
                     slope = slopes(network, starts[block], math.sqrt(self.steps.macro_step), self.problem.domain)
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
                     control += (here.T @ along).double().cpu().numpy()
-        return Equations(matrix, control, load, walk.steps)
-
-    def walk(self, points: np.ndarray, iteration: int, medium: CubicSpline | None) -> Walk:
-        walk = super().walk(points, iteration, medium)
-        if self.settings.sampling == "walkers":
-            self._arrived = points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
-        return walk
-
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "arrived": None if self._arrived is None else torch.from_numpy(self._arrived)}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        super().load_state(state)
-        self._arrived = None if state["arrived"] is None else state["arrived"].numpy()
-
-    def _points(self, random: np.random.Generator) -> np.ndarray:
-        """This iteration's points, shape (n, d), float64."""
-        points = self.problem.domain.sample(self.settings.points, random)
-        return points if self._arrived is None else np.where(np.isnan(self._arrived), points, self._arrived)
+        return Equations(matrix, control, load, sample.walker_steps)
 
 
 def spline_of(network: nn.Module, domain: Box, count: int) -> CubicSpline:
@@ -171,41 +196,22 @@ def spline_of(network: nn.Module, domain: Box, count: int) -> CubicSpline:
     return interpolate(values, domain.lower, domain.upper)
 
 
-@dataclass(frozen=True)
-class _Arrivals:
-    """What the walkers of n points bring back.
-
-    Attributes:
-        x: The points.
-        here: u(x), by the same arithmetic as u(X).
-        value: u(X) + R.
-        weight: D.
-        brownian: W.
-    """
-
-    x: Float[Tensor, "n d"]
-    here: Float[Tensor, " n"]
-    value: Float[Tensor, "n s"]
-    weight: Float[Tensor, "n s"]
-    brownian: Float[Tensor, "d n s"]
+def _plain(network: nn.Module, walk: Arrivals, here: Tensor, value: Tensor) -> Float[Tensor, " n"]:
+    return (value * walk.weight).mean(1)
 
 
-def _plain(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
-    return (walk.value * walk.weight).mean(1)
-
-
-def _control_variate(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
-    gained = ((walk.value - walk.here[:, None]) * walk.weight).mean(1)
+def _control_variate(network: nn.Module, walk: Arrivals, here: Tensor, value: Tensor) -> Float[Tensor, " n"]:
+    gained = ((value - here[:, None]) * walk.weight).mean(1)
     return values_without_gradient(network, walk.x) + gained
 
 
-def _gradient(network: nn.Module, walk: _Arrivals) -> Float[Tensor, " n"]:
+def _gradient(network: nn.Module, walk: Arrivals, here: Tensor, value: Tensor) -> Float[Tensor, " n"]:
     x = walk.x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(network(x).sum(), x)  # (n, d)
-    return _control_variate(network, walk) - (slope * walk.brownian.mean(2).T).sum(1)
+    return _control_variate(network, walk, here, value) - (slope * walk.brownian.mean(2).T).sum(1)
 
 
-_TARGETS: dict[str, Callable[[nn.Module, _Arrivals], Tensor]] = {
+_TARGETS: dict[str, Callable[[nn.Module, Arrivals, Tensor, Tensor], Tensor]] = {
     "plain": _plain,
     "control_variate": _control_variate,
     "gradient": _gradient,

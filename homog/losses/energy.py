@@ -12,10 +12,9 @@ from homog.config import Energy
 from homog.losses.dflm import spline_of
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.losses.walking import WalkingLoss
+from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.splines import CubicSpline
-from homog.walkers import point_generator
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,12 @@ class Excursions:
         ends: X, of a walker that left the place on the boundary.
         stiffness: Of each walker; they add up to about the integral of a / (2 Dt).
         load: Of each walker; they add up to about the integral of f / 2.
-        control: Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero.
-        walker_steps: Micro steps taken.
     """
 
     starts: Float[Tensor, "n d"]
     ends: Float[Tensor, "n s d"]
     stiffness: Float[Tensor, "n s"]
     load: Float[Tensor, "n s"]
-    control: Float[Tensor, "n d d"]
-    walker_steps: int
 
 
 class EnergyLoss(WalkingLoss[Energy]):
@@ -69,11 +64,15 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
-        walk = self.excursions(iteration, next(network.parameters()).device, self.medium(network))
+        sample = self.sample(iteration, self.medium(network))
+        excursions = self.excursions(sample, next(network.parameters()).device)
+        return LossValue(self.value(network, excursions), sample.walker_steps)
+
+    def value(self, network: nn.Module, walk: Excursions) -> Float[Tensor, ""]:
+        """J of excursions: nothing but operations on the network's device."""
         here = network(walk.starts)[:, None]
         gained = network(walk.ends) - here
-        loss = (0.5 * walk.stiffness * gained.square() - walk.load * here).sum()
-        return LossValue(loss, walk.walker_steps)
+        return (0.5 * walk.stiffness * gained.square() - walk.load * here).sum()
 
     def medium(self, network: nn.Module) -> CubicSpline | None:
         """The table of u that walkers of a nonlinear problem read; None for a linear one."""
@@ -90,7 +89,9 @@ class EnergyLoss(WalkingLoss[Energy]):
             iteration: Number of the batch.
             medium: From `medium`.
         """
-        walk = self.excursions(iteration, network.weights().device, medium)
+        sample = self.sample(iteration, medium)
+        walk = self.excursions(sample, network.weights().device)
+        variate = self._control(sample, network.weights().device)
         rows = max(1, ROWS // walk.ends.shape[1])
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
@@ -105,41 +106,46 @@ class EnergyLoss(WalkingLoss[Energy]):
                 matrix += (scaled.T @ scaled).double().cpu().numpy()
                 load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
                 slope = slopes(network, x, math.sqrt(self.steps.macro_step), self.problem.domain)  # (d, n, functions)
-                spread = torch.einsum("nij,jnf->inf", walk.control[block], slope)
+                spread = torch.einsum("nij,jnf->inf", variate[block], slope)
                 control -= (slope.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
-        return Equations(matrix, control, load, walk.walker_steps)
+        return Equations(matrix, control, load, sample.walker_steps)
 
-    def excursions(
-        self, iteration: int, device: torch.device | None = None, solution: CubicSpline | None = None
-    ) -> Excursions:
-        """One iteration's walkers.
+    def excursions(self, sample: Sample, device: torch.device | None = None) -> Excursions:
+        """What walkers brought back, as the terms of J.
 
         Args:
-            iteration: Its number: with the seed it fixes what is drawn.
+            sample: From `sample`.
             device: Where the answer is wanted.
-            solution: From `medium`.
-
-        Raises:
-            UserError: If the coefficient is not positive where the solution leads it.
         """
-        points, mass = self._starts(point_generator(self.seed, iteration), solution)
-        walk = self.walk(points, iteration, solution)
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        mass = tensor(mass / (self.settings.walkers * self.steps.macro_step))[:, None]  # of one walker, / Dt
-        weight = mass * torch.exp(tensor(walk.log_weight))
-        stiffness = weight * (0.5 * (1 + tensor(walk.left)))
-        starts = tensor(points)
-        ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
-        brownian = tensor(walk.brownian)
-        control = torch.einsum("ins,jns->nij", brownian, brownian)
-        control -= tensor(walk.duration).sum(1)[:, None, None] * torch.eye(len(brownian), device=device)
-        load = weight * tensor(walk.reward)
-        return Excursions(starts, ends, stiffness, load, 0.5 * mass[..., None] * control, walk.steps)
+        walk = sample.walk
+        weight = self._mass(sample, device)[:, None] * torch.exp(tensor(walk.log_weight))
+        starts = tensor(sample.points)
+        return Excursions(
+            starts=starts,
+            ends=starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0),
+            stiffness=weight * (0.5 * (1 + tensor(walk.left))),
+            load=weight * tensor(walk.reward),
+        )
 
-    def _starts(self, random: np.random.Generator, solution: CubicSpline | None) -> tuple[np.ndarray, np.ndarray]:
+    def _control(self, sample: Sample, device: torch.device) -> Float[Tensor, "n d d"]:
+        """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""
+        brownian = torch.as_tensor(sample.walk.brownian, device=device)
+        duration = torch.as_tensor(sample.walk.duration, device=device)
+        control = torch.einsum("ins,jns->nij", brownian, brownian)
+        control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=device)
+        return 0.5 * self._mass(sample, device)[:, None, None] * control
+
+    def _mass(self, sample: Sample, device: torch.device | None) -> Float[Tensor, " n"]:
+        """What each walker of a point stands for, over Dt."""
+        assert sample.mass is not None
+        each = sample.mass / (self.settings.walkers * self.steps.macro_step)
+        return torch.as_tensor(each, dtype=torch.float32, device=device)
+
+    def _points(self, random: np.random.Generator, medium: CubicSpline | None) -> tuple[np.ndarray, np.ndarray]:
         """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).
 
         Uniform ones, or those of more that are accepted with probability a / ceiling, about `points`: these have one
@@ -148,10 +154,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         domain, count = self.problem.domain, self.settings.points
 
         def coefficient(points: np.ndarray) -> np.ndarray:
-            if solution is None:
+            if medium is None:
                 return self.problem.coefficient_at(points)
-            self.problem.require_positive(points, solution)
-            return self.problem.coefficient_at(points, solution(points))
+            self.problem.require_positive(points, medium)
+            return self.problem.coefficient_at(points, medium(points))
 
         if self.settings.sampling == "uniform":
             points = domain.spread(count, random)

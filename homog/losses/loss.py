@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class LossValue:
-    """A loss with its graph, and the walker steps that it took."""
+    """A loss with its graph, of several ranks this one's part of it, and the walker steps that all of them took."""
 
     loss: torch.Tensor
     walker_steps: int
@@ -20,7 +20,7 @@ class LossValue:
 class Loss(Protocol):
     """A method: what is minimised, given a network and the number of the iteration.
 
-    One that keeps nothing between iterations and counts nothing inherits the last four.
+    One that keeps nothing between iterations, counts nothing and has nothing to do ahead inherits the last five.
     """
 
     def network(self, network: nn.Module) -> nn.Module:
@@ -30,6 +30,9 @@ class Loss(Protocol):
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
         """The loss of one iteration; a function of the network, the seed, the iteration and the `state`."""
         ...
+
+    def draw_ahead(self, until: int) -> None:
+        """Prepare for the next iteration while one trains, from now on up to the iteration before `until`."""
 
     def measured(self) -> Mapping[str, float]:
         """Numbers for the record of a run."""

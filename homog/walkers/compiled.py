@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,9 @@ import numba
 
 from homog import durable
 from homog.walkers import arithmetic, machine_code
+
+one_at_a_time = threading.Lock()
+"""To be held by who calls a parallel function: Numba's workqueue ends the process where two threads do at once."""
 
 
 def load_module(source: str, folder: Path) -> ModuleType:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from homog.splines import CubicSpline
-from homog.walkers.compiled import load_module
+from homog.walkers.compiled import load_module, one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -136,5 +136,6 @@ class SplineValues:
         found = np.empty(count * per_point, dtype=np.float32)
         below = np.ascontiguousarray((points - spline.lower).T, dtype=np.float32)
         flat = displacement.reshape(dimension, -1)
-        self._values(*Table.of(spline).arguments, below, flat, per_point, found)
+        with one_at_a_time:
+            self._values(*Table.of(spline).arguments, below, flat, per_point, found)
         return found.reshape(count, per_point)

@@ -1,7 +1,11 @@
 """How the walkers of a run fared, over all its iterations."""
 
 from dataclasses import dataclass
+from typing import Self
 
+import torch
+
+from homog import ranks
 from homog.walkers.walk import Walk
 
 _MOSTLY = 0.5  # of the walkers that leave within one macro step
@@ -22,16 +26,28 @@ class Tally:
     left: int = 0
     least_effective_share: float = 1.0
 
-    def add(self, walk: Walk) -> None:
-        """Count a walk.
+    @classmethod
+    def of(cls, walk: Walk) -> Self:
+        """That of one walk.
 
         Raises:
             NotFinite: If a displacement, a reward or a weight is NaN or infinite.
         """
         walk.require_finite()
-        self.walkers += walk.left.size
-        self.left += int(walk.left.sum())
-        self.least_effective_share = min(self.least_effective_share, walk.effective_share)
+        return cls(walk.left.size, int(walk.left.sum()), walk.effective_share)
+
+    def add(self, other: "Tally") -> None:
+        """Count another's walkers too."""
+        self.walkers += other.walkers
+        self.left += other.left
+        self.least_effective_share = min(self.least_effective_share, other.least_effective_share)
+
+    def of_all_ranks(self) -> "Tally":
+        """The counts of all ranks together; to be asked for on all of them."""
+        counts = torch.tensor([self.walkers, self.left])
+        ranks.add([counts])
+        walkers, left = counts.tolist()
+        return Tally(walkers, left, -ranks.largest(-self.least_effective_share))
 
     @property
     def left_share(self) -> float:

@@ -10,7 +10,7 @@ from homog.errors import NotFinite
 from homog.problems import FIELD, SOLUTION, Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
-from homog.walkers.compiled import load_module
+from homog.walkers.compiled import load_module, one_at_a_time
 from homog.walkers.cpu import SPAN, cpu_source
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import Table
@@ -115,12 +115,13 @@ class Walkers:
         displacement, brownian = np.empty((2, dimension, total), dtype=np.float32)
         reward, log_weight, age = np.empty((3, total), dtype=np.float32)
         left = np.empty(total, dtype=np.bool_)
-        self._walk(
-            below, above, start, phases, self._constants, per_point, steps.count, 
-            np.float32(steps.micro_step), np.float32(safe), key,
-            displacement, brownian, reward, log_weight, age, left,
-            *(argument for name in self._medium.tables for argument in tables[name].arguments),
-        )  # fmt: skip
+        with one_at_a_time:
+            self._walk(
+                below, above, start, phases, self._constants, per_point, steps.count, 
+                np.float32(steps.micro_step), np.float32(safe), key,
+                displacement, brownian, reward, log_weight, age, left,
+                *(argument for name in self._medium.tables for argument in tables[name].arguments),
+            )  # fmt: skip
         shape = (count, per_point)
         return Walk(
             displacement.reshape(dimension, *shape),
