@@ -6,7 +6,9 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -32,6 +34,7 @@ homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walke
                                                     two jobs at a time, each in a process of its own
   homog-run -m experiment=paper/figure2             a preset that sweeps
   homog-run problem=linear eps=0.01 resume=true     the same run, interrupted or killed before, to its end
+  torchrun --nproc-per-node 4 -m homog eps=0.01     one run on four GPUs, or in four processes
   homog-run --cfg job                               print the composed configuration and stop
   make ui                                           look at the runs in MLflow
 
@@ -67,8 +70,9 @@ def main() -> None:
         from homog.composition import quote_formulas
 
         task = _Task(arguments, with_traceback)
-        sys.argv = ["homog-run", *checked(quote_formulas(arguments))]
-        _compose_and_run(task)
+        with _as_rank() as overrides:
+            sys.argv = ["homog-run", *checked(quote_formulas([*arguments, *overrides]))]
+            _compose_and_run(task)
     except KeyboardInterrupt as error:
         sys.exit(error.status if isinstance(error, Interrupted) else 130)
     except SystemExit as ended:  # Hydra found a mistake and has said so
@@ -133,8 +137,13 @@ class _Task:
         fresh = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings = composition.settings_of(composed)
-            from homog import runner
+            from homog import ranks, runner
 
+            if ranks.launched() > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise UserError("a sweep is no work for torchrun: start its runs one by one, or the sweep without it")
+            if ranks.launched_as() > 0:
+                runner.run(replace(settings, resume=False), fresh, composition.home())
+                return
             resumed = _folder_to_resume(settings, fresh, composition.home())
             settings = replace(settings, resume=resumed is not None)
             runner.run(settings, resumed or fresh, composition.home(), {"command": self._command})
@@ -145,6 +154,24 @@ class _Task:
                 _remove(fresh)
             _fail_by(error)  # here, before Hydra adds a line of its own
             raise
+
+
+@contextmanager
+def _as_rank() -> Iterator[list[str]]:
+    """What ranks of torchrun other than the first add to the arguments: they leave no trace of their own."""
+    _share_cores()
+    if os.environ.get("RANK", "0") == "0":
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={folder}", "hydra.output_subdir=null"]
+
+
+def _share_cores() -> None:
+    """Of several ranks on one machine each has its part of the cores for walkers; torch's part torchrun sets."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if processes > 1:
+        os.environ.setdefault("NUMBA_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
 
 
 def _folder_to_resume(settings: "RunSettings", fresh: Path, home: Path) -> Path | None:
@@ -189,6 +216,8 @@ def _print_help() -> None:
 
 
 def _fail(line: str) -> NoReturn:
+    if os.environ.get("RANK", "0") != "0" and "iteration" not in line:
+        sys.exit(2)  # the first rank says the same
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(line.split()))
     print(f"homog-run: {shown[:2000]}", file=sys.stderr)
     sys.exit(2)

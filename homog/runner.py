@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from homog import durable, evaluation, losses, networks, outcome, plots, problems, report
+from homog import durable, evaluation, losses, networks, outcome, plots, problems, ranks, report
 from homog.answer import answer, fine_scale_steps
 from homog.checkpoints import Checkpoints
 from homog.config import FieldProblem, RunSettings
@@ -28,10 +29,10 @@ from homog.run_folder import (
     require_same_problem,
     require_unused,
 )
-from homog.supervision import SupervisedTraining
+from homog.supervision import SupervisedTraining, assist
 from homog.timestep import TimeSteps, time_steps
 from homog.tracking import Recorder, environment_tags, open_recorder
-from homog.training import train
+from homog.training import Training, train
 
 _log = logging.getLogger("homog")
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
@@ -50,16 +51,21 @@ def run(
         more_tags: Of the run in MLflow, such as the command and those that tie it to its sweep.
 
     Returns:
-        The final metrics, as in `metrics.json`.
+        The final metrics, as in `metrics.json`; on ranks other than the first nothing: they do their share of the
+        training, and leave all else to the first.
 
     Raises:
         UserError: If something in the settings cannot work, or a number is NaN or infinite.
         Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; in training a checkpoint is then saved.
         OSError: If nothing can be written.
     """
+    if ranks.launched_as() > 0:
+        return _assist(settings, home)
     start, kernels = time.perf_counter(), home / "cache" / "kernels"
     begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
     device = _device(settings.device)
+    if ranks.launched() > 1 and not settings.method.walks:
+        raise UserError("this method has no walkers to share among ranks: run it without torchrun")
     problem = problems.build(settings.problem, settings.eps)
     if begun:
         require_same_problem(begun, problem)
@@ -74,21 +80,21 @@ def run(
     tags = {**environment, **(more_tags or {})}
     parameters = _parameters(settings, problem, steps)
     recording = open_recorder(settings.tracking, folder, home, name, parameters, tags, resumed=begun is not None)
-    with Interruption() as interruption, recording as recorder:
+    with Interruption() as interruption, ranks.joined(device), recording as recorder:
         if begun is None:
             _write(recorder, folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
             begin(folder, settings, problem, environment)
         try:
             # before the reference: what refuses the problem says so at once
-            loss = losses.build(settings.method, problem, steps, settings.seed, kernels)
-            network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+            loss, plain = _training(settings, problem, steps, device, kernels)
             checkpoints = Checkpoints(folder, settings.checkpoint)
-            training = SupervisedTraining(train(loss, network, settings.optimizer), checkpoints, start)
+            training = SupervisedTraining(plain, checkpoints, start)
             warnings = _take_up(training, folder, begun, environment) if begun else []
             truth = reference(problem, settings.reference, settings.evaluation.grid, home / "cache")
+            ranks.from_first(training.training.state() if begun else None)
             training.run(settings, truth, recorder, interruption)
 
-            progress, curve = training.training.done, training.curve
+            progress, curve, fared = training.training.done, training.curve, loss.measured()
             found = answer(progress.solution, settings, problem, steps, fine_steps, truth, kernels)
             metrics = {
                 **found.metrics(curve),
@@ -97,7 +103,7 @@ def run(
                 "checkpoint_seconds": checkpoints.spent,
                 "walker_steps": progress.walker_steps,
                 **problem.measured,
-                **loss.measured(),
+                **fared,
                 **progress.optimizer.measured(),
                 "iterations": progress.iteration,
                 "device": _device_name(device),
@@ -122,6 +128,30 @@ def run(
     return metrics
 
 
+def _assist(settings: RunSettings, home: Path) -> dict[str, float | int | str | None]:
+    """Do a rank's share of a training that rank 0 leads, measures and records; no metrics."""
+    device = _device(settings.device)
+    problem = problems.build(settings.problem, settings.eps)
+    steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
+    with Interruption() as interruption, ranks.joined(device):
+        loss, training = _training(settings, problem, steps, device, home / "cache" / "kernels")
+        begun = ranks.from_first(None)
+        if begun is not None:
+            training.load_state(begun)
+        assist(training, interruption)
+        loss.measured()
+    return {}
+
+
+def _training(
+    settings: RunSettings, problem: Problem, steps: TimeSteps | None, device: torch.device, kernels: Path
+) -> tuple[losses.Loss, Training]:
+    """The loss, and the training that it takes part in."""
+    loss = losses.build(settings.method, problem, steps, settings.seed, kernels)
+    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+    return loss, train(loss, network, settings.optimizer)
+
+
 def _take_up(
     training: SupervisedTraining, folder: Path, record: RunRecord, environment: Mapping[str, str]
 ) -> list[str]:
@@ -143,9 +173,14 @@ def _require_affordable(grid: int, dimension: int) -> None:
 
 
 def _device(wanted: str) -> torch.device:
+    """Of several ranks on one machine each takes a GPU of its own."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch sees no GPU here; write device=cpu or device=auto")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    local = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,17 +1,20 @@
 """Training under supervision: errors measured, checkpoints saved, signals heard."""
 
+import signal
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from homog import evaluation, plots, report
+from homog import evaluation, plots, ranks, report
 from homog.checkpoints import Checkpoints
 from homog.config import RunSettings
 from homog.errors import NotFinite, UserError
-from homog.interruption import Interruption
+from homog.interruption import Interrupted, Interruption
 from homog.references import Reference
 from homog.tracking import Recorder
 from homog.training import Training
+
+_GO_ON, _SAVE, _STOP = 0, 1, 2  # after an iteration; what one rank wants all do
 
 
 class SupervisedTraining:
@@ -75,12 +78,14 @@ class SupervisedTraining:
                         recorder.log(values, progress.iteration)
                         bar.measured(values["loss"], error)
                     bar.advance(progress)
-                    stop = interruption.wanted  # asked once: what comes after it waits for the next iteration
-                    if stop or self._checkpoints.due():
+                    # asked once: what comes after it waits for the next iteration
+                    wish = _agreed(_STOP if interruption.wanted else _SAVE if self._checkpoints.due() else _GO_ON)
+                    if wish >= _SAVE:
+                        state = self._state()
                         recorder.sync()  # what is before the checkpoint must not be missing after it
-                        self._checkpoints.save(progress.iteration, self._state())
-                    if stop:
-                        interruption.check()
+                        self._checkpoints.save(progress.iteration, state)
+                    if wish == _STOP:
+                        _end(interruption)
             except NotFinite as error:
                 saved = self._checkpoints.last
                 raise UserError(
@@ -91,3 +96,29 @@ class SupervisedTraining:
         curve = [list(point) for point in self.curve]
         seconds = {"wall_seconds": self.wall_seconds, "checkpoint_seconds": self._checkpoints.spent}
         return {"training": self.training.state(), "curve": curve, **seconds}
+
+
+def assist(training: Training, interruption: Interruption) -> None:
+    """Train as one of the ranks that another one supervises.
+
+    Raises:
+        Interrupted: After a signal to any rank, when the iteration has ended.
+        NotFinite: If a number is NaN or infinite.
+    """
+    with interruption.held():
+        for _ in training:
+            wish = _agreed(_STOP if interruption.wanted else _GO_ON)
+            if wish >= _SAVE:
+                training.state()  # the first rank's has a part from each
+            if wish == _STOP:
+                _end(interruption)
+
+
+def _agreed(wish: int) -> int:
+    return int(ranks.largest(wish))
+
+
+def _end(interruption: Interruption) -> NoReturn:
+    """End by the signal that came, or that came to another rank."""
+    interruption.check()
+    raise Interrupted(signal.SIGTERM)

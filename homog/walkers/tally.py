@@ -19,7 +19,7 @@ class Tally:
     Attributes:
         walkers: That were sent.
         left: That left the domain within their macro step.
-        least_effective_share: Of the weights of one iteration's walkers, the least of all iterations.
+        least_effective_share: Of the weights of one iteration's walkers, on one rank: the least of all.
     """
 
     walkers: int = 0

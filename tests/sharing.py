@@ -1,0 +1,62 @@
+"""Some trainings, as one of the ranks that torchrun has begun, or alone:
+
+    torchrun --nproc-per-node 2 tests/sharing.py KERNELS RESULT.npz
+
+The first rank writes the answers' weights, and what the losses tell.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from homog import losses, networks, problems, ranks
+from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
+from homog.timestep import TimeSteps
+from homog.training import Training, train
+
+LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
+NONLINEAR = "(1.1 + sin(2*pi*x1/eps))/(1.1 + u**2)"
+TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
+ADAM = AdamCosine(6, 1e-2, average=0.5)
+CASES = {
+    "penalty": (LINEAR, DFLM(37, 3, 21), TANH, ADAM),
+    "gradient": (LINEAR, DFLM(37, 3, estimator="gradient", boundary="ansatz"), TANH, ADAM),
+    "walkers": (LINEAR, DFLM(37, 3, 21, sampling="walkers"), TANH, ADAM),
+    "least squares": (LINEAR, DFLM(201, 2, boundary="ansatz"), Legendre(4), Galerkin(4, groups=4)),
+    "nonlinear": (NONLINEAR, DFLM(37, 3, 21, table=33), TANH, ADAM),
+    "energy": (LINEAR, Energy(61, 2), TANH, AdamCosine(6, 1e-2, last_layer=3)),
+    "galerkin": (LINEAR, Energy(201, 2, sampling="coefficient"), Legendre(4), Galerkin(4, groups=4)),
+    "Picard": (NONLINEAR, Energy(201, 2, table=33), Legendre(4), Galerkin(8, groups=4, passes=2)),
+}
+
+
+def begin(case: str, kernels: Path) -> tuple[losses.Loss, Training]:
+    coefficient, method, network, optimizer = CASES[case]
+    problem = problems.build(FormulaProblem("a test", coefficient, "10"), 0.3)
+    loss = losses.build(method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
+    return loss, train(loss, loss.network(networks.build(network, problem.domain, 0)), optimizer)
+
+
+def main() -> None:
+    kernels, result = Path(sys.argv[1]), Path(sys.argv[2])
+    found = {}
+    with ranks.joined(torch.device("cpu")):
+        for case in CASES:
+            loss, training = begin(case, kernels)
+            next(training)
+            next(training)
+            state = training.state()
+            loss, training = begin(case, kernels)  # the first rank's state serves all
+            training.load_state(ranks.from_first(state if ranks.own() == 0 else None) or {})
+            (*_, last) = training
+            found[f"{case}, weights"] = np.concatenate([p.detach().ravel() for p in last.solution.parameters()])
+            numbers = float(last.loss), last.walker_steps, loss.measured()["left_share"]
+            found[f"{case}, numbers"] = np.array(numbers)
+        if ranks.own() == 0:
+            np.savez(result, allow_pickle=False, **found)
+
+
+if __name__ == "__main__":
+    main()
