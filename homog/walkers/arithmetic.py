@@ -7,7 +7,7 @@ The polynomials are near-minimax fits on Chebyshev nodes in double precision, ro
 import math
 
 import numpy as np
-from numba import float32, int32, njit, uint32
+from numba import float32, int32, njit, uint32, uint64
 
 F = np.float32
 
@@ -26,6 +26,7 @@ _LEAST, _MOST = F(-126), F(127)
 _SIXTH, _TWO_THIRDS, _THREE_HALVES = F(1 / 6), F(2 / 3), F(1.5)
 _LN2, _LOG2E, _TWO = F(math.log(2)), F(1 / math.log(2)), F(2)
 _UNIFORM_STEP, _TURN_STEP = F(2.0**-24), F(2.0**-32)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
@@ -142,6 +143,22 @@ def uniform(bits):
 def turn(bits):
     """A uniform angle in [-1/2, 1/2] turns from 32 random bits."""
     return float32(int32(bits)) * _TURN_STEP
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def stream_state(key, walker):
+    """The state of a walker's generator: SplitMix64 of the key and the walker, as in homog.walkers.streams."""
+    first = _mixed(key + uint64(_GOLDEN) * (uint64(2) * uint64(walker) + uint64(1)))
+    second = _mixed(key + uint64(_GOLDEN) * (uint64(2) * uint64(walker) + uint64(2)))
+    low, high = uint64(0xFFFFFFFF), uint64(32)
+    return uint32(first & low), uint32(first >> high), uint32(second & low), uint32(second >> high)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def _mixed(z):
+    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return z ^ (z >> uint64(31))
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
