@@ -2,8 +2,20 @@
 
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import SplineValues
-from homog.walkers.streams import key_after, point_generator, stream_key
+from homog.walkers.on_cuda import missing_for_cuda
+from homog.walkers.streams import key_after, point_generator, point_keys, stream_key
 from homog.walkers.tally import Tally
 from homog.walkers.walk import Walk, Walkers
 
-__all__ = ["Scheme", "SplineValues", "Tally", "Walk", "Walkers", "key_after", "point_generator", "stream_key"]
+__all__ = [
+    "Scheme",
+    "SplineValues",
+    "Tally",
+    "Walk",
+    "Walkers",
+    "key_after",
+    "missing_for_cuda",
+    "point_generator",
+    "point_keys",
+    "stream_key",
+]

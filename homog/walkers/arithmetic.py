@@ -7,9 +7,7 @@ The polynomials are near-minimax fits on Chebyshev nodes in double precision, ro
 import math
 
 import numpy as np
-from llvmlite import ir
-from numba import float32, int32, njit, types, uint32
-from numba.extending import intrinsic
+from numba import float32, int32, njit, uint32, uint64
 
 F = np.float32
 
@@ -28,22 +26,7 @@ _LEAST, _MOST = F(-126), F(127)
 _SIXTH, _TWO_THIRDS, _THREE_HALVES = F(1 / 6), F(2 / 3), F(1.5)
 _LN2, _LOG2E, _TWO = F(math.log(2)), F(1 / math.log(2)), F(2)
 _UNIFORM_STEP, _TURN_STEP = F(2.0**-24), F(2.0**-32)
-
-
-@intrinsic
-def _float_from_bits(_context, bits):
-    def codegen(_ctx, builder, _sig, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.int32), codegen
-
-
-@intrinsic
-def _bits_from_float(_context, value):
-    def codegen(_ctx, builder, _sig, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.int32(types.float32), codegen
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
@@ -81,10 +64,10 @@ def cos_turns(t):
 @njit(fastmath=True, error_model="numpy", forceinline=True)
 def log2(x):
     """log2 of a positive normal float32; absolute error below 3e-7 near 1, relative below 2e-7 elsewhere."""
-    bits = _bits_from_float(x)  # pyright: ignore[reportCallIssue]
+    bits = np.float32(x).view(np.int32)
     exponent = int32(int32(bits - _SQRT_HALF_BITS) >> _MANTISSA_BITS)
-    mantissa = int32(bits - int32(exponent << _MANTISSA_BITS))
-    t = _float_from_bits(mantissa) - _ONE  # pyright: ignore[reportCallIssue]
+    mantissa = np.int32(bits - int32(exponent << _MANTISSA_BITS))
+    t = mantissa.view(np.float32) - _ONE
     p = _L0 + t * (_L1 + t * (_L2 + t * (_L3 + t * (_L4 + t * (_L5 + t * (_L6 + t * _L7))))))
     return t * p + float32(exponent)
 
@@ -96,8 +79,8 @@ def exp2(x):
     whole = np.rint(x)
     r = x - whole
     p = _E0 + r * (_E1 + r * (_E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))))
-    bits = int32(int32(int32(whole) + int32(127)) << _MANTISSA_BITS)
-    return p * _float_from_bits(bits)  # pyright: ignore[reportCallIssue]
+    bits = np.int32(int32(int32(whole) + int32(127)) << _MANTISSA_BITS)
+    return p * bits.view(np.float32)
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
@@ -160,6 +143,22 @@ def uniform(bits):
 def turn(bits):
     """A uniform angle in [-1/2, 1/2] turns from 32 random bits."""
     return float32(int32(bits)) * _TURN_STEP
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def stream_state(key, walker):
+    """The state of a walker's generator: SplitMix64 of the key and the walker, as in homog.walkers.streams."""
+    first = _mixed(key + uint64(_GOLDEN) * (uint64(2) * uint64(walker) + uint64(1)))
+    second = _mixed(key + uint64(_GOLDEN) * (uint64(2) * uint64(walker) + uint64(2)))
+    low, high = uint64(0xFFFFFFFF), uint64(32)
+    return uint32(first & low), uint32(first >> high), uint32(second & low), uint32(second >> high)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def _mixed(z):
+    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return z ^ (z >> uint64(31))
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)

@@ -17,6 +17,24 @@ from dataclasses import dataclass
 
 from homog.walkers.medium import Medium
 
+PREAMBLE = """
+import math
+
+import numpy as np
+from numba import float32, int32, njit, uint32, uint64
+
+from homog.walkers.arithmetic import (
+    cos_turn, cos_turns, cosh, exp, log, log2, next_bits, power, sin_turn, sin_turns, sinh, spare_bits, spline_weights,
+    stream_state, tanh, turn, uniform,
+)
+
+F = np.float32
+ZERO, HALF, ONE = F(0), F(0.5), F(1)
+MINUS_TWO_LN2, MINUS_LN2 = F(-2 * math.log(2)), F(-math.log(2))
+"""
+DECORATOR = "@njit(fastmath=True, error_model='numpy', forceinline=True)"  # numba-cuda compiles such functions anew
+SPAN = 16  # steps between two looks at the distance to the boundary
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -37,6 +55,11 @@ def joined(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
+def indented(depth: int, lines: Iterable[str]) -> list[str]:
+    """The lines, `depth` blocks deeper."""
+    return ["    " * depth + line for line in lines]
+
+
 def table_names(medium: Medium, dimension: int) -> list[str]:
     """What is looked up in the medium's tables: for each its value and its slopes."""
     return [name for table in medium.tables for name in (table, *axis_names(table, dimension))]
@@ -49,15 +72,15 @@ def environment(medium: Medium, dimension: int) -> list[str]:
     return [*start, *phases, *table_names(medium, dimension), *(f"k{i}" for i in range(len(medium.constants)))]
 
 
-def step_source(medium: Medium, dimension: int, scheme: Scheme, decorator: str) -> list[str]:
-    """Lines that define `medium`, `increments`, `ahead`, `move`, `leaves` and `settle`, each under the decorator.
+def step_source(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
+    """Lines that define `medium`, `increments`, `ahead`, `move`, `leaves` and `settle`, for a module with PREAMBLE.
 
     A driver calls them in this order; with a Heun step `medium` a second time, at the place that `ahead` gives. What
     the medium looks up in tables, the driver fetches before, by the function that `lookup_source` defines.
     """
     parts = (_medium(medium, dimension), _increments(dimension), _ahead(dimension), _move(dimension, scheme),
              _leaves(dimension), _settle(dimension))  # fmt: skip
-    return [line for part in parts for line in (decorator, *part, "", "")]
+    return [line for part in parts for line in (DECORATOR, *part, "", "")]
 
 
 def _medium(medium: Medium, dimension: int) -> list[str]:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64
 
 from homog.splines import CubicSpline
 from homog.walkers.compiled import load_module, one_at_a_time
+from homog.walkers.kernel import DECORATOR
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Table:
         return self.coefficients, self.counts, self.per_length
 
 
-def lookup_source(dimension: int, decorator: str) -> list[str]:
+def lookup_source(dimension: int) -> list[str]:
     """Lines that define `lookup(table, c1, ..., t1, ...)`: a spline's value and its slopes along t1, ..., td.
 
     Here t counts intervals from the lower corner, and c coefficients on an axis. Beyond the box the outermost
@@ -81,7 +82,7 @@ def lookup_source(dimension: int, decorator: str) -> list[str]:
             lines += [f"g{j}{own} = {combined('b', f'g{j}')}" for j in range(i + 1, dimension + 1)]
     results = ", ".join(["f_", *(f"g{i}_" for i in axes)])
     return [
-        decorator,
+        DECORATOR,
         f"def lookup(table, {', '.join([*counts, *places])}):",
         *(f"    {line}" for line in [*lines, f"return {results}"]),
         "",
@@ -114,7 +115,7 @@ class SplineValues:
         axes = range(dimension)
         places = ", ".join(f"(below[{i}, point] + displacement[{i}, walker]) * per_length[{i}]" for i in axes)
         source = [
-            *lookup_source(dimension, "@njit(fastmath=True, error_model='numpy', forceinline=True)"),
+            *lookup_source(dimension),
             "@njit(parallel=True, fastmath=True, error_model='numpy', nogil=True, cache=True)",
             "def values(table, counts, per_length, below, displacement, per_point, found):",
             *(f"    c{i + 1} = counts[{i}]" for i in axes),

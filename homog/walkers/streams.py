@@ -27,6 +27,12 @@ def key_after(key: np.uint64, walkers: int) -> np.uint64:
     return np.uint64((int(key) + 2 * walkers * _GOLDEN) & _MASK)
 
 
+def point_keys(key: np.uint64, points: int, per_point: int) -> np.ndarray:
+    """The key of each point's walkers when all are walked under one: `key_after` of the walkers before; uint64."""
+    with np.errstate(over="ignore"):
+        return key + np.uint64(2 * _GOLDEN * per_point & _MASK) * np.arange(points, dtype=np.uint64)
+
+
 def point_generator(seed: int, iteration: int) -> np.random.Generator:
     """The generator of one iteration's training points: Philox, keyed apart from the walkers."""
     return np.random.Generator(np.random.Philox(key=[seed, iteration]))

@@ -2,26 +2,33 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+import torch
+from jaxtyping import Bool, Float, Float64, UInt64
 
 from homog.errors import NotFinite
 from homog.problems import FIELD, SOLUTION, Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
-from homog.walkers.compiled import load_module, one_at_a_time
-from homog.walkers.cpu import SPAN, cpu_source
-from homog.walkers.kernel import Scheme
+from homog.walkers.batch import Batch, Processor
+from homog.walkers.compiled import load_module
+from homog.walkers.kernel import SPAN, Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import medium
+from homog.walkers.on_cpu import Cpu
+from homog.walkers.on_cuda import Cuda
+from homog.walkers.streams import point_keys
 
+Array = Any  # of NumPy, or a tensor
+_CPU = torch.device("cpu")
 _SIGMAS = 7.5  # P(|N(0, 1)| > 7.5) = 6e-14
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What n points' s walkers each bring back after one macro step.
+    """What n points' s walkers each bring back after one macro step: in NumPy arrays, or in tensors on a GPU.
 
     Attributes:
         displacement: X - x, shape (d, n, s), float32; for a walker that left, to the place on the boundary.
@@ -33,12 +40,12 @@ class Walk:
         steps: Micro steps taken, n * s * K (those masked after leaving are counted).
     """
 
-    displacement: Float[np.ndarray, "d n s"]
-    brownian: Float[np.ndarray, "d n s"]
-    reward: Float[np.ndarray, "n s"]
-    log_weight: Float[np.ndarray, "n s"]
-    duration: Float[np.ndarray, "n s"]
-    left: Bool[np.ndarray, "n s"]
+    displacement: Float[Array, "d n s"]
+    brownian: Float[Array, "d n s"]
+    reward: Float[Array, "n s"]
+    log_weight: Float[Array, "n s"]
+    duration: Float[Array, "n s"]
+    left: Bool[Array, "n s"]
     steps: int
 
     @property
@@ -66,29 +73,34 @@ class Walk:
 
 
 class Walkers:
-    """The walkers of one problem, on the CPU.
+    """The walkers of one problem.
 
     Args:
         problem: Gives the medium and the domain.
         scheme: How they move.
         cache: Folder for compiled kernels.
+        device: Where they walk: the CPU, or a GPU of CUDA, on which what they bring back stays.
+
+    Raises:
+        UserError: If they cannot walk on that device.
     """
 
-    def __init__(self, problem: Problem, scheme: Scheme, cache: Path) -> None:
+    def __init__(self, problem: Problem, scheme: Scheme, cache: Path, device: torch.device = _CPU) -> None:
         self.problem = problem
         self.scheme = scheme
+        self._processor: Processor = Cpu() if device.type == "cpu" else Cuda(device)
         self._medium = medium(problem)
         self._constants = self._medium.constant_values(problem.parameters)
-        self._tables = {} if problem.field is None else {FIELD: Table.of(problem.field)}
+        self._tables = {} if problem.field is None else {FIELD: self._processor.hold(Table.of(problem.field))}
         self._top_speed = 0.0 if problem.nonlinear else self._bound_of_speed(None)
-        self._walk = load_module(cpu_source(self._medium, problem.dimension, scheme), cache).walk
+        self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
 
     def walk(
         self,
         points: Float64[np.ndarray, "n d"],
         per_point: int,
         steps: TimeSteps,
-        key: np.uint64,
+        key: np.uint64 | UInt64[np.ndarray, "n"],
         solution: CubicSpline | None = None,
     ) -> Walk:
         """Walk from each point for one macro step.
@@ -97,41 +109,46 @@ class Walkers:
             points: Starting points in the domain, shape (n, d), float64.
             per_point: s, walkers from each point.
             steps: The time steps.
-            key: From `stream_key`: equal keys give equal paths, whatever the thread count.
+            key: From `stream_key`: equal keys give equal paths, whatever the thread count. Or one for each point, as
+                from `point_keys`: so the points of several iterations can be walked together.
             solution: u on the domain, for a problem that is nonlinear.
         """
         if self.problem.nonlinear and solution is None:
             raise ValueError("walkers of a nonlinear problem need a solution to read")
-        tables = self._tables if solution is None else {**self._tables, SOLUTION: Table.of(solution)}
+        tables = self._tables
+        if solution is not None:
+            tables = {**tables, SOLUTION: self._processor.hold(Table.of(solution))}
         top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
-        count, dimension = points.shape
-        domain = self.problem.domain
-        below = np.ascontiguousarray((points - domain.lower).T, dtype=np.float32)
-        above = np.ascontiguousarray((domain.upper - points).T, dtype=np.float32)
-        start = np.ascontiguousarray(points.T, dtype=np.float32)
-        phases = self._medium.start_phases(points, self.problem.parameters)
-        total = count * per_point
-        safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step
-        displacement, brownian = np.empty((2, dimension, total), dtype=np.float32)
-        reward, log_weight, age = np.empty((3, total), dtype=np.float32)
-        left = np.empty(total, dtype=np.bool_)
-        with one_at_a_time:
-            self._walk(
-                below, above, start, phases, self._constants, per_point, steps.count, 
-                np.float32(steps.micro_step), np.float32(safe), key,
-                displacement, brownian, reward, log_weight, age, left,
-                *(argument for name in self._medium.tables for argument in tables[name].arguments),
-            )  # fmt: skip
-        shape = (count, per_point)
+        batch = self._batch(points, per_point, steps, key, top_speed)
+        held = [tables[name] for name in self._medium.tables]
+        found = self._processor.run(self._walk, batch, self._constants, held)
+        shape = (len(points), per_point)
         return Walk(
-            displacement.reshape(dimension, *shape),
-            brownian.reshape(dimension, *shape),
-            reward.reshape(shape),
-            log_weight.reshape(shape),
-            (age * np.float32(steps.micro_step)).reshape(shape),
-            left.reshape(shape),
-            total * steps.count,
+            found.displacement.reshape(self.problem.dimension, *shape),
+            found.brownian.reshape(self.problem.dimension, *shape),
+            found.reward.reshape(shape),
+            found.log_weight.reshape(shape),
+            found.duration.reshape(shape),
+            found.left.reshape(shape),
+            batch.walkers * steps.count,
         )
+
+    def _batch(
+        self,
+        points: Float64[np.ndarray, "n d"],
+        per_point: int,
+        steps: TimeSteps,
+        key: np.uint64 | UInt64[np.ndarray, "n"],
+        top_speed: float,
+    ) -> Batch:
+        domain = self.problem.domain
+        from_walls = [(points - domain.lower).T, (domain.upper - points).T]
+        phases = self._medium.start_phases(points, self.problem.parameters)
+        places = np.concatenate([*from_walls, points.T, phases], dtype=np.float32)
+        keys = key if isinstance(key, np.ndarray) else point_keys(key, len(points), per_point)
+        safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step
+        step = np.float32(steps.micro_step)
+        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, np.float32(safe))
 
     def _bound_of_speed(self, solution: CubicSpline | None) -> float:
         """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""

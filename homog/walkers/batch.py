@@ -1,0 +1,75 @@
+"""What goes into the kernels of both processors, and what comes out."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from homog.walkers.kernel import Scheme
+from homog.walkers.lookup import Table
+from homog.walkers.medium import Medium
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The points of a walk and its time steps, prepared for a kernel.
+
+    Attributes:
+        dimension: d.
+        places: Distances to the lower faces, to the upper faces, the points and their phases, a row each:
+            (3 d + phases, n), float32.
+        keys: Of each point's walkers, shape (n,), uint64.
+        per_point: s, walkers from each point.
+        count: K, micro steps.
+        micro_step: dt.
+        safe: A distance that is not walked between two looks at the boundary.
+    """
+
+    dimension: int
+    places: np.ndarray
+    keys: np.ndarray
+    per_point: int
+    count: int
+    micro_step: np.float32
+    safe: np.float32
+
+    @property
+    def walkers(self) -> int:
+        """n s."""
+        return len(self.keys) * self.per_point
+
+
+class Found(NamedTuple):
+    """What the walkers of a batch bring back, shape (d, n * s) or (n * s,): arrays of NumPy, or tensors on a device.
+
+    As in `Walk`, float32 but for `left`, which is bool.
+    """
+
+    displacement: Any
+    brownian: Any
+    reward: Any
+    log_weight: Any
+    duration: Any
+    left: Any
+
+    @classmethod
+    def of(cls, dimension: int, rows: Any, left: Any) -> "Found":
+        """From an array of all but `left`, shape (2 d + 3, n * s), in this order."""
+        reward, log_weight, duration = rows[2 * dimension :]
+        return cls(rows[:dimension], rows[dimension : 2 * dimension], reward, log_weight, duration, left)
+
+
+class Processor(Protocol):
+    """Where kernels run."""
+
+    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        """The text of a module with the kernel `walk`."""
+        ...
+
+    def hold(self, table: Table) -> tuple[Any, ...]:
+        """A table in the form that the kernel's arguments have."""
+        ...
+
+    def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
+        """Walk."""
+        ...

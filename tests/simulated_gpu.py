@@ -1,0 +1,114 @@
+"""Walkers in Numba's simulator of CUDA: `python tests/simulated_gpu.py FOLDER` walks all cases and saves them there.
+
+In a process of its own: the simulator, in which kernels are plain Python on NumPy arrays, is chosen when Numba is
+first imported.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from homog import problems
+from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
+from homog.formula import parse
+from homog.problems import Problem
+from homog.splines import interpolate
+from homog.timestep import TimeSteps, time_steps
+from homog.walkers import Scheme, Walk, Walkers, point_keys, stream_key, walk
+from homog.walkers.batch import Batch, Found
+from homog.walkers.cuda import cuda_source
+from homog.walkers.lookup import Table
+from homog.walkers.on_cuda import launch
+
+EPS = 0.1
+POINTS, PER_POINT = 8, 3
+KEY, NEXT_KEY = stream_key(5, 2), stream_key(5, 3)
+
+
+class SimulatedGpu:
+    """What `homog.walkers.on_cuda.Cuda` is, with NumPy's memory for the device's."""
+
+    source = staticmethod(cuda_source)
+
+    def hold(self, table: Table) -> tuple[Any, ...]:
+        return table.coefficients, *table.counts, *table.per_length
+
+    def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
+        found = np.empty((2 * batch.dimension + 3, batch.walkers), dtype=np.float32)
+        left = np.empty(batch.walkers, dtype=np.bool_)
+        launch(kernel, batch, constants, [batch.places, batch.keys.view(np.int64), found, left], tables, 0)
+        return Found.of(batch.dimension, found, left)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem on the unit cube, as other tests have it, and a scheme."""
+
+    coefficient: str
+    dimension: int
+    scheme: Scheme
+    forcing: str = "10"
+
+    @property
+    def problem(self) -> Problem:
+        box = DomainSettings([0.0] * self.dimension, [1.0] * self.dimension)
+        if "field" not in self.coefficient:
+            return problems.build(FormulaProblem("p", self.coefficient, self.forcing, domain=box), EPS)
+        plain = problems.build(FormulaProblem("p", "1", self.forcing, domain=box), EPS)
+        nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
+        values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
+        field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True)
+        known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
+        return Problem("p", known, plain.forcing, plain.boundary, plain.domain, {"eps": EPS}, None, EPS, field)
+
+    @property
+    def steps(self) -> TimeSteps:
+        return time_steps(BoundsTimeStep(), self.dimension, EPS)
+
+    def walk(self, cache: Path, device: str, points: np.ndarray, key: Any) -> Walk:
+        problem = self.problem
+        nodes = problem.domain.grid(17)
+        u = interpolate(2 * np.sin(np.pi * nodes).prod(-1), problem.domain.lower, problem.domain.upper)
+        walkers = Walkers(problem, self.scheme, cache, torch.device(device))
+        return walkers.walk(points, PER_POINT, self.steps, key, u if problem.nonlinear else None)
+
+    def points(self, seed: int) -> np.ndarray:
+        """Two of them in the middle, half of the others within half a period of a face."""
+        domain, random = self.problem.domain, np.random.default_rng(seed)
+        edge = domain.sample_boundary(POINTS // 2 - 1, random)
+        middle = np.full((2, self.dimension), 0.5)
+        return np.concatenate(
+            [np.clip(edge, 0.05 * EPS, 1 - 0.05 * EPS), middle, domain.sample(POINTS // 2 - 1, random)]
+        )
+
+
+NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
+LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
+CUBE = "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"
+CASES = {
+    "linear": Case(LINEAR, 2, Scheme("drift", "heun", "bridge")),
+    "linear, weighed": Case(LINEAR, 2, Scheme("girsanov", "euler", "bridge")),
+    "laminate": Case("1 + 0.5*sin(2*pi*x1/eps)", 1, Scheme("drift", "euler", "clip"), "sin(4*pi*x1 + 6*pi*x1**2)"),
+    "cube": Case(CUBE, 3, Scheme("drift", "heun", "bridge")),
+    "nonlinear": Case(NONLINEAR, 2, Scheme("drift", "heun", "bridge"), "50"),
+    "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
+    "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
+}
+ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left")
+
+
+def main(folder: Path) -> None:
+    walk.Cuda = lambda device: SimulatedGpu()
+    for name, case in CASES.items():
+        points, next_points = case.points(1), case.points(2)
+        keys = [point_keys(key, POINTS, PER_POINT) for key in (KEY, NEXT_KEY)]
+        both = case.walk(folder, "cuda", np.concatenate([points, next_points]), np.concatenate(keys))
+        np.savez(folder / f"{name}.npz", **{array: getattr(both, array) for array in ARRAYS})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
