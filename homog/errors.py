@@ -18,16 +18,19 @@ class NotFinite(UserError):
     Args:
         what: Which, and where.
         advice: What to write instead.
+        iteration: Its number, counted from 1, where it is known.
     """
 
-    def __init__(self, what: str, advice: str) -> None:
-        super().__init__(f"{what}: {advice}")
+    def __init__(self, what: str, advice: str, iteration: int | None = None) -> None:
+        place = "" if iteration is None else f" at iteration {iteration}"
+        super().__init__(f"{what}{place}: {advice}")
         self.what = what
         self.advice = advice
+        self.iteration = iteration
 
     def at(self, iteration: int) -> "NotFinite":
-        """The same with the number of the iteration, counted from 1."""
-        return NotFinite(f"{self.what} at iteration {iteration}", self.advice)
+        """The same with the number of the iteration, unless it has one."""
+        return self if self.iteration is not None else NotFinite(self.what, self.advice, iteration)
 
 
 def hint(word: str, known: Iterable[str]) -> str:

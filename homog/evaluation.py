@@ -73,14 +73,19 @@ class ErrorMonitor:
     def __init__(self, reference: Reference, points: int = 101) -> None:
         truth = best_reference(reference)
         stride = max(1, (len(reference.axes[0]) - 1) // (points - 1))
-        self._axes = tuple(axis[::stride] for axis in reference.axes)
-        self._truth = None if truth is None else truth[(slice(None, None, stride),) * len(self._axes)]
+        axes = tuple(axis[::stride] for axis in reference.axes)
+        self._grid = torch.as_tensor(tensor_grid(axes), dtype=torch.float32)
+        thinned = None if truth is None else truth[(slice(None, None, stride),) * len(axes)]
+        self._truth = None if thinned is None or not thinned.any() else torch.as_tensor(thinned)
 
     def __call__(self, network: nn.Module) -> float | None:
-        """The relative L2 error; None without a reference, or with one that is zero."""
-        if self._truth is None or not self._truth.any():
+        """The relative L2 error, found on the network's device; None without a reference, or with one that is zero."""
+        if self._truth is None:
             return None
-        return relative_l2(values_on_grid(network, self._axes), self._truth)
+        device = next(network.parameters()).device
+        self._grid, self._truth = self._grid.to(device), self._truth.to(device)
+        values = values_without_gradient(network, self._grid).double()
+        return float(torch.linalg.vector_norm(values - self._truth) / torch.linalg.vector_norm(self._truth))
 
 
 def weights_sha256(network: nn.Module) -> str:

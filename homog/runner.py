@@ -147,7 +147,7 @@ def _training(
     settings: RunSettings, problem: Problem, steps: TimeSteps | None, device: torch.device, kernels: Path
 ) -> tuple[losses.Loss, Training]:
     """The loss, and the training that it takes part in."""
-    loss = losses.build(settings.method, problem, steps, settings.seed, kernels)
+    loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
     network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
     return loss, train(loss, network, settings.optimizer)
 

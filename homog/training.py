@@ -10,11 +10,14 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from homog.captured import CapturedStep
 from homog.config import AdamSettings, Galerkin, OptimizerSettings
 from homog.errors import NotFinite
 from homog.galerkin import GalerkinSolver, linear_in_features
-from homog.losses import Loss
+from homog.losses import Loss, LossValue, WalkingLoss
 from homog.optimizers import Adam
+
+_BETWEEN_LOOKS = 64  # iterations on a GPU between two looks at whether all is finite
 
 
 @runtime_checkable
@@ -189,35 +192,66 @@ class _Descent:
         self._loss = loss
         self._network = network
         self._last = torch.tensor(torch.nan)
+        self._done = -1
+        self._captured = CapturedStep(self._step_on)
         self._solve: _Solve | None = None
         if settings.last_layer:
             self._solve_from(network)  # refuses at once what it would refuse at the end
 
     def step(self, iteration: int) -> int:
         if iteration == self._settings.iterations:
+            self._adam.require_finite(self._done, self._last)
             self._solve = self._solve_from(self._adam.solution())
         if self._solve is not None:
             return self._solve.step(iteration)
-        value = self._loss(self._network, iteration)
-        self._last = self._adam.step(value.loss, iteration)
-        return value.walker_steps
+        self._adam.prepare(iteration)
+        self._last, walker_steps = self._descend(iteration)
+        self._adam.conclude(iteration)
+        # to look at a GPU's numbers the host waits for it
+        if self._last.device.type == "cpu" or iteration % _BETWEEN_LOOKS == 0:
+            self._adam.require_finite(iteration, self._last)
+        self._done = iteration
+        return walker_steps
+
+    def _descend(self, iteration: int) -> tuple[torch.Tensor, int]:
+        """One step down; the loss, and the walker steps that it took."""
+        if isinstance(self._loss, WalkingLoss) and self._loss.capturable:
+            sample = self._loss.sample(iteration)
+            return self._captured(self._loss.inputs(sample)), sample.walker_steps
+        found: list[LossValue] = []
+
+        def loss() -> torch.Tensor:
+            found.append(self._loss(self._network, iteration))
+            return found[0].loss
+
+        return self._adam.descend(loss), found[0].walker_steps
+
+    def _step_on(self, inputs: Any) -> torch.Tensor:
+        assert isinstance(self._loss, WalkingLoss)
+        loss = self._loss
+        return self._adam.descend(lambda: loss.value(self._network, inputs))
 
     def loss(self) -> torch.Tensor:
         return self._last if self._solve is None else self._solve.loss()
 
     def solution(self) -> nn.Module:
-        return self._adam.solution() if self._solve is None else self._solve.solution()
+        if self._solve is not None:
+            return self._solve.solution()
+        self._adam.require_finite(self._done, self._last)
+        return self._adam.solution()
 
     def measured(self) -> Mapping[str, float | None]:
         return {} if self._solve is None else self._solve.measured()
 
     def state(self) -> dict[str, Any]:
+        self._adam.require_finite(self._done, self._last)
         solve = None if self._solve is None else self._solve.state()
         return {"adam": self._adam.state(), "loss": self._last, "solve": solve}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._adam.load_state(state["adam"])
         self._last = state["loss"].to(self._last.device)
+        self._captured = CapturedStep(self._step_on)  # a graph would go on with the tensors of before
         self._solve = None
         if state["solve"] is not None:
             self._solve = self._solve_from(self._adam.solution())

@@ -80,7 +80,7 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
     network = loss.network(networks.build(Cosines(2), problem.domain, 0))
     weighted, plain = [], []
     for batch in range(20):
-        walk = loss.excursions(loss.sample(batch))
+        walk = loss.inputs(loss.sample(batch))
         with torch.no_grad():
             before, after = network.features(walk.starts), network.features(walk.ends[:, 0])
         a = torch.tensor(problem.coefficient_at(walk.starts.double().numpy())).float()

@@ -167,12 +167,12 @@ def test_walkers_go_on_as_training_points_and_start_anew_where_they_left(make_pr
     first, second = (problem.domain.sample(200, point_generator(0, n)) for n in (0, 1))
     walk = loss.walkers.walk(first, 2, steps, stream_key(0, 0))
     loss(network, 0)
-    points = loss._points(point_generator(0, 1))
+    points = loss.sample(1).points
     left = walk.left[:, 0]
     assert 0.2 < left.mean() < 0.8
     np.testing.assert_array_equal(points[left], second[left])
     np.testing.assert_allclose(points[~left], (first + walk.displacement[:, :, 0].T)[~left], atol=1e-6)
-    assert torch.isfinite(loss(network, 1).loss.detach())
+    assert torch.isfinite(loss(network, 2).loss.detach())
 
 
 def test_a_solution_that_leads_the_coefficient_below_zero_is_told(make_problem, kernels):

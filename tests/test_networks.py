@@ -59,7 +59,9 @@ def test_the_solution_is_the_mean_of_the_last_weights(share: float, averaged: in
     adam = Adam(AdamCosine(iterations=10, learning_rate=0.1, average=share), network)
     seen = []
     for n in range(10):
-        adam.step((network.weight**2).sum(), n)
+        adam.prepare(n)
+        adam.descend(lambda: (network.weight**2).sum())
+        adam.conclude(n)
         seen.append(float(network.weight.detach()))
     expected = np.mean(seen[-averaged:]) if averaged else seen[-1]
     assert float(adam.solution().weight.detach()) == pytest.approx(expected, rel=1e-6)

@@ -161,6 +161,6 @@ def test_the_least_effective_share_of_the_weights_is_kept_and_warned_of():
         weights = log_weight.reshape(zero.shape)
         walk = Walk(np.zeros((2, 10, 100)), np.zeros((2, 10, 100)), zero, weights, zero, zero > 0, 1)
         assert walk.effective_share == pytest.approx(carrying / 1000)
-        tally.add(walk)
+        tally.add(Tally.of(walk))
         assert len(tally.warnings()) == lines
     assert tally.measured() == {"left_share": 0.0, "effective_sample_share": pytest.approx(0.005)}

@@ -3,6 +3,8 @@
 from functools import singledispatch
 from pathlib import Path
 
+import torch
+
 from homog.config import DFLM, PINN, DeepRitz, Energy, MethodSettings
 from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
@@ -10,6 +12,7 @@ from homog.losses.energy import EnergyLoss, Excursions
 from homog.losses.equations import Equations, LinearLoss, functions
 from homog.losses.loss import Loss, LossValue
 from homog.losses.pinn import PINNLoss
+from homog.losses.walking import WalkingLoss
 from homog.problems import Problem
 from homog.timestep import TimeSteps
 
@@ -23,13 +26,23 @@ __all__ = [
     "Loss",
     "LossValue",
     "PINNLoss",
+    "WalkingLoss",
     "build",
     "functions",
 ]
 
+_CPU = torch.device("cpu")
+
 
 @singledispatch
-def build(settings: MethodSettings, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+def build(
+    settings: MethodSettings,
+    problem: Problem,
+    steps: TimeSteps | None,
+    seed: int,
+    cache: Path,
+    device: torch.device = _CPU,
+) -> Loss:
     """The loss that the settings describe.
 
     Args:
@@ -38,6 +51,7 @@ def build(settings: MethodSettings, problem: Problem, steps: TimeSteps | None, s
         steps: The time steps; None for a method that sends no walkers.
         seed: Of points and walkers.
         cache: Folder for compiled kernels.
+        device: On which the network trains, and walkers walk.
 
     Raises:
         UserError: If the method cannot solve the problem.
@@ -46,20 +60,26 @@ def build(settings: MethodSettings, problem: Problem, steps: TimeSteps | None, s
 
 
 @build.register
-def _(settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
-    return DFLMLoss(settings, problem, steps, seed, cache)
+def _(settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path, device: torch.device = _CPU) -> Loss:
+    return DFLMLoss(settings, problem, steps, seed, cache, device)
 
 
 @build.register
-def _(settings: Energy, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Loss:
-    return EnergyLoss(settings, problem, steps, seed, cache)
+def _(
+    settings: Energy, problem: Problem, steps: TimeSteps, seed: int, cache: Path, device: torch.device = _CPU
+) -> Loss:
+    return EnergyLoss(settings, problem, steps, seed, cache, device)
 
 
 @build.register
-def _(settings: PINN, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+def _(
+    settings: PINN, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path, device: torch.device = _CPU
+) -> Loss:
     return PINNLoss(settings, problem, seed)
 
 
 @build.register
-def _(settings: DeepRitz, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path) -> Loss:
+def _(
+    settings: DeepRitz, problem: Problem, steps: TimeSteps | None, seed: int, cache: Path, device: torch.device = _CPU
+) -> Loss:
     return DeepRitzLoss(settings, problem, seed)

@@ -20,7 +20,9 @@ from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, va
 from homog.problems import Box, Problem
 from homog.splines import CubicSpline, interpolate
 from homog.timestep import TimeSteps
-from homog.walkers import SplineValues
+from homog.walkers import SplineValues, placed
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,19 @@ class DFLMLoss(WalkingLoss[DFLM]):
         steps: The time steps.
         seed: Of points and walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
+        device: Where walkers walk, and the network trains.
     """
 
-    def __init__(self, settings: DFLM, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> None:
-        super().__init__(settings, problem, steps, seed, cache)
+    def __init__(
+        self,
+        settings: DFLM,
+        problem: Problem,
+        steps: TimeSteps,
+        seed: int,
+        cache: Path,
+        device: torch.device = _CPU,
+    ) -> None:
+        super().__init__(settings, problem, steps, seed, cache, device)
         self._target = _TARGETS[settings.estimator]
         self._look_up = SplineValues(problem.dimension, cache) if settings.targets == "table" else None
 
@@ -93,45 +104,41 @@ class DFLMLoss(WalkingLoss[DFLM]):
         if self.problem.nonlinear or self._look_up:
             solution = spline_of(network, self.problem.domain, self.settings.table)
         sample = self.sample(iteration, solution if self.problem.nonlinear else None)
-        arrivals = self._arrivals(sample, next(network.parameters()).device, solution)
-        return LossValue(self.value(network, arrivals), sample.walker_steps)
+        return LossValue(self.value(network, self.inputs(sample, solution)), sample.walker_steps)
 
-    def value(self, network: nn.Module, arrivals: Arrivals) -> Float[Tensor, ""]:
+    def value(self, network: nn.Module, inputs: Arrivals) -> Float[Tensor, ""]:
         """The loss of what walkers brought back: nothing but operations on the network's device."""
-        here, reached = arrivals.here, arrivals.reached
+        here, reached = inputs.here, inputs.reached
         if here is None or reached is None:
-            here = values_without_gradient(network, arrivals.x)
-            reached = values_without_gradient(network, arrivals.ends)
-        value = torch.where(arrivals.left, boundary_values(self.problem, arrivals.ends), reached) + arrivals.reward
-        target = self._target(network, arrivals, here, value)
-        loss = ((network(arrivals.x) - target) ** 2).sum() / self.settings.points
-        if arrivals.edge is not None:
-            mismatch = network(arrivals.edge) - boundary_values(self.problem, arrivals.edge)
+            here = values_without_gradient(network, inputs.x)
+            reached = values_without_gradient(network, inputs.ends)
+        value = torch.where(inputs.left, boundary_values(self.problem, inputs.ends), reached) + inputs.reward
+        target = self._target(network, inputs, here, value)
+        loss = ((network(inputs.x) - target) ** 2).sum() / self.settings.points
+        if inputs.edge is not None:
+            mismatch = network(inputs.edge) - boundary_values(self.problem, inputs.edge)
             loss = loss + (mismatch**2).sum() / self.settings.boundary_points
         return loss
 
-    def _arrivals(self, sample: Sample, device: torch.device, solution: CubicSpline | None) -> Arrivals:
-        """What walkers brought back, on the network's device; with `targets=table` u, read from the solution, too."""
-
-        def tensor(array) -> torch.Tensor:
-            return torch.as_tensor(array, dtype=torch.float32, device=device)
-
-        settings, walk, points = self.settings, sample.walk, sample.points
+    def inputs(self, sample: Sample, solution: CubicSpline | None = None) -> Arrivals:
+        """What walkers brought back; with `targets=table` u, read from the solution, too."""
+        settings, walk, points, device = self.settings, sample.walk, sample.points, self._device
         here = reached = edge = None
         if self._look_up and solution:
-            here = tensor(self._look_up(solution, points, np.zeros((self.problem.dimension, len(points), 1))))[:, 0]
-            reached = tensor(self._look_up(solution, points, walk.displacement))
+            still = np.zeros((self.problem.dimension, len(points), 1), dtype=np.float32)
+            here = placed(self._look_up(solution, points, still)[:, 0], device)
+            reached = placed(self._look_up(solution, points, walk.on_host().displacement), device)
         if settings.boundary == "penalty":
             edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random)
-            edge = tensor(edge[ranks.share(len(edge))])
-        x = tensor(points)
+            edge = placed(edge[ranks.share(len(edge))].astype(np.float32), device)
+        x = placed(points.astype(np.float32), device)
         return Arrivals(
             x=x,
-            ends=x[:, None, :] + tensor(walk.displacement).permute(1, 2, 0),
-            left=torch.as_tensor(walk.left, device=device),
-            reward=tensor(walk.reward),
-            weight=torch.exp(tensor(walk.log_weight)),
-            brownian=tensor(walk.brownian),
+            ends=x[:, None, :] + placed(walk.displacement).permute(1, 2, 0),
+            left=placed(walk.left),
+            reward=placed(walk.reward),
+            weight=torch.exp(placed(walk.log_weight)),
+            brownian=placed(walk.brownian),
             edge=edge,
             here=here,
             reached=reached,
@@ -160,21 +167,17 @@ class DFLMLoss(WalkingLoss[DFLM]):
             medium: From `medium`.
         """
         sample = self.sample(iteration, medium)
-        points, walk, device = sample.points, sample.walk, network.weights().device
-        walkers = sample.total * self.settings.walkers
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(array, dtype=torch.float32, device=device)
-
-        starts, weight = tensor(points), torch.exp(tensor(walk.log_weight)) / walkers  # D / (n s)
-        ends = starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0)
-        reward, brownian = (weight * tensor(walk.reward)).sum(1), tensor(walk.brownian).sum(2) / walkers
-        rows = max(1, ROWS // walk.reward.shape[1])
+        walk, walkers = sample.walk, sample.total * self.settings.walkers
+        starts = placed(sample.points.astype(np.float32), self._device)
+        weight = torch.exp(placed(walk.log_weight)) / walkers  # D / (n s)
+        ends = starts[:, None, :] + placed(walk.displacement).permute(1, 2, 0)
+        reward, brownian = (weight * placed(walk.reward)).sum(1), placed(walk.brownian).sum(2) / walkers
+        rows = max(1, ROWS // self.settings.walkers)
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
         load = np.zeros(count)
         with torch.no_grad():
-            for first in range(0, len(points), rows):
+            for first in range(0, len(starts), rows):
                 block = slice(first, first + rows)
                 here = functions(network, starts[block])  # (n, functions)
                 gained = functions(network, ends[block]) - here[:, None]

@@ -15,6 +15,7 @@ from homog.losses.loss import LossValue
 from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.splines import CubicSpline
+from homog.walkers import placed
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         steps: The time steps.
         seed: Of points and walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
+        device: Where walkers walk, and the network trains.
     """
 
     def network(self, network: nn.Module) -> nn.Module:
@@ -65,14 +67,13 @@ class EnergyLoss(WalkingLoss[Energy]):
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
         sample = self.sample(iteration, self.medium(network))
-        excursions = self.excursions(sample, next(network.parameters()).device)
-        return LossValue(self.value(network, excursions), sample.walker_steps)
+        return LossValue(self.value(network, self.inputs(sample)), sample.walker_steps)
 
-    def value(self, network: nn.Module, walk: Excursions) -> Float[Tensor, ""]:
+    def value(self, network: nn.Module, inputs: Excursions) -> Float[Tensor, ""]:
         """J of excursions: nothing but operations on the network's device."""
-        here = network(walk.starts)[:, None]
-        gained = network(walk.ends) - here
-        return (0.5 * walk.stiffness * gained.square() - walk.load * here).sum()
+        here = network(inputs.starts)[:, None]
+        gained = network(inputs.ends) - here
+        return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
 
     def medium(self, network: nn.Module) -> CubicSpline | None:
         """The table of u that walkers of a nonlinear problem read; None for a linear one."""
@@ -90,8 +91,7 @@ class EnergyLoss(WalkingLoss[Energy]):
             medium: From `medium`.
         """
         sample = self.sample(iteration, medium)
-        walk = self.excursions(sample, network.weights().device)
-        variate = self._control(sample, network.weights().device)
+        walk, variate = self.inputs(sample), self._control(sample)
         rows = max(1, ROWS // walk.ends.shape[1])
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
@@ -110,40 +110,30 @@ class EnergyLoss(WalkingLoss[Energy]):
                 control -= (slope.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
         return Equations(matrix, control, load, sample.walker_steps)
 
-    def excursions(self, sample: Sample, device: torch.device | None = None) -> Excursions:
-        """What walkers brought back, as the terms of J.
-
-        Args:
-            sample: From `sample`.
-            device: Where the answer is wanted.
-        """
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(array, dtype=torch.float32, device=device)
-
+    def inputs(self, sample: Sample) -> Excursions:
+        """What walkers brought back, as the terms of J."""
         walk = sample.walk
-        weight = self._mass(sample, device)[:, None] * torch.exp(tensor(walk.log_weight))
-        starts = tensor(sample.points)
+        weight = self._mass(sample)[:, None] * torch.exp(placed(walk.log_weight))
+        starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
             starts=starts,
-            ends=starts[:, None, :] + tensor(walk.displacement).permute(1, 2, 0),
-            stiffness=weight * (0.5 * (1 + tensor(walk.left))),
-            load=weight * tensor(walk.reward),
+            ends=starts[:, None, :] + placed(walk.displacement).permute(1, 2, 0),
+            stiffness=weight * (0.5 * (1 + placed(walk.left).float())),
+            load=weight * placed(walk.reward),
         )
 
-    def _control(self, sample: Sample, device: torch.device) -> Float[Tensor, "n d d"]:
+    def _control(self, sample: Sample) -> Float[Tensor, "n d d"]:
         """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""
-        brownian = torch.as_tensor(sample.walk.brownian, device=device)
-        duration = torch.as_tensor(sample.walk.duration, device=device)
+        brownian, duration = placed(sample.walk.brownian), placed(sample.walk.duration)
         control = torch.einsum("ins,jns->nij", brownian, brownian)
-        control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=device)
-        return 0.5 * self._mass(sample, device)[:, None, None] * control
+        control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=self._device)
+        return 0.5 * self._mass(sample)[:, None, None] * control
 
-    def _mass(self, sample: Sample, device: torch.device | None) -> Float[Tensor, " n"]:
+    def _mass(self, sample: Sample) -> Float[Tensor, " n"]:
         """What each walker of a point stands for, over Dt."""
         assert sample.mass is not None
         each = sample.mass / (self.settings.walkers * self.steps.macro_step)
-        return torch.as_tensor(each, dtype=torch.float32, device=device)
+        return placed(each.astype(np.float32), self._device)
 
     def _points(self, random: np.random.Generator, medium: CubicSpline | None) -> tuple[np.ndarray, np.ndarray]:
         """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).

@@ -1,6 +1,7 @@
 """What the losses that send walkers have in common: points, walkers, and how they fared."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
 
 from homog import ranks
 from homog.config import DFLM, Energy
 from homog.problems import Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
-from homog.walkers import Scheme, Tally, Walk, Walkers, key_after, point_generator, stream_key
+from homog.walkers import Scheme, Tally, Walk, Walkers, key_after, point_generator, point_keys, stream_key
+
+_CPU = torch.device("cpu")
+_BETWEEN_LOOKS = 64  # iterations: to count the walkers of a GPU the host waits for them
+_WALKERS_A_THREAD = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Sample:
         walk: From these points.
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
-        tally: How the walkers fared.
+        tally: How the walkers fared; on a GPU it is taken of every 64th iteration and empty for the others.
     """
 
     points: Float64[np.ndarray, "n d"]
@@ -46,10 +52,22 @@ class Sample:
     @property
     def arrived(self) -> Float64[np.ndarray, "n d"]:
         """Where the first walker of each point arrived, NaN where it left."""
-        return self.points + np.where(self.walk.left[:, :1], np.nan, self.walk.displacement[:, :, 0].T)
+        walk = self.walk.on_host()
+        return self.points + np.where(walk.left[:, :1], np.nan, walk.displacement[:, :, 0].T)
 
 
-class WalkingLoss[Settings: (DFLM, Energy)]:
+@dataclass(frozen=True)
+class _Start:
+    """The points of a sample, and the key of their walkers."""
+
+    points: np.ndarray
+    mass: np.ndarray | None
+    key: np.uint64
+    total: int
+    random: np.random.Generator
+
+
+class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     """A loss that sends walkers: the settings, the walkers, and how they fared.
 
     Args:
@@ -58,24 +76,40 @@ class WalkingLoss[Settings: (DFLM, Energy)]:
         steps: The time steps.
         seed: Of points and walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
+        device: Where walkers walk, and the network trains.
+
+    Raises:
+        UserError: If walkers cannot run there.
     """
 
-    def __init__(self, settings: Settings, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        problem: Problem,
+        steps: TimeSteps,
+        seed: int,
+        cache: Path,
+        device: torch.device = _CPU,
+    ) -> None:
         self.settings = settings
         self.problem = problem
         self.steps = steps
         self.seed = seed
-        self.walkers = Walkers(problem, Scheme(settings.martingale, settings.step, settings.exit), cache)
+        self.walkers = Walkers(problem, Scheme(settings.martingale, settings.step, settings.exit), cache, device)
+        self._device = device
         self._tally = Tally()
         self._arrived: np.ndarray | None = None  # where the points of sampling=walkers go on
         self._until = 0
         self._thread = ThreadPoolExecutor(1, "homog walkers")
         self._ahead: tuple[int, Future[Sample]] | None = None
+        self._together: dict[int, Sample] = {}  # of several iterations, from one launch on a GPU
 
     def draw_ahead(self, until: int) -> None:
-        """From now on send the walkers of the next iteration while one trains, up to the iteration before `until`.
+        """From now on send walkers ahead of their iteration, up to that before `until`.
 
-        Those of a nonlinear problem read the solution that the iteration makes, and wait for it.
+        On the CPU those of the next iteration, in a thread, while one trains. On a GPU those of several iterations in
+        one launch, so many that they fill it. Those of a nonlinear problem read the solution that the iteration
+        makes, and wait for it.
         """
         self._until = 0 if self.problem.nonlinear else until
 
@@ -90,17 +124,28 @@ class WalkingLoss[Settings: (DFLM, Energy)]:
             NotFinite: If a walker brings back what is not finite.
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        if self._ahead is not None and self._ahead[0] == iteration:
-            sample = self._ahead[1].result()
-        else:
-            self._forget()
-            sample = self._draw(iteration, medium, self._arrived)
+        sample = self._drawn_ahead(iteration) or self._draw(iteration, medium, self._arrived)
         self._tally.add(sample.tally)
         if self.settings.sampling == "walkers":
             self._arrived = sample.arrived
-        if iteration + 1 < self._until:
+        if iteration + 1 < self._until and self._device.type == "cpu":
             self._ahead = iteration + 1, self._thread.submit(self._draw, iteration + 1, None, self._arrived)
         return sample
+
+    @property
+    def capturable(self) -> bool:
+        """Whether an iteration on the device is the same operations on tensors of the same shapes each time."""
+        settings = self.settings
+        alike = settings.sampling != "coefficient" and getattr(settings, "targets", "network") == "network"
+        return self._device.type == "cuda" and alike and not self.problem.nonlinear and ranks.count() == 1
+
+    @abstractmethod
+    def inputs(self, sample: Sample) -> Any:
+        """What walkers brought back, as tensors on the device, in a dataclass."""
+
+    @abstractmethod
+    def value(self, network: nn.Module, inputs: Any) -> Float[Tensor, ""]:
+        """The loss of `inputs`: nothing but operations on the network's device."""
 
     def measured(self) -> dict[str, float]:
         """Numbers for the record of a run; on several ranks, to be asked for on all of them."""
@@ -125,18 +170,54 @@ class WalkingLoss[Settings: (DFLM, Energy)]:
         arrived = state["arrived"]
         self._arrived = None if arrived is None else arrived.numpy()[ranks.share(len(arrived))]
 
+    def _drawn_ahead(self, iteration: int) -> Sample | None:
+        if self._ahead is not None and self._ahead[0] == iteration:
+            return self._ahead[1].result()
+        if iteration in self._together:
+            return self._together.pop(iteration)
+        self._forget()
+        if iteration < self._until and self._device.type == "cuda" and self.settings.sampling != "walkers":
+            self._together = dict(enumerate(self._draw_together(iteration), iteration))
+            return self._together.pop(iteration)
+        return None
+
     def _draw(self, iteration: int, medium: CubicSpline | None, arrived: np.ndarray | None) -> Sample:
+        start = self._start(iteration, medium, arrived)
+        if medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
+            self.problem.require_positive(start.points, medium)
+        walk = self.walkers.walk(start.points, self.settings.walkers, self.steps, start.key, medium)
+        return self._sample(iteration, start, walk)
+
+    def _draw_together(self, first: int) -> Iterator[Sample]:
+        """The samples of as many iterations as fill the device."""
+        starts = [self._start(first, None, None)]
+        at_once = max(1, _on_device(self._device) // (len(starts[0].points) * self.settings.walkers))
+        starts += [self._start(i, None, None) for i in range(first + 1, min(first + at_once, self._until))]
+        walk = self.walkers.walk(
+            np.concatenate([start.points for start in starts]),
+            self.settings.walkers,
+            self.steps,
+            np.concatenate([point_keys(start.key, len(start.points), self.settings.walkers) for start in starts]),
+        )
+        for iteration, (start, part) in enumerate(
+            zip(starts, walk.parts([len(start.points) for start in starts]), strict=True), first
+        ):
+            yield self._sample(iteration, start, part)
+
+    def _start(self, iteration: int, medium: CubicSpline | None, arrived: np.ndarray | None) -> _Start:
         random = point_generator(self.seed, iteration)
         points, mass = self._points(random, medium)
         own, total = ranks.share(len(points)), len(points)
         points, mass = points[own], None if mass is None else mass[own]
         if arrived is not None:
             points = np.where(np.isnan(arrived), points, arrived)
-        if medium is not None and mass is None:  # to weigh them by a(x, u), it was looked at
-            self.problem.require_positive(points, medium)
         key = key_after(stream_key(self.seed, iteration), own.start * self.settings.walkers)
-        walk = self.walkers.walk(points, self.settings.walkers, self.steps, key, medium)
-        return Sample(points, mass, walk, total, random, Tally.of(walk))
+        return _Start(points, mass, key, total, random)
+
+    def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:
+        looked_at = self._device.type == "cpu" or iteration % _BETWEEN_LOOKS == 0
+        tally = Tally.of(walk) if looked_at else Tally()
+        return Sample(start.points, start.mass, walk, start.total, start.random, tally)
 
     def _points(
         self, random: np.random.Generator, medium: CubicSpline | None
@@ -148,4 +229,10 @@ class WalkingLoss[Settings: (DFLM, Energy)]:
         """What was drawn ahead is not wanted: let it come to its end, since walkers cannot be sent twice at a time."""
         if self._ahead is not None:
             self._ahead[1].exception()
-            self._ahead = None
+        self._ahead, self._together = None, {}
+
+
+def _on_device(device: torch.device) -> int:
+    """Walkers that keep a GPU busy: some for each thread that it runs at a time, since they end at their own times."""
+    found = torch.cuda.get_device_properties(device)
+    return _WALKERS_A_THREAD * found.multi_processor_count * found.max_threads_per_multi_processor

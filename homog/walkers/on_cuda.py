@@ -14,6 +14,7 @@ from homog.walkers.cuda import cuda_source
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium
+from homog.walkers.placing import placed
 
 THREADS = 128  # of a block
 
@@ -53,7 +54,7 @@ class Cuda:
         return cuda_source(medium, dimension, scheme)
 
     def hold(self, table: Table) -> tuple[Any, ...]:
-        return self._sent(table.coefficients), *table.counts, *table.per_length
+        return placed(table.coefficients, self._device), *table.counts, *table.per_length
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         from numba import cuda
@@ -63,18 +64,12 @@ class Cuda:
             found = torch.empty((2 * d + 3, total), dtype=torch.float32, device=self._device)
             left = torch.empty(total, dtype=torch.bool, device=self._device)
             stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
+            places, keys = placed(batch.places, self._device), placed(batch.keys.view(np.int64), self._device)
             # torch exports no stream with its tensors, so that nothing would wait; `sync` says that nothing may
-            seen = [
-                cuda.as_cuda_array(tensor, sync=False)
-                for tensor in (self._sent(batch.places), self._sent(batch.keys.view(np.int64)), found, left)
-            ]
+            seen = [cuda.as_cuda_array(tensor, sync=False) for tensor in (places, keys, found, left)]
             held = [(cuda.as_cuda_array(table, sync=False), *numbers) for table, *numbers in tables]
             launch(kernel, batch, constants, seen, held, stream)
         return Found.of(d, found, left)
-
-    def _sent(self, values: np.ndarray) -> torch.Tensor:
-        """A copy on the device. Torch keeps the pinned memory until its stream has read it."""
-        return torch.from_numpy(values).pin_memory().to(self._device, non_blocking=True)
 
 
 def launch(

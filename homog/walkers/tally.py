@@ -33,6 +33,7 @@ class Tally:
         Raises:
             NotFinite: If a displacement, a reward or a weight is NaN or infinite.
         """
+        walk = walk.on_host()
         walk.require_finite()
         return cls(walk.left.size, int(walk.left.sum()), walk.effective_share)
 

@@ -1,6 +1,7 @@
 """Walkers of a problem: many short paths from given points."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,26 @@ class Walk:
     duration: Float[Array, "n s"]
     left: Bool[Array, "n s"]
     steps: int
+
+    def on_host(self) -> "Walk":
+        """The same in NumPy arrays: of a walk on a GPU, which the host then waits for."""
+        if isinstance(self.left, np.ndarray):
+            return self
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Walk(
+            **{name: array.cpu().numpy() for name, array in arrays.items() if name != "steps"}, steps=self.steps
+        )
+
+    def parts(self, counts: Sequence[int]) -> Iterator["Walk"]:
+        """The walks from the first so many points, from so many after them, and so on."""
+        first = 0
+        for count in counts:
+            rows = slice(first, first + count)
+            yield Walk(
+                self.displacement[:, rows], self.brownian[:, rows], self.reward[rows], self.log_weight[rows],
+                self.duration[rows], self.left[rows], self.steps // len(self.left) * count,
+            )  # fmt: skip
+            first += count
 
     @property
     def effective_share(self) -> float:

@@ -1,0 +1,98 @@
+"""An iteration captured as a graph, on a processor that has none: what is captured is called again instead."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from homog import captured, losses, networks
+from homog.config import DFLM, MLP, AdamCosine, Energy
+from homog.errors import NotFinite
+from homog.losses import WalkingLoss
+from homog.timestep import TimeSteps
+from homog.training import Training, train
+
+TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
+METHODS = {
+    "energy": Energy(30, 2),
+    "DFLM": DFLM(30, 3, 10),
+    "DFLM, gradient": DFLM(30, 3, estimator="gradient", boundary="ansatz"),
+}
+
+
+@pytest.fixture
+def imitated(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """A capture that writes into one tensor each time, as a graph does, and notes the losses."""
+    seen: list[torch.Tensor] = []
+
+    def capture(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        result = torch.empty(())
+
+        def replay() -> torch.Tensor:
+            result.copy_(step())
+            seen.append(result)
+            return result
+
+        return replay
+
+    monkeypatch.setattr(captured, "_captured", capture)
+    monkeypatch.setattr(captured, "_aside", lambda step: step())
+    monkeypatch.setattr(WalkingLoss, "capturable", True)
+    return seen
+
+
+@pytest.fixture
+def begin(make_problem, kernels) -> Callable[..., Training]:
+    def make(method: str, rate: float = 1e-2) -> Training:
+        loss = losses.build(METHODS[method], make_problem(eps=0.3), TimeSteps(1e-3, 5, 1, 1), 0, kernels)
+        network = loss.network(networks.build(TANH, loss.problem.domain, 0))
+        return train(loss, network, AdamCosine(12, rate, average=0.5))
+
+    return make
+
+
+def weights(training: Training) -> np.ndarray:
+    return np.concatenate([p.detach().ravel() for p in training.done.solution.parameters()])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_replays_on_new_contents_train_as_iterations_one_by_one(begin, method: str, request: pytest.FixtureRequest):
+    plain = begin(method)
+    one_by_one = [float(progress.loss) for progress in plain]
+    seen = request.getfixturevalue("imitated")
+    replayed = begin(method)
+    assert [float(progress.loss) for progress in replayed] == one_by_one
+    assert len(seen) == 12 - 3
+    np.testing.assert_array_equal(weights(replayed), weights(plain))
+
+
+def test_a_graph_is_captured_anew_for_weights_that_were_loaded(begin, imitated):
+    whole, half = begin("energy"), begin("energy")
+    losses_of = [float(progress.loss) for progress in whole]
+    for _ in range(6):
+        next(half)
+    rest = begin("energy")
+    rest.load_state(half.state())
+    assert [float(progress.loss) for progress in rest] == losses_of[6:]
+    np.testing.assert_array_equal(weights(rest), weights(whole))
+
+
+def test_a_number_that_is_found_late_is_told_with_its_own_iteration(begin, imitated):
+    """On a GPU the host looks every 64 iterations, and before a checkpoint or an answer is made of the weights."""
+    training = begin("energy")
+    optimizer = training.done.optimizer
+    descend = optimizer._adam.descend
+    spoiled = iter([False] * 7 + [True] + [False] * 9)
+
+    def step(loss: Callable[[], torch.Tensor]) -> torch.Tensor:
+        bad = float("nan") if next(spoiled) else 1.0
+        return descend(lambda: loss() * bad)
+
+    optimizer._adam.descend = step
+    adam = optimizer._adam
+    for iteration in range(10):  # as on a GPU: nobody looks
+        adam.prepare(iteration)
+        last, _ = optimizer._descend(iteration)
+    with pytest.raises(NotFinite, match="the loss is nan at iteration 8: lower"):
+        adam.require_finite(9, last)
