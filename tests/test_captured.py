@@ -9,9 +9,9 @@ import torch
 from homog import captured, losses, networks
 from homog.config import DFLM, MLP, AdamCosine, Energy
 from homog.errors import NotFinite
-from homog.losses import WalkingLoss
 from homog.timestep import TimeSteps
 from homog.training import Training, train
+from homog.walkers import missing_for_cuda
 
 TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
 METHODS = {
@@ -38,7 +38,8 @@ def imitated(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
     monkeypatch.setattr(captured, "_captured", capture)
     monkeypatch.setattr(captured, "_aside", lambda step: step())
-    monkeypatch.setattr(WalkingLoss, "capturable", True)
+    for loss in (losses.DFLMLoss, losses.EnergyLoss):
+        monkeypatch.setattr(loss, "capturable", True)
     return seen
 
 
@@ -96,3 +97,15 @@ def test_a_number_that_is_found_late_is_told_with_its_own_iteration(begin, imita
         last, _ = optimizer._descend(iteration)
     with pytest.raises(NotFinite, match="the loss is nan at iteration 8: lower"):
         adam.require_finite(9, last)
+
+
+def test_walkers_that_cannot_go_to_the_gpu_stay_on_the_cpu_and_one_line_says_so(make_problem, kernels, caplog):
+    if missing_for_cuda() is None:
+        pytest.skip("here they can")
+    settings = make_problem(eps=0.3), TimeSteps(1e-3, 5, 1, 1), 0, kernels
+    loss = losses.build(METHODS["energy"], *settings, torch.device("cuda"))
+    walk = losses.build(METHODS["energy"], *settings).sample(3).walk
+    np.testing.assert_array_equal(loss.sample(3).walk.displacement, walk.displacement)
+    (line,) = caplog.messages
+    assert line.startswith("walkers on a GPU need ")
+    assert line.endswith("; here the walkers stay on the CPU")

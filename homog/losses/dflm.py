@@ -106,6 +106,10 @@ class DFLMLoss(WalkingLoss[DFLM]):
         sample = self.sample(iteration, solution if self.problem.nonlinear else None)
         return LossValue(self.value(network, self.inputs(sample, solution)), sample.walker_steps)
 
+    @property
+    def capturable(self) -> bool:
+        return super().capturable and self.settings.targets == "network"
+
     def value(self, network: nn.Module, inputs: Arrivals) -> Float[Tensor, ""]:
         """The loss of what walkers brought back: nothing but operations on the network's device."""
         here, reached = inputs.here, inputs.reached
@@ -134,11 +138,11 @@ class DFLMLoss(WalkingLoss[DFLM]):
         x = placed(points.astype(np.float32), device)
         return Arrivals(
             x=x,
-            ends=x[:, None, :] + placed(walk.displacement).permute(1, 2, 0),
-            left=placed(walk.left),
-            reward=placed(walk.reward),
-            weight=torch.exp(placed(walk.log_weight)),
-            brownian=placed(walk.brownian),
+            ends=x[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
+            left=placed(walk.left, self._device),
+            reward=placed(walk.reward, self._device),
+            weight=torch.exp(placed(walk.log_weight, self._device)),
+            brownian=placed(walk.brownian, self._device),
             edge=edge,
             here=here,
             reached=reached,
@@ -169,9 +173,12 @@ class DFLMLoss(WalkingLoss[DFLM]):
         sample = self.sample(iteration, medium)
         walk, walkers = sample.walk, sample.total * self.settings.walkers
         starts = placed(sample.points.astype(np.float32), self._device)
-        weight = torch.exp(placed(walk.log_weight)) / walkers  # D / (n s)
-        ends = starts[:, None, :] + placed(walk.displacement).permute(1, 2, 0)
-        reward, brownian = (weight * placed(walk.reward)).sum(1), placed(walk.brownian).sum(2) / walkers
+        weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)
+        ends = starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0)
+        reward, brownian = (
+            (weight * placed(walk.reward, self._device)).sum(1),
+            placed(walk.brownian, self._device).sum(2) / walkers,
+        )
         rows = max(1, ROWS // self.settings.walkers)
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))

@@ -69,6 +69,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         sample = self.sample(iteration, self.medium(network))
         return LossValue(self.value(network, self.inputs(sample)), sample.walker_steps)
 
+    @property
+    def capturable(self) -> bool:
+        return super().capturable and self.settings.sampling == "uniform"
+
     def value(self, network: nn.Module, inputs: Excursions) -> Float[Tensor, ""]:
         """J of excursions: nothing but operations on the network's device."""
         here = network(inputs.starts)[:, None]
@@ -113,18 +117,18 @@ class EnergyLoss(WalkingLoss[Energy]):
     def inputs(self, sample: Sample) -> Excursions:
         """What walkers brought back, as the terms of J."""
         walk = sample.walk
-        weight = self._mass(sample)[:, None] * torch.exp(placed(walk.log_weight))
+        weight = self._mass(sample)[:, None] * torch.exp(placed(walk.log_weight, self._device))
         starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
             starts=starts,
-            ends=starts[:, None, :] + placed(walk.displacement).permute(1, 2, 0),
-            stiffness=weight * (0.5 * (1 + placed(walk.left).float())),
-            load=weight * placed(walk.reward),
+            ends=starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
+            stiffness=weight * (0.5 * (1 + placed(walk.left, self._device).float())),
+            load=weight * placed(walk.reward, self._device),
         )
 
     def _control(self, sample: Sample) -> Float[Tensor, "n d d"]:
         """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""
-        brownian, duration = placed(sample.walk.brownian), placed(sample.walk.duration)
+        brownian, duration = placed(sample.walk.brownian, self._device), placed(sample.walk.duration, self._device)
         control = torch.einsum("ins,jns->nij", brownian, brownian)
         control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=self._device)
         return 0.5 * self._mass(sample)[:, None, None] * control

@@ -1,5 +1,6 @@
 """What the losses that send walkers have in common: points, walkers, and how they fared."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,8 +18,19 @@ from homog.config import DFLM, Energy
 from homog.problems import Problem
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
-from homog.walkers import Scheme, Tally, Walk, Walkers, key_after, point_generator, point_keys, stream_key
+from homog.walkers import (
+    Scheme,
+    Tally,
+    Walk,
+    Walkers,
+    key_after,
+    missing_for_cuda,
+    point_generator,
+    point_keys,
+    stream_key,
+)
 
+_log = logging.getLogger("homog")
 _CPU = torch.device("cpu")
 _BETWEEN_LOOKS = 64  # iterations: to count the walkers of a GPU the host waits for them
 _WALKERS_A_THREAD = 4
@@ -34,6 +46,7 @@ class Sample:
         walk: From these points.
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
+        walker_steps: Micro steps, of all ranks.
         tally: How the walkers fared; on a GPU it is taken of every 64th iteration and empty for the others.
     """
 
@@ -42,12 +55,8 @@ class Sample:
     walk: Walk
     total: int
     random: np.random.Generator
+    walker_steps: int
     tally: Tally
-
-    @property
-    def walker_steps(self) -> int:
-        """Micro steps, of all ranks."""
-        return self.walk.steps * self.total // max(1, len(self.points))
 
     @property
     def arrived(self) -> Float64[np.ndarray, "n d"]:
@@ -76,10 +85,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         steps: The time steps.
         seed: Of points and walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
-        device: Where walkers walk, and the network trains.
-
-    Raises:
-        UserError: If walkers cannot run there.
+        device: Where the network trains, and walkers walk; where they cannot, one line says so and the CPU is taken.
     """
 
     def __init__(
@@ -95,8 +101,14 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self.problem = problem
         self.steps = steps
         self.seed = seed
-        self.walkers = Walkers(problem, Scheme(settings.martingale, settings.step, settings.exit), cache, device)
         self._device = device
+        missing = missing_for_cuda() if device.type == "cuda" else None
+        if missing:
+            _log.warning("%s; here the walkers stay on the CPU", missing)
+        self._walks_on = _CPU if missing else device
+        self.walkers = Walkers(
+            problem, Scheme(settings.martingale, settings.step, settings.exit), cache, self._walks_on
+        )
         self._tally = Tally()
         self._arrived: np.ndarray | None = None  # where the points of sampling=walkers go on
         self._until = 0
@@ -128,16 +140,14 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self._tally.add(sample.tally)
         if self.settings.sampling == "walkers":
             self._arrived = sample.arrived
-        if iteration + 1 < self._until and self._device.type == "cpu":
+        if iteration + 1 < self._until and self._walks_on.type == "cpu":
             self._ahead = iteration + 1, self._thread.submit(self._draw, iteration + 1, None, self._arrived)
         return sample
 
     @property
     def capturable(self) -> bool:
         """Whether an iteration on the device is the same operations on tensors of the same shapes each time."""
-        settings = self.settings
-        alike = settings.sampling != "coefficient" and getattr(settings, "targets", "network") == "network"
-        return self._device.type == "cuda" and alike and not self.problem.nonlinear and ranks.count() == 1
+        return self._device.type == "cuda" and not self.problem.nonlinear and ranks.count() == 1
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:
@@ -176,7 +186,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         if iteration in self._together:
             return self._together.pop(iteration)
         self._forget()
-        if iteration < self._until and self._device.type == "cuda" and self.settings.sampling != "walkers":
+        if iteration < self._until and self._walks_on.type == "cuda" and self.settings.sampling != "walkers":
             self._together = dict(enumerate(self._draw_together(iteration), iteration))
             return self._together.pop(iteration)
         return None
@@ -191,7 +201,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     def _draw_together(self, first: int) -> Iterator[Sample]:
         """The samples of as many iterations as fill the device."""
         starts = [self._start(first, None, None)]
-        at_once = max(1, _on_device(self._device) // (len(starts[0].points) * self.settings.walkers))
+        at_once = max(1, _on_device(self._walks_on) // (len(starts[0].points) * self.settings.walkers))
         starts += [self._start(i, None, None) for i in range(first + 1, min(first + at_once, self._until))]
         walk = self.walkers.walk(
             np.concatenate([start.points for start in starts]),
@@ -215,9 +225,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         return _Start(points, mass, key, total, random)
 
     def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:
-        looked_at = self._device.type == "cpu" or iteration % _BETWEEN_LOOKS == 0
+        looked_at = self._walks_on.type == "cpu" or iteration % _BETWEEN_LOOKS == 0
         tally = Tally.of(walk) if looked_at else Tally()
-        return Sample(start.points, start.mass, walk, start.total, start.random, tally)
+        steps = start.total * self.settings.walkers * self.steps.count
+        return Sample(start.points, start.mass, walk, start.total, start.random, steps, tally)
 
     def _points(
         self, random: np.random.Generator, medium: CubicSpline | None
