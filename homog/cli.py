@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -49,6 +50,7 @@ Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted (128 + n by 
 """
 
 
+_PATIENCE = 20.0  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
@@ -217,7 +219,8 @@ def _print_help() -> None:
 
 def _fail(line: str) -> NoReturn:
     if os.environ.get("RANK", "0") != "0" and "iteration" not in line:
-        sys.exit(2)  # the first rank says the same
+        time.sleep(_PATIENCE)  # the first rank says the same, unless torchrun ends it because another has failed
+        sys.exit(2)
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(line.split()))
     print(f"homog-run: {shown[:2000]}", file=sys.stderr)
     sys.exit(2)
