@@ -1,0 +1,1 @@
+"""The parts of `scripts/gpu_bench.py`, a subject each."""
