@@ -141,8 +141,6 @@ class _Task:
             settings = composition.settings_of(composed)
             from homog import ranks, runner
 
-            if ranks.launched() > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise UserError("a sweep is no work for torchrun: start its runs one by one, or the sweep without it")
             if ranks.launched_as() > 0:
                 runner.run(replace(settings, resume=False), fresh, composition.home())
                 return

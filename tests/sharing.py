@@ -28,7 +28,8 @@ CASES = {
     "walkers": (LINEAR, DFLM(37, 3, 21, sampling="walkers"), TANH, ADAM),
     "least squares": (LINEAR, DFLM(201, 2, boundary="ansatz"), Legendre(4), Galerkin(4, groups=4)),
     "nonlinear": (NONLINEAR, DFLM(37, 3, 21, table=33), TANH, ADAM),
-    "energy": (LINEAR, Energy(61, 2), TANH, AdamCosine(6, 1e-2, last_layer=3)),
+    "energy": (LINEAR, Energy(61, 2), TANH, ADAM),
+    "last layer": (LINEAR, Energy(201, 2), Legendre(4), AdamCosine(6, 1e-2, last_layer=3)),
     "galerkin": (LINEAR, Energy(201, 2, sampling="coefficient"), Legendre(4), Galerkin(4, groups=4)),
     "Picard": (NONLINEAR, Energy(201, 2, table=33), Legendre(4), Galerkin(8, groups=4, passes=2)),
 }

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 TESTS = Path(__file__).parent
-METHODS = ["penalty", "gradient", "walkers", "least squares", "nonlinear", "energy", "galerkin", "Picard"]
+METHODS = [
+    "penalty", "gradient", "walkers", "least squares", "nonlinear", "energy", "last layer", "galerkin", "Picard",
+]  # fmt: skip
 ALONE = ["problem=linear", "eps=0.05", "reference=homogenized", "evaluation.grid=21", "tracking=off"]
 SMALL = [*ALONE, "network.count=4", "method.points=200", "optimizer.groups=4", "optimizer.iterations=4"]
 

@@ -82,7 +82,13 @@ class Sweep:
         return any(outcome.ending in ("failed", "killed") for outcome in self._outcomes)
 
     def prepare(self) -> None:
-        """Say that jobs will come; what they need is loaded while they are composed."""
+        """Say that jobs will come; what they need is loaded while they are composed.
+
+        Raises:
+            UserError: If torchrun has begun this process.
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError("a sweep is no work for torchrun: start its runs one by one, or the sweep without it")
         prepare()
 
     def run(self, jobs: Sequence[Job], plan: Plan) -> list[Outcome]:

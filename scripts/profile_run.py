@@ -1,0 +1,85 @@
+"""Where the time of one run goes: wall seconds of each part, from the start of the process to its end.
+
+    python scripts/profile_run.py problem=linear eps=0.01
+
+Takes what homog-run takes and runs it here, with a clock around the functions that the parts are made of. What one part
+calls of another counts for the other alone; a part that runs in a thread of its own beside others counts where the
+run waits for it.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+_BEGAN = time.perf_counter()
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+
+spent: dict[str, float] = defaultdict(float)
+_open: list[list[float]] = []  # of each part under way, the seconds that the parts within it took
+
+
+def clocked(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, whose own seconds in the main thread are added up under a name."""
+
+    @wraps(function)
+    def inner(*arguments: Any, **keywords: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return function(*arguments, **keywords)
+        _open.append([0.0])
+        start = time.perf_counter()
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            taken = time.perf_counter() - start
+            spent[part] += taken - _open.pop()[0]
+            if _open:
+                _open[-1][0] += taken
+
+    return inner
+
+
+def main() -> None:
+    """Run, and print the table."""
+    import homog.runner as runner
+    from homog import cli, evaluation, plots, training, walkers
+    from homog.losses.walking import WalkingLoss
+    from homog.tracking import recorder, sender
+
+    sender.load_client = clocked("importing MLflow", sender.load_client)
+    spent["importing torch, Numba, SciPy and homog"] = time.perf_counter() - _BEGAN
+    runner.reference = clocked("reference", runner.reference)
+    runner.run = clocked("composing, folders, records", runner.run)
+    runner.answer = clocked("effective tensor, by walkers", runner.answer)
+    for owner, name, part in (
+        (WalkingLoss, "sample", "walkers: waiting for them"),
+        (walkers.Walkers, "__init__", "walkers: loading or compiling"),
+        (walkers.Walkers, "walk", "walkers"),
+        (training.Training, "__next__", "network: equations, gradients, solves"),
+        (evaluation.ErrorMonitor, "__call__", "errors during training"),
+        (recorder.Recorder, "log", "records"),
+        (recorder.Recorder, "artifact", "records"),
+    ):
+        setattr(owner, name, clocked(part, getattr(owner, name)))
+    plots.draw_run = clocked("figures", plots.draw_run)
+    status: object = 0
+    try:
+        clocked("the command: Hydra, configuration, MLflow's end", cli.main)()
+    except SystemExit as ended:
+        status = ended.code
+    total = time.perf_counter() - _BEGAN
+    spent["what is left"] = total - sum(spent.values())
+    print(f"\n{'part':50}{'seconds':>9}{'share':>8}")
+    for part, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+        print(f"{part:50}{seconds:>9.2f}{100 * seconds / total:>7.1f}%")
+    print(f"{'in all':50}{total:>9.2f}")
+    sys.exit(status if isinstance(status, int) else 1)
+
+
+if __name__ == "__main__":
+    main()
