@@ -18,7 +18,6 @@ from homog.config import FEMReference
 from homog.evaluation import relative_l2, values_on_grid
 from homog.problems import Problem
 from homog.references import Reference, effective_tensor, process
-from homog.references.cell import cell_sides
 from homog.references.effective import EffectiveLaw
 from homog.references.fem import Task
 from homog.references.lattice import Lattice
@@ -76,11 +75,6 @@ def _planar(name: str, made: Case, folder: Path, repeats: int) -> list[Row]:
         rows.append(Row(f"{name}, cell problem and coarse FEM", None, "energy", "does not apply", None, 0, note))
     settings = made.settings.reference
     assert isinstance(settings, FEMReference)
-    if problem.nonlinear:
-        note = "u_eps by Newton's method: see the seconds of the reference, which are those of one solve and its estimate"
-        rows.append(Row(f"{name}, fine FEM, degree {settings.degree}", truth.seconds / energy.seconds, "energy",
-                        f"{truth.seconds:.3g} s, error at most {truth.error_estimate:.1e}", truth.seconds, 1, note))  # fmt: skip
-        return rows
     plain = _solved(lambda: fine(problem, _PLAIN_FEM, folder, truth.axes), truth.fine, repeats)
     rows.append(_row(f"{name}, fine FEM, degree 2, {_PLAIN_FEM.cells_per_period:g} cells a period", plain, energy))
     exact = _solved(lambda: fine(problem, settings, folder, truth.axes), truth.fine, 1)
@@ -133,7 +127,7 @@ def _limit(name: str, problem: Problem, settings: FEMReference) -> Row:
 def cell_and_coarse(problem: Problem, folder: Path, axes: tuple[np.ndarray, ...]) -> np.ndarray:
     """u_0 on a grid, from the cell problem on."""
     lattice = smooth_lattice(problem, FEMReference())
-    assert lattice is not None and cell_sides(problem) is not None
+    assert lattice is not None
     law = EffectiveLaw(problem) if problem.nonlinear else ConstantLaw(effective_tensor(problem)[0])
     return lattice.interpolate(process.solve(problem, [Task(lattice, law)], folder)[0], axes)
 
@@ -165,8 +159,7 @@ def _folder() -> Iterator[Path]:
 def _energy(made: Case, truth: Reference, repeats: int) -> Solved:
     against = truth.fine if truth.fine is not None else truth.homogenized
     assert against is not None
-    next(warm := made.training(iterations=1))  # loads compiled code
-    del warm
+    next(made.training(iterations=1))  # loads compiled code
     found = []
     for seed in range(repeats):
         *_, last = made.training(seed)

@@ -31,7 +31,9 @@ class Case:
 
     def training(self, seed: int = 0, iterations: int | None = None) -> Training:
         """A training from its first iteration on; Adam's schedule stays that of all iterations."""
-        return self.training_by(losses.build(self.settings.method, self.problem, self.steps, seed, kernels()), iterations)
+        return self.training_by(
+            losses.build(self.settings.method, self.problem, self.steps, seed, kernels()), iterations
+        )
 
     def training_by(self, loss: losses.Loss, iterations: int | None = None) -> Training:
         """The same with a loss of one's own."""

@@ -29,6 +29,7 @@ SCHEMES = (
     Scheme("drift", "heun", "bridge"),
 )
 _PLAIN = "linear", SCHEMES[0]  # what the two headline numbers of bench.json are about
+HEADLINE = ("walker_steps_per_second_per_core", "ratio_to_eager_torch")
 _COUNT = 72  # K
 
 
@@ -84,10 +85,7 @@ def headline(rows: list[Row]) -> dict[str, float]:
     name, scheme = _PLAIN
     one, every = (f"{name}, {scheme.martingale} {scheme.step}, {threads} threads" for threads in (1, cores()))
     found = {row.case: row for row in rows}
-    return {
-        "walker_steps_per_second_per_core": found[one].value or 0.0,
-        "ratio_to_eager_torch": found[every].ratio or 0.0,
-    }
+    return dict(zip(HEADLINE, (found[one].value or 0.0, found[every].ratio or 0.0), strict=True))
 
 
 def _threads() -> list[int]:

@@ -66,7 +66,9 @@ def operations_a_step(problem: Problem, scheme: Scheme) -> int:
     functions |= _functions(cpu_source(medium(problem), problem.dimension, scheme))
     for node in ast.walk(functions["walk"]):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "distance > safe":
-            steps = next(one for one in node.body if isinstance(one, ast.For) and ast.unparse(one.iter) == "range(steps)")
+            steps = next(
+                one for one in node.body if isinstance(one, ast.For) and ast.unparse(one.iter) == "range(steps)"
+            )
             return sum(_operations(line, functions) for line in steps.body)
     raise ValueError("the walkers' source has no loop over steps far from the boundary")
 
