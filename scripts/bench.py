@@ -103,8 +103,10 @@ def main() -> None:
     print("\n".join(lines))
 
     measured = next((list(one.rows) for one in sections if one.name == "kernel" and one.rows), None)
+    headline: dict[str, float | None] = dict.fromkeys(kernel.HEADLINE)
+    headline |= kernel.headline(measured) if measured else {}
     summary = {
-        **(kernel.headline(measured) if measured else dict.fromkeys(kernel.HEADLINE)),
+        **headline,
         **on,
         "quick": wanted.quick,
         "sections": [asdict(one) for one in sections],

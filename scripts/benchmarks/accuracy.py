@@ -10,11 +10,10 @@ from typing import Protocol
 
 from torch import nn
 
-from benchmarks.cases import Case, case, kernels
+from benchmarks.cases import Case, case
 from benchmarks.eager import EagerRecipe, TimeIsUp
 from benchmarks.table import Row
 from benchmarks.timing import Budget, cores, use_threads
-from homog import losses
 from homog.errors import UserError
 from homog.evaluation import ErrorMonitor
 from homog.references import Reference
@@ -68,7 +67,7 @@ class Contestant(Protocol):
 
 class _Homog:
     def __init__(self, made: Case, seed: int) -> None:
-        self._loss = losses.build(made.settings.method, made.problem, made.steps, seed, kernels())
+        self._loss = made.loss(seed)
         self._training = made.training_by(self._loss)
 
     def iterate(self, deadline: float) -> bool:
@@ -183,11 +182,11 @@ def _row(what: str, runs: list[Reached] | str, energy: list[Reached] | str, publ
         ratio = None if best is None else own / best
         missed = len(times) - len(reached)
         note = f"{statistics.median(run.error for run in runs):.2e} then" + (f"; {missed} not there" if missed else "")
-        return Row(what, ratio, "energy", f"{own:.3g} s to {published:g}", own, len(runs), note)
+        return Row(what, ratio, "energy", f"{own:.3g} s to {published:.2e}", own, len(runs), note)
     last = runs[0]
-    ended = f"{last.error:.2g} after {last.ended:.0f} s" if last.iterations else f"no iteration in {last.ended:.0f} s"
+    ended = f"{last.error:.1e} after {last.ended:.0f} s" if last.iterations else f"no iteration in {last.ended:.0f} s"
     ratio = last.ended / best if best is not None and last.ended > best else None
-    return Row(what, ratio, "energy", ended, None, len(runs), f"not at {published:g}; {last.iterations} iterations",
+    return Row(what, ratio, "energy", ended, None, len(runs), f"not at {published:.2e}; {last.iterations} iterations",
                at_least=ratio is not None)  # fmt: skip
 
 

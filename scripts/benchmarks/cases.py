@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from homog import composition, losses, networks, problems
-from homog.config import AdamSettings, ProblemSettings, RunSettings
+from homog.config import ProblemSettings, RunSettings
 from homog.problems import Problem
 from homog.references import Reference, reference
 from homog.timestep import TimeSteps, time_steps
@@ -30,10 +30,12 @@ class Case:
     steps: TimeSteps
 
     def training(self, seed: int = 0, iterations: int | None = None) -> Training:
-        """A training from its first iteration on; Adam's schedule stays that of all iterations."""
-        return self.training_by(
-            losses.build(self.settings.method, self.problem, self.steps, seed, kernels()), iterations
-        )
+        """A training from its first iteration on: from the settings' weights, with the walkers of a seed."""
+        return self.training_by(self.loss(seed), iterations)
+
+    def loss(self, seed: int = 0) -> losses.Loss:
+        """The method's loss; `seed` is that of points and walkers."""
+        return losses.build(self.settings.method, self.problem, self.steps, seed, kernels())
 
     def training_by(self, loss: losses.Loss, iterations: int | None = None) -> Training:
         """The same with a loss of one's own."""
@@ -44,11 +46,6 @@ class Case:
     def truth(self, grid: int = 501) -> Reference:
         """What its answer is held against, from the cache of HOMOG_HOME where it is there."""
         return reference(self.problem, self.settings.reference, grid, composition.home() / "cache")
-
-    @property
-    def by_adam(self) -> bool:
-        """Whether it takes steps, not one solve."""
-        return isinstance(self.settings.optimizer, AdamSettings)
 
 
 def kernels() -> Path:

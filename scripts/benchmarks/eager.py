@@ -1,10 +1,11 @@
 """The paper's method as one would write it in torch: single precision, one tensor operation after the other.
 
-Equations (18) and (19) for the walkers, (14) for the loss, on the unit box with g = 0. Nothing here is homog's. What has
-no formula, the random field and the solution in a nonlinear coefficient, is read on the path by `grid_sample`, linearly
-between the nodes: less work than the splines that homog's walkers read.
+Equations (18) and (19) for the walkers, (14) for the loss, on the unit box with g = 0. Nothing here is homog's but the
+random field's values. What has no formula, the field and the solution in a nonlinear coefficient, is read on the path
+by `grid_sample`, linearly between the nodes: less work than the splines that homog's walkers read.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -154,12 +155,14 @@ class EagerRecipe:
 
     def __init__(self, settings: RunSettings, problem: Problem, dt: float, count: int, seed: int = 0) -> None:
         method, network, optimizer = settings.method, settings.network, settings.optimizer
-        assert isinstance(method, DFLM) and isinstance(network, MLP) and isinstance(optimizer, AdamExponential)
+        assert isinstance(method, DFLM)
+        assert isinstance(network, MLP)
+        assert isinstance(optimizer, AdamExponential)
         torch.manual_seed(seed)
         self.method, self.problem, self.optimizer, self.dt, self.count = method, problem, optimizer, dt, count
         layers: list[nn.Module] = []
         sizes = [2, *[network.width] * network.depth, 1]
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             layer = nn.Linear(fan_in, fan_out)
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)

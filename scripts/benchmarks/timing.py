@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numba
 import torch
 
+_CORES = numba.get_num_threads()  # before anybody sets it
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -25,7 +27,7 @@ def use_threads(count: int) -> None:
 
 def cores() -> int:
     """As many as Numba was given."""
-    return numba.config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
+    return _CORES
 
 
 def seconds_of(function: Callable[[], object], least: float = 0.0) -> float:
