@@ -21,7 +21,7 @@ PROBLEMS = {
     "linear": "problem=linear eps=0.01",
     "nonlinear, u from a table": "problem=nonlinear eps=0.01",
     "random field, from its table": "problem=random_field",
-    "cube": "problem=cube eps=0.1",
+    "cube": "problem=cube eps=0.01",
 }
 SCHEMES = (
     Scheme("drift", "euler", "bridge"),
