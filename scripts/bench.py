@@ -37,11 +37,11 @@ from homog.composition import home
 
 PAGE = ROOT / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Budget], list[Row]], float]] = {
-    "kernel": (kernel.TITLE, kernel.measure, 130.0),
-    "recipe": (recipe.TITLE, recipe.measure, 40.0),
-    "accuracy": (accuracy.TITLE, accuracy.measure, 400.0),
-    "scales": (scales.TITLE, scales.measure, 50.0),
-    "alternatives": (alternatives.TITLE, alternatives.measure, 90.0),
+    "kernel": (kernel.TITLE, kernel.measure, 120.0),
+    "recipe": (recipe.TITLE, recipe.measure, 35.0),
+    "accuracy": (accuracy.TITLE, accuracy.measure, 350.0),
+    "scales": (scales.TITLE, scales.measure, 40.0),
+    "alternatives": (alternatives.TITLE, alternatives.measure, 130.0),
     "startup": (startup.TITLE, startup.measure, 50.0),
     "overlap": (overlap.TITLE, overlap.measure, 30.0),
 }

@@ -180,7 +180,7 @@ def _row(what: str, runs: list[Reached] | str, energy: list[Reached] | str, publ
         note = f"{statistics.median(run.error for run in runs):.2e} then" + (f"; {missed} not there" if missed else "")
         return Row(what, ratio, "energy", f"{own:.3g} s to {published:.2e}", own, len(runs), note)
     last = runs[0]
-    ended = f"{last.error:.1e} after {last.ended:.0f} s" if last.iterations else f"no iteration in {last.ended:.0f} s"
+    ended = f"{last.error:.1e} after {last.ended:.2g} s" if last.iterations else f"no iteration in {last.ended:.2g} s"
     ratio = last.ended / best if best is not None and last.ended > best else None
     return Row(what, ratio, "energy", ended, None, len(runs), f"not at {published:.2e}; {last.iterations} iterations",
                at_least=ratio is not None)  # fmt: skip
