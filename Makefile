@@ -50,7 +50,7 @@ ui: store setup ## show the recorded runs in MLflow's UI on 127.0.0.1
 	    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	    exec $(BIN)/mlflow ui --workers 2 --backend-store-uri "sqlite:///$$store" --host 127.0.0.1 --port $(PORT)
 
-bench: setup ## measure the walkers' speed; also writes bench.json
+bench: setup ## measure everything, in a quarter of an hour; writes docs/performance.md and bench.json
 	$(BIN)/python scripts/bench.py $(ARGS)
 
 lock: setup ## write requirements.lock after a change of dependencies (ARGS=--upgrade: newest versions); fetches uv

@@ -1,103 +1,126 @@
-"""Walker steps a second: the compiled kernels beside a straightforward eager torch implementation.
+"""How fast homog is: one table, measured in one run on this machine, ratios first.
 
-Medians of interleaved repeats in one process, on the linear problem at eps = 0.01 and K = 72. Prints a table and
-writes `bench.json` into HOMOG_HOME. Absolute numbers depend on the machine and its load; the ratio is the claim.
+    python scripts/bench.py                      all sections; rewrites the table in docs/performance.md
+    python scripts/bench.py --section kernel     one of them; docs/performance.md stays as it is (--write: not)
+    python scripts/bench.py --quick              smallest sizes: tells whether everything runs, the numbers mean nothing
+
+Prints the table and writes it, with the processor and the versions, to `bench.json` in HOMOG_HOME. References that are
+not in its cache are computed first, and code is compiled; neither is timed. What a section measures, its file in
+scripts/benchmarks/ says. Other work on the machine hits the repeats of a section alike, but makes all of them worse.
 """
 
-import json
-import math
 import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
 os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
-import numba
-import numpy as np
-import torch
+import argparse
+import json
+import logging
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-from homog import problems
+from benchmarks import accuracy, alternatives, kernel, overlap, recipe, scales, startup
+from benchmarks.table import Row, Section, markdown
+from benchmarks.timing import Budget, cores
+from pages import ROOT, rewrite
+
+from homog import durable
 from homog.composition import home
-from homog.config import BoundsTimeStep, FormulaProblem
-from homog.timestep import time_steps
-from homog.walkers import Scheme, Walkers, stream_key
 
-EPS = 0.01
-PROBLEM = problems.build(FormulaProblem("linear", "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "10"), EPS)
-STEPS = time_steps(BoundsTimeStep(eps=EPS), 2)
-POINTS = PROBLEM.domain.sample(400, np.random.default_rng(0))
-PER_POINT, REPEATS = 300, 9
-
-
-def eager(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Equations (18) and (19) for drift walkers as one would write them in torch: one tensor operation at a time."""
-    x = points.repeat_interleave(PER_POINT, dim=0)  # (n * s, 2), float32
-    reward, alive = torch.zeros(len(x)), torch.ones(len(x), dtype=torch.bool)
-    dt, wave = STEPS.micro_step, 2 * math.pi / EPS
-    for _ in range(STEPS.count):
-        s1, c1 = torch.sin(wave * x[:, 0]), torch.cos(wave * x[:, 0])
-        s2, c2 = torch.sin(wave * x[:, 1]), torch.cos(wave * x[:, 1])
-        a = 1 + 0.9 * s1 * c2
-        slope = 0.9 * wave * torch.stack([c1 * c2, -s1 * s2], dim=1)
-        move = slope / (2 * a[:, None]) * dt + math.sqrt(dt) * torch.randn_like(x)
-        before, after = torch.minimum(x, 1 - x), torch.minimum(x + move, 1 - x - move)
-        hit = torch.rand_like(before) < torch.exp(-2 * before * after.clamp(min=0) / dt)
-        reward = torch.where(alive, reward + 10 / (2 * a) * dt, reward)
-        x = torch.where(alive[:, None], x + move, x)
-        alive = alive & ~hit.any(dim=1)
-    return x, reward, ~alive
+PAGE = ROOT / "docs" / "performance.md"
+SECTIONS: dict[str, tuple[str, Callable[[Budget], list[Row]], float]] = {
+    "kernel": (kernel.TITLE, kernel.measure, 120.0),
+    "recipe": (recipe.TITLE, recipe.measure, 35.0),
+    "accuracy": (accuracy.TITLE, accuracy.measure, 350.0),
+    "scales": (scales.TITLE, scales.measure, 40.0),
+    "alternatives": (alternatives.TITLE, alternatives.measure, 130.0),
+    "startup": (startup.TITLE, startup.measure, 50.0),
+    "overlap": (overlap.TITLE, overlap.measure, 30.0),
+}
+"""Each section's title, what measures it, and the seconds it may take; in all less than a quarter of an hour."""
+LIBRARIES = ("numba", "numpy", "torch", "scipy", "dolfinx-solver-real")
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call, from as many calls as fill a fifth of a second."""
-    start, calls = time.perf_counter(), 0
-    while (taken := time.perf_counter() - start) < 0.2 or not calls:
-        function()
-        calls += 1
-    return taken / calls
+def run(name: str, quick: bool) -> Section:
+    """One section; what goes wrong in it is told in the table and stops no other."""
+    title, measure, seconds = SECTIONS[name]
+    print(f"{name}: {title}", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    rows, failure = list[Row](), ""
+    try:
+        rows = measure(Budget(min(seconds, 5.0) if quick else seconds, quick))
+    except Exception as error:
+        traceback.print_exc()
+        failure = f"{type(error).__name__}: {error}".replace("\n", " ").replace("|", "/")[:200]
+    return Section(name, title, rows, time.perf_counter() - start, failure)
+
+
+def machine() -> dict[str, Any]:
+    """The processor, its cores and the libraries."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    versions = {name: _version(name) for name in LIBRARIES}
+    processor = models[0] if models else platform.processor() or platform.machine()
+    return {"processor": processor, "cores": cores(), "python": platform.python_version(), "versions": versions}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except ModuleNotFoundError:
+        return "missing"
+
+
+def page_lines(sections: Sequence[Section], on: dict[str, Any], quick: bool) -> list[str]:
+    """What goes between the marks of the page."""
+    versions = ", ".join(f"{name} {number}" for name, number in {"Python": on["python"], **on["versions"]}.items())
+    lines = [f"{on['processor']}, {on['cores']} cores; {versions}."]
+    if quick:
+        lines += ["", "**With `--quick`: this shows what the table looks like. Its numbers mean nothing.**"]
+    return [*lines, "", *markdown(sections)]
 
 
 def main() -> None:
     """Measure, print and write."""
-    folder = home()
-    schemes = [Scheme(*s.split()) for s in ("drift euler bridge", "drift euler clip", "girsanov euler bridge",
-                                            "drift heun bridge")]  # fmt: skip
-    walkers = {scheme: Walkers(PROBLEM, scheme, folder / "cache" / "kernels") for scheme in schemes}
-    key, points = stream_key(0, 0), torch.from_numpy(POINTS).float()
-    cores = numba.get_num_threads()
-    tasks: dict[tuple[str, int], Callable[[], object]] = {}
-    for threads in sorted({1, cores}):
-        for scheme, walker in walkers.items():
-            name = f"kernel, {scheme.martingale} {scheme.step} {scheme.exit}"
-            tasks[name, threads] = lambda w=walker: w.walk(POINTS, PER_POINT, STEPS, key)
-        tasks["eager torch, drift euler bridge", threads] = lambda: eager(points)
-    times: dict[tuple[str, int], list[float]] = {task: [] for task in tasks}
-    for repeat in range(REPEATS + 1):
-        for (name, threads), function in tasks.items():
-            numba.set_num_threads(threads)
-            torch.set_num_threads(threads)
-            taken = seconds(function)
-            if repeat:  # the first round compiles and warms up
-                times[name, threads].append(taken)
-    rates = {task: len(POINTS) * PER_POINT * STEPS.count / statistics.median(taken) for task, taken in times.items()}
-    print(f"{'':42}{'threads':>8}{'million steps/s':>18}{'ratio to eager':>16}")
-    for (name, threads), rate in rates.items():
-        ratio = rate / rates["eager torch, drift euler bridge", threads]
-        print(f"{name:42}{threads:>8}{rate / 1e6:>18.1f}{ratio:>16.1f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--section", action="append", choices=list(SECTIONS), help="this one alone; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes")
+    parser.add_argument("--write", action="store_true", help="rewrite docs/performance.md in any case")
+    wanted = parser.parse_args()
+    logging.getLogger("homog").setLevel(logging.WARNING)
+    sections = [run(name, wanted.quick) for name in wanted.section or SECTIONS]
+    on = machine()
+    lines = page_lines(sections, on, wanted.quick)
+    print("\n".join(lines))
+
+    measured = next((list(one.rows) for one in sections if one.name == "kernel" and one.rows), None)
+    headline: dict[str, float | None] = dict.fromkeys(kernel.HEADLINE)
+    headline |= kernel.headline(measured) if measured else {}
     summary = {
-        "walker_steps_per_second_per_core": rates["kernel, drift euler bridge", 1],
-        "ratio_to_eager_torch": rates["kernel, drift euler bridge", cores]
-        / rates["eager torch, drift euler bridge", cores],
-        "threads": cores,
-        "processor": platform.processor() or platform.machine(),
-        "steps_per_second": {f"{name}, {threads} threads": rate for (name, threads), rate in rates.items()},
+        **headline,
+        **on,
+        "quick": wanted.quick,
+        "sections": [asdict(one) for one in sections],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(f"written: {folder / 'bench.json'}")
+    path = home() / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write(path, (json.dumps(summary, indent=2) + "\n").encode())
+    print(f"written: {path}", file=sys.stderr)
+    if wanted.write or not (wanted.section or wanted.quick):
+        rewrite(PAGE, "scripts/bench.py", lines)
+        print(f"written: {PAGE}", file=sys.stderr)
+    failed = [one.name for one in sections if one.failure]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

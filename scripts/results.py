@@ -13,21 +13,20 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import numpy as np
 from mlflow.tracking import MlflowClient
+from pages import ROOT, rewrite
 
 from homog.composition import home
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-BEGIN, END = "<!-- begin: scripts/results.py -->", "<!-- end: scripts/results.py -->"
+PAGE = ROOT / "docs" / "results.md"
 HEADER = (
     "| case | paper | command | seeds | error against u_eps, mean ± std | mean of the last tenth | with fine scale"
     " | against u_0 | u_0 against u_eps | u_mean | walker steps | training, s | device |"
@@ -165,10 +164,7 @@ def main() -> None:
     if wanted.print:
         print("\n".join(lines))
         return
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text("\n".join([before + BEGIN, "", *lines, "", END + after]))
+    rewrite(PAGE, "scripts/results.py", lines)
 
 
 if __name__ == "__main__":

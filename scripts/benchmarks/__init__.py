@@ -1,0 +1,1 @@
+"""The sections of `make bench`: one file a subject; `scripts/bench.py` runs them."""
