@@ -59,7 +59,7 @@ def measure(budget: Budget, names: tuple[str, ...] = tuple(PROBLEMS)) -> list[Ro
     for threads in _threads():
         peak = rates["", None, threads, "peak"]
         measured = f"{peak / 1e9:.0f} billion operations/s"
-        case_name = f"multiply-adds in registers, {threads} threads: the limit"
+        case_name = f"multiply-adds in registers, {_count_of(threads)}: the limit"
         rows.append(Row(case_name, None, "", measured, peak, len(rounds["", None, threads, "peak"])))
     for (name, scheme, threads, kind), rate in rates.items():
         if scheme is None or kind != "homog":
@@ -68,7 +68,7 @@ def measure(budget: Budget, names: tuple[str, ...] = tuple(PROBLEMS)) -> list[Ro
         share = rate * work / rates["", None, threads, "peak"]
         rows.append(
             Row(
-                f"{name}, {scheme.martingale} {scheme.step}, {threads} threads",
+                f"{name}, {scheme.martingale} {scheme.step}, {_count_of(threads)}",
                 rate / slow,
                 f"eager torch, {slow / 1e6:.3g} million steps/s",
                 f"{rate / 1e6:.3g} million steps/s",
@@ -83,9 +83,13 @@ def measure(budget: Budget, names: tuple[str, ...] = tuple(PROBLEMS)) -> list[Ro
 def headline(rows: list[Row]) -> dict[str, float]:
     """The two numbers of bench.json: one core's rate, and the ratio on all cores."""
     name, scheme = _PLAIN
-    one, every = (f"{name}, {scheme.martingale} {scheme.step}, {threads} threads" for threads in (1, cores()))
+    one, every = (f"{name}, {scheme.martingale} {scheme.step}, {_count_of(threads)}" for threads in (1, cores()))
     found = {row.case: row for row in rows}
     return dict(zip(HEADLINE, (found[one].value or 0.0, found[every].ratio or 0.0), strict=True))
+
+
+def _count_of(threads: int) -> str:
+    return f"{threads} thread" + "s" * (threads > 1)
 
 
 def _threads() -> list[int]:
