@@ -26,23 +26,19 @@ class CapturedStep:
 
     def __call__(self, inputs: Any) -> Tensor:
         """One step; what it returns is overwritten by the next."""
+        tensors = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+        tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
         if self._inputs is None:
-            self._inputs = _changed(inputs, Tensor.clone)
+            self._inputs = replace(inputs, **{name: tensor.clone() for name, tensor in tensors.items()})
         else:
-            for field in fields(inputs):
-                if (value := getattr(inputs, field.name)) is not None:
-                    getattr(self._inputs, field.name).copy_(value)
+            for name, tensor in tensors.items():
+                getattr(self._inputs, name).copy_(tensor)
         self._calls += 1
         if self._calls <= _WARM:
             return _aside(lambda: self._step(self._inputs))
         if self._replay is None:
             self._replay = _captured(lambda: self._step(self._inputs))
         return self._replay()
-
-
-def _changed(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    tensors = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-    return replace(inputs, **{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
 
 
 def _aside(step: Callable[[], Tensor]) -> Tensor:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from homog.errors import UserError
+from homog import torchrun
+from homog.errors import NotFinite, UserError
 from homog.interruption import Interrupted
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def main() -> None:
         if not (task and task.has_begun):  # Hydra could not compose the configuration
             from homog.composition import explain
 
+            _leave_to_the_first_rank()
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
     if task.sweep.failed:
@@ -99,6 +101,8 @@ def _fail_by(error: Exception) -> None:
     from homog.composition import home
 
     if isinstance(error, UserError):
+        if not isinstance(error, NotFinite):  # that may be one rank's alone
+            _leave_to_the_first_rank()
         _fail(str(error))
     if isinstance(error, OSError) and error.errno in _FULL:
         place = error.filename or home()
@@ -139,9 +143,9 @@ class _Task:
         fresh = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings = composition.settings_of(composed)
-            from homog import ranks, runner
+            from homog import runner
 
-            if ranks.launched_as() > 0:
+            if torchrun.rank() > 0:
                 runner.run(replace(settings, resume=False), fresh, composition.home())
                 return
             resumed = _folder_to_resume(settings, fresh, composition.home())
@@ -160,7 +164,7 @@ class _Task:
 def _as_rank() -> Iterator[list[str]]:
     """What ranks of torchrun other than the first add to the arguments: they leave no trace of their own."""
     _share_cores()
-    if os.environ.get("RANK", "0") == "0":
+    if torchrun.rank() == 0:
         yield []
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +173,7 @@ def _as_rank() -> Iterator[list[str]]:
 
 def _share_cores() -> None:
     """Of several ranks on one machine each has its part of the cores for walkers; torch's part torchrun sets."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processes = torchrun.processes_here()
     if processes > 1:
         os.environ.setdefault("NUMBA_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
 
@@ -215,10 +219,14 @@ def _print_help() -> None:
     print(_CLOSING, end="")
 
 
-def _fail(line: str) -> NoReturn:
-    if os.environ.get("RANK", "0") != "0" and "iteration" not in line:
-        time.sleep(_PATIENCE)  # the first rank says the same, unless torchrun ends it because another has failed
+def _leave_to_the_first_rank() -> None:
+    """End without a word where the first rank says the same, unless torchrun ends it because another has failed."""
+    if torchrun.rank() > 0:
+        time.sleep(_PATIENCE)
         sys.exit(2)
+
+
+def _fail(line: str) -> NoReturn:
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(line.split()))
     print(f"homog-run: {shown[:2000]}", file=sys.stderr)
     sys.exit(2)

@@ -7,7 +7,6 @@ anything.
 
 import datetime
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,17 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from homog import torchrun
+
 _PATIENCE = datetime.timedelta(hours=24)  # the others wait for rank 0 while it computes a reference
-
-
-def launched() -> int:
-    """How many processes torchrun has begun for this run; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def launched_as() -> int:
-    """The rank that torchrun has given to this process."""
-    return int(os.environ.get("RANK", "0"))
 
 
 @contextmanager
@@ -36,7 +27,7 @@ def joined(device: torch.device) -> Iterator[None]:
     Args:
         device: On which this rank trains.
     """
-    if launched() == 1:
+    if torchrun.processes() == 1:
         yield
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from homog import durable, evaluation, losses, networks, outcome, plots, problems, ranks, report
+from homog import durable, evaluation, losses, networks, outcome, plots, problems, ranks, report, torchrun
 from homog.answer import answer, fine_scale_steps
 from homog.checkpoints import Checkpoints
 from homog.config import FieldProblem, RunSettings
@@ -59,12 +58,12 @@ def run(
         Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; in training a checkpoint is then saved.
         OSError: If nothing can be written.
     """
-    if ranks.launched_as() > 0:
+    if torchrun.rank() > 0:
         return _assist(settings, home)
     start, kernels = time.perf_counter(), home / "cache" / "kernels"
     begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
     device = _device(settings.device)
-    if ranks.launched() > 1 and not settings.method.walks:
+    if torchrun.processes() > 1 and not settings.method.walks:
         raise UserError("this method has no walkers to share among ranks: run it without torchrun")
     problem = problems.build(settings.problem, settings.eps)
     if begun:
@@ -178,7 +177,7 @@ def _device(wanted: str) -> torch.device:
         raise UserError("device=cuda: torch sees no GPU here; write device=cpu or device=auto")
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    local = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+    local = torchrun.rank_here() % torch.cuda.device_count()
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,12 +17,9 @@ from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
-from homog.problems import Box, Problem
+from homog.problems import Box
 from homog.splines import CubicSpline, interpolate
-from homog.timestep import TimeSteps
 from homog.walkers import SplineValues, placed
-
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -77,18 +74,10 @@ class DFLMLoss(WalkingLoss[DFLM]):
         device: Where walkers walk, and the network trains.
     """
 
-    def __init__(
-        self,
-        settings: DFLM,
-        problem: Problem,
-        steps: TimeSteps,
-        seed: int,
-        cache: Path,
-        device: torch.device = _CPU,
-    ) -> None:
-        super().__init__(settings, problem, steps, seed, cache, device)
-        self._target = _TARGETS[settings.estimator]
-        self._look_up = SplineValues(problem.dimension, cache) if settings.targets == "table" else None
+    @cached_property
+    def _look_up(self) -> SplineValues | None:
+        """For `targets=table`."""
+        return SplineValues(self.problem.dimension, self._cache) if self.settings.targets == "table" else None
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it."""
@@ -117,7 +106,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             here = values_without_gradient(network, inputs.x)
             reached = values_without_gradient(network, inputs.ends)
         value = torch.where(inputs.left, boundary_values(self.problem, inputs.ends), reached) + inputs.reward
-        target = self._target(network, inputs, here, value)
+        target = _TARGETS[self.settings.estimator](network, inputs, here, value)
         loss = ((network(inputs.x) - target) ** 2).sum() / self.settings.points
         if inputs.edge is not None:
             mismatch = network(inputs.edge) - boundary_values(self.problem, inputs.edge)

@@ -101,6 +101,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self.problem = problem
         self.steps = steps
         self.seed = seed
+        self._cache = cache
         self._device = device
         missing = missing_for_cuda() if device.type == "cuda" else None
         if missing:

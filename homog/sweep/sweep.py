@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from homog import tracking
+from homog import torchrun, tracking
 from homog.config import RunSettings, TrackingSettings
 from homog.errors import UserError
 from homog.interruption import Interruption
@@ -87,7 +87,7 @@ class Sweep:
         Raises:
             UserError: If torchrun has begun this process.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if torchrun.processes() > 1:
             raise UserError("a sweep is no work for torchrun: start its runs one by one, or the sweep without it")
         prepare()
 
