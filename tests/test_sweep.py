@@ -361,13 +361,12 @@ def test_jobs_end_with_a_sweep_that_is_killed_and_one_job_can_be_killed_alone(ho
     first, second = processes_of_jobs(home)
     os.kill(first, signal.SIGKILL)
     await_that(lambda: len(processes_of_jobs(home)) == 3 and second in processes_of_jobs(home), 100)
+    await_that(lambda: "FAILED" in [run.info.status for run in stored(home)[1]], 100)
     assert process.poll() is None
     assert lives(second)
     process.kill()
     process.communicate()
     await_that(lambda: not any(map(lives, processes_of_jobs(home))), 60)
-    _, runs = stored(home)
-    assert "FAILED" in [run.info.status for run in runs]
 
 
 # --- The presets ------------------------------------------------------------------------------------------------------
