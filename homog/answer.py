@@ -8,13 +8,12 @@ import numpy as np
 from torch import nn
 
 from homog import evaluation, outcome
-from homog.config import BoundsTimeStep, Energy, RunSettings
+from homog.config import Energy
 from homog.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.fine_scale import FineScale, fine_scale
 from homog.plots import Curve
-from homog.problems import Problem
 from homog.references import Reference
-from homog.timestep import TimeSteps, time_steps
+from homog.task import Task
 
 
 @dataclass(frozen=True)
@@ -59,29 +58,18 @@ class Answer:
         np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
 
 
-def answer(
-    network: nn.Module,
-    settings: RunSettings,
-    problem: Problem,
-    steps: TimeSteps | None,
-    fine_steps: TimeSteps | None,
-    truth: Reference,
-    kernels: Path,
-) -> Answer:
+def answer(network: nn.Module, task: Task, truth: Reference) -> Answer:
     """Evaluate a trained network.
 
     Args:
         network: u.
-        settings: Of the run.
-        problem: What was solved.
-        steps: The method's time steps, if it sends walkers.
-        fine_steps: From `fine_scale_steps`; None for an answer without the fine scale.
+        task: What it was trained for.
         truth: The references, and the grid.
-        kernels: Folder for compiled kernels.
     """
+    settings, problem, steps, kernels = task.settings, task.problem, task.steps, task.kernels
     values = evaluation.values_on_grid(network, truth.axes)
     start = time.perf_counter()
-    fine = None
+    fine, fine_steps = None, task.fine_scale_steps()
     if fine_steps is not None:
         walkers = settings.evaluation.fine_scale_walkers
         fine = fine_scale(network, problem, fine_steps, truth.axes, walkers, settings.seed, kernels)
@@ -91,11 +79,3 @@ def answer(
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
     return Answer(values, fine, seconds, tensor, excess, truth)
-
-
-def fine_scale_steps(settings: RunSettings, problem: Problem) -> TimeSteps | None:
-    """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone."""
-    if not settings.evaluation.fine_scale:
-        return None
-    bounds = BoundsTimeStep(settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor)
-    return time_steps(bounds, problem.dimension, problem.scale)

@@ -120,7 +120,7 @@ class Training:
             raise StopIteration
         start = time.perf_counter()
         if done.iteration == self._begun_at:
-            self._loss.draw_ahead(self._iterations)
+            self.draw_ahead()
         try:
             walker_steps = self._optimizer.step(done.iteration)
             if done.iteration + 1 == self._iterations:
@@ -130,6 +130,12 @@ class Training:
         seconds = done.seconds + time.perf_counter() - start
         self._done = Progress(done.iteration + 1, self._optimizer, done.walker_steps + walker_steps, seconds)
         return self._done
+
+    def draw_ahead(self) -> None:
+        """Send the walkers of the iterations to come already, those that the loss can send ahead; a second call does
+        nothing.
+        """
+        self._loss.draw_ahead(self._done.iteration, self._iterations)
 
     @property
     def done(self) -> Progress:

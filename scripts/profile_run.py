@@ -3,8 +3,8 @@
     python scripts/profile_run.py problem=linear eps=0.01
 
 Takes what homog-run takes and runs it here, with a clock around the functions that the parts are made of. What one part
-calls of another counts for the other alone; a part that runs in a thread of its own beside others counts where the
-run waits for it.
+calls of another counts for the other alone; a part that runs in a thread or a process of its own beside others counts
+where the run waits for it.
 """
 
 import os
@@ -20,6 +20,7 @@ _BEGAN = time.perf_counter()
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
 os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
+IMPORTS = "importing torch, Numba, SciPy and homog"
 spent: dict[str, float] = defaultdict(float)
 _open: list[list[float]] = []  # of each part under way, the seconds that the parts within it took
 
@@ -44,29 +45,44 @@ def clocked(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
-def main() -> None:
-    """Run, and print the table."""
-    import homog.runner as runner
-    from homog import cli, evaluation, plots, training, walkers
+def clock_the_rest() -> None:
+    """Load what homog-run loads while the reference is under way, with clocks."""
+    from homog import evaluation, experiment, plots, training, walkers
     from homog.losses.walking import WalkingLoss
-    from homog.tracking import recorder, sender
+    from homog.tracking import recorder
 
-    sender.load_client = clocked("importing MLflow", sender.load_client)
-    spent["importing torch, Numba, SciPy and homog"] = time.perf_counter() - _BEGAN
-    runner.reference = clocked("reference", runner.reference)
-    runner.run = clocked("composing, folders, records", runner.run)
-    runner.answer = clocked("effective tensor, by walkers", runner.answer)
+    experiment.answer = clocked("effective tensor, by walkers", experiment.answer)
+    plots.draw_run = clocked("figures", plots.draw_run)
     for owner, name, part in (
         (WalkingLoss, "sample", "walkers: waiting for them"),
         (walkers.Walkers, "__init__", "walkers: loading or compiling"),
         (walkers.Walkers, "walk", "walkers"),
         (training.Training, "__next__", "network: equations, gradients, solves"),
         (evaluation.ErrorMonitor, "__call__", "errors during training"),
-        (recorder.Recorder, "log", "records"),
-        (recorder.Recorder, "artifact", "records"),
+        (recorder.Recorder, "log", "problem, records"),
+        (recorder.Recorder, "artifact", "problem, records"),
     ):
         setattr(owner, name, clocked(part, getattr(owner, name)))
-    plots.draw_run = clocked("figures", plots.draw_run)
+
+
+def main() -> None:
+    """Run, and print the table."""
+    from homog import cli, runner
+    from homog.references import ReferenceBeside
+    from homog.tracking import sender
+
+    spent[IMPORTS] = time.perf_counter() - _BEGAN
+    sender.load_client = clocked("importing MLflow", sender.load_client)
+    begin = ReferenceBeside.__enter__
+
+    def begin_and_go_on(self: ReferenceBeside) -> ReferenceBeside:
+        begun = begin(self)
+        clocked(IMPORTS, clock_the_rest)()
+        return begun
+
+    ReferenceBeside.__enter__ = begin_and_go_on
+    ReferenceBeside.wait = clocked("reference", ReferenceBeside.wait)
+    runner.run = clocked("problem, records", runner.run)
     status: object = 0
     try:
         clocked("the command: Hydra, configuration, MLflow's end", cli.main)()

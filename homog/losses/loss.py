@@ -31,8 +31,8 @@ class Loss(Protocol):
         """The loss of one iteration; a function of the network, the seed, the iteration and the `state`."""
         ...
 
-    def draw_ahead(self, until: int) -> None:
-        """Prepare for the next iteration while one trains, from now on up to the iteration before `until`."""
+    def draw_ahead(self, iteration: int, until: int) -> None:
+        """Prepare for iterations while others train: from this one on up to the one before `until`."""
 
     def measured(self) -> Mapping[str, float]:
         """Numbers for the record of a run."""

@@ -117,14 +117,16 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self._ahead: tuple[int, Future[Sample]] | None = None
         self._together: dict[int, Sample] = {}  # of several iterations, from one launch on a GPU
 
-    def draw_ahead(self, until: int) -> None:
-        """From now on send walkers ahead of their iteration, up to that before `until`.
+    def draw_ahead(self, iteration: int, until: int) -> None:
+        """Send walkers ahead of their iteration, from that one on and up to the one before `until`.
 
         On the CPU those of the next iteration, in a thread, while one trains. On a GPU those of several iterations in
         one launch, so many that they fill it. Those of a nonlinear problem read the solution that the iteration
         makes, and wait for it.
         """
         self._until = 0 if self.problem.nonlinear else until
+        if self._ahead is None:
+            self._send_ahead(iteration)
 
     def sample(self, iteration: int, medium: CubicSpline | None = None) -> Sample:
         """One iteration's points and walkers.
@@ -141,8 +143,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self._tally.add(sample.tally)
         if self.settings.sampling == "walkers":
             self._arrived = sample.arrived
-        if iteration + 1 < self._until and self._walks_on.type == "cpu":
-            self._ahead = iteration + 1, self._thread.submit(self._draw, iteration + 1, None, self._arrived)
+        self._send_ahead(iteration + 1)
         return sample
 
     @property
@@ -191,6 +192,11 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
             self._together = dict(enumerate(self._draw_together(iteration), iteration))
             return self._together.pop(iteration)
         return None
+
+    def _send_ahead(self, iteration: int) -> None:
+        self._ahead = None
+        if iteration < self._until and self._walks_on.type == "cpu":
+            self._ahead = iteration, self._thread.submit(self._draw, iteration, None, self._arrived)
 
     def _draw(self, iteration: int, medium: CubicSpline | None, arrived: np.ndarray | None) -> Sample:
         start = self._start(iteration, medium, arrived)

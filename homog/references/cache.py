@@ -5,18 +5,20 @@ import io
 import json
 import logging
 import os
+import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from homog import durable
 from homog.config import ReferenceSettings
 from homog.errors import UserError
 from homog.problems import Problem
+from homog.references.process import Stopped
 from homog.references.result import Reference
 
 _FORMAT = 1  # counts up when the numbers or their layout change: older entries are then not found
@@ -42,21 +44,25 @@ def entry(problem: Problem, settings: ReferenceSettings, grid_count: int, folder
     return folder / "references" / f"{name}.npz", question
 
 
-def fetch(path: Path, question: Mapping, compute: Callable[[], Reference]) -> Reference:
+def fetch(
+    path: Path, question: Mapping, compute: Callable[[], Reference], stop: threading.Event | None = None
+) -> Reference:
     """The reference in a file; computed and written there if the file is missing or damaged.
 
     Args:
         path: The file; its folder is made.
         question: What it answers, kept with it for a reader.
         compute: Called at most once, while no other process computes the same.
+        stop: Set by another thread when the reference is not wanted any more.
 
     Raises:
+        Stopped: If `stop` was set while another process computed.
         UserError: If the folder cannot be written and there is no sound file in it.
     """
     found = _read(path, question)
     if found is None:
         _make_writable(path.parent)
-        with FileLock(path.with_suffix(".lock")):
+        with _alone(path.with_suffix(".lock"), stop or threading.Event()):
             found = _read(path, question)  # another process may have been faster
             if found is None:
                 if path.exists():
@@ -64,8 +70,15 @@ def fetch(path: Path, question: Mapping, compute: Callable[[], Reference]) -> Re
                 found = compute()
                 _write(path, question, found)
                 return found
-    _log.info("reference read from %s", path)
     return found
+
+
+def _alone(path: Path, stop: threading.Event) -> AcquireReturnProxy[FileLock]:
+    """Hold a lock within a `with` statement."""
+    try:
+        return FileLock(path).acquire(cancel_check=stop.is_set)
+    except Timeout:
+        raise Stopped from None
 
 
 def _read(path: Path, question: Mapping) -> Reference | None:

@@ -1,7 +1,8 @@
 """From a problem and its settings to the reference solutions."""
 
-import logging
+import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial, singledispatch
 from pathlib import Path
 
@@ -23,10 +24,17 @@ from homog.references.result import Reference
 # that they visit all phases of a period, whatever the evaluation grid does.
 _SAMPLES = {1: 9973, 2: 331, 3: 61}
 
-_log = logging.getLogger("homog")
+
+Solve = Callable[[Problem, Sequence[Task]], list[np.ndarray]]
 
 
-def reference(problem: Problem, settings: ReferenceSettings, grid_count: int, folder: Path) -> Reference:
+def reference(
+    problem: Problem,
+    settings: ReferenceSettings,
+    grid_count: int,
+    folder: Path,
+    stop: threading.Event | None = None,
+) -> Reference:
     """What an answer to the problem is held against, from the cache where it is there.
 
     Args:
@@ -34,39 +42,42 @@ def reference(problem: Problem, settings: ReferenceSettings, grid_count: int, fo
         settings: Which solutions to compute, and how accurately.
         grid_count: Points an axis of the evaluation grid, ends included.
         folder: For the cache (`folder/references`) and compiled forms (`folder/jit`).
+        stop: Set by another thread when the reference is not wanted any more.
 
     Returns:
         The solutions on the grid.
 
     Raises:
+        Stopped: If `stop` was set.
         UserError: If nothing is cached and dolfinx is missing, or ended for want of memory, if a nonlinear problem is
             not solved, or if the folder cannot be written.
         RuntimeError: If dolfinx failed otherwise.
     """
     path, question = cache.entry(problem, settings, grid_count, folder)
-    return cache.fetch(path, question, partial(_compute, settings, problem, grid_count, folder))
+    solve = partial(process.solve, folder=folder, stop=stop)
+    return cache.fetch(path, question, partial(_compute, settings, problem, grid_count, solve), stop)
 
 
 @singledispatch
-def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, folder: Path) -> Reference:
+def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, solve: Solve) -> Reference:
     raise TypeError(f"no reference for {type(settings).__name__}")
 
 
 @_compute.register
-def _(settings: FEMReference, problem: Problem, grid_count: int, folder: Path) -> Reference:
+def _(settings: FEMReference, problem: Problem, grid_count: int, solve: Solve) -> Reference:
     fine = fine_lattices(problem, settings)
     missing = (
         f"reference.max_unknowns={settings.max_unknowns} allows no mesh with {settings.cells_per_period:g} cells a"
         " period: there is no u_eps"
     )
     notes = () if fine else (missing,)
-    return _solve(problem, fine, smooth_lattice(problem, settings), notes, grid_count, folder)
+    return _solve(problem, fine, smooth_lattice(problem, settings), notes, grid_count, solve)
 
 
 @_compute.register
-def _(settings: HomogenizedReference, problem: Problem, grid_count: int, folder: Path) -> Reference:
+def _(settings: HomogenizedReference, problem: Problem, grid_count: int, solve: Solve) -> Reference:
     notes = ("reference=homogenized: there is no u_eps",)
-    return _solve(problem, None, smooth_lattice(problem, FEMReference()), notes, grid_count, folder)
+    return _solve(problem, None, smooth_lattice(problem, FEMReference()), notes, grid_count, solve)
 
 
 def _solve(
@@ -75,7 +86,7 @@ def _solve(
     smooth: Lattice | None,
     notes: tuple[str, ...],
     grid_count: int,
-    folder: Path,
+    solve: Solve,
 ) -> Reference:
     """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
     start = time.perf_counter()
@@ -96,14 +107,13 @@ def _solve(
         tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
-    _log.info("computing the FEM reference: %s unknowns", f"{unknowns:,}")
-    nodal = _solutions(problem, tasks, folder)
+    nodal = _solutions(problem, tasks, solve)
     values = tensors = None
     if problem.nonlinear:
         mean = _mean(problem, tasks, nodal)
         if mean is not None and smooth:
             tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
-            nodal |= _solutions(problem, {"mean": tasks["mean"]}, folder)
+            nodal |= _solutions(problem, {"mean": tasks["mean"]}, solve)
         if "homogenized" in nodal:
             u = nodal["homogenized"]
             values, tensors, change = tensors_between(problem, float(u.min()), float(u.max()))
@@ -146,8 +156,8 @@ def _resolution_note(problem: Problem, change: float) -> tuple[str, ...]:
     return (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
 
 
-def _solutions(problem: Problem, tasks: dict[str, Task], folder: Path) -> dict[str, np.ndarray]:
-    return dict(zip(tasks, process.solve(problem, list(tasks.values()), folder), strict=True)) if tasks else {}
+def _solutions(problem: Problem, tasks: dict[str, Task], solve: Solve) -> dict[str, np.ndarray]:
+    return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)) if tasks else {}
 
 
 def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float | None:

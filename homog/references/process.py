@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,12 @@ from homog.references.fem import Task
 TASKS, SOLUTION = "tasks.pickle", "solution{}.npy"
 NOT_IMPORTABLE, NOT_CONVERGED = 3, 4
 
+_BETWEEN_LOOKS = 0.1  # seconds
 _INSTALL = "pip install 'dolfinx-solver-real>=0.11,<0.12' mpich, or conda-forge's fenics-dolfinx"
+
+
+class Stopped(Exception):
+    """Nobody waits for the solutions any more."""
 
 
 def require_dolfinx() -> None:
@@ -37,18 +44,22 @@ def require_dolfinx() -> None:
         raise UserError(f"no reference solution is cached for this problem, and dolfinx is not installed: {_INSTALL}")
 
 
-def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndarray]:
+def solve(
+    problem: Problem, tasks: Sequence[Task], folder: Path, stop: threading.Event | None = None
+) -> list[np.ndarray]:
     """What `fem.solve` does, in a child process that ends with this one.
 
     Args:
         problem: Gives the coefficient, f and g.
         tasks: What to solve, in this order.
         folder: For compiled forms (`folder/jit`) and temporary files.
+        stop: Set by another thread when the solutions are not wanted any more.
 
     Returns:
         Nodal values of each task, of its lattice's `shape`.
 
     Raises:
+        Stopped: If `stop` was set.
         UserError: If dolfinx cannot be imported, a nonlinear problem is not solved, or the child was killed.
         RuntimeError: If the child failed otherwise.
     """
@@ -63,13 +74,21 @@ def solve(problem: Problem, tasks: Sequence[Task], folder: Path) -> list[np.ndar
             # the child reads its standard input, which never holds anything, to notice the end of this process
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()) as child:
                 try:
-                    status = child.wait()
+                    status = _awaited(child, stop or threading.Event())
                 finally:  # Ctrl-C too, after which Popen would not wait for the end
                     child.kill()
                     child.wait()
         if status != 0:
             raise _failure(status, (scratch / "log").read_text(errors="replace"))
         return [np.load(scratch / SOLUTION.format(number), allow_pickle=False) for number in range(len(tasks))]
+
+
+def _awaited(child: subprocess.Popen[bytes], stop: threading.Event) -> int:
+    """The child's exit status."""
+    while not stop.is_set():
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(_BETWEEN_LOOKS)
+    raise Stopped
 
 
 def _environment() -> dict[str, str]:

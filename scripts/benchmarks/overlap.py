@@ -18,12 +18,12 @@ _BLOCKS = {"energy": 4, "DFLM": 8}  # iterations at a time
 
 
 class _EnergyInTurn(EnergyLoss):
-    def draw_ahead(self, until: int) -> None:
+    def draw_ahead(self, iteration: int, until: int) -> None:
         """Do not."""
 
 
 class _DFLMInTurn(DFLMLoss):
-    def draw_ahead(self, until: int) -> None:
+    def draw_ahead(self, iteration: int, until: int) -> None:
         """Do not."""
 
 

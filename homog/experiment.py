@@ -1,0 +1,188 @@
+"""The story of one run: training, its errors, the answer, and the record of it all."""
+
+import json
+import logging
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import yaml
+
+from homog import devices, durable, evaluation, losses, networks, outcome, plots, ranks, report
+from homog.answer import Answer, answer
+from homog.checkpoints import Checkpoints
+from homog.config import FieldProblem
+from homog.interruption import Interrupted, Interruption
+from homog.references import ReferenceBeside
+from homog.run_folder import RESULT, begin, go_on
+from homog.supervision import SupervisedTraining
+from homog.supervision import assist as assist_training
+from homog.task import Task
+from homog.tracking import Recorder, environment_tags, open_recorder
+from homog.training import Training, train
+
+Metrics = dict[str, float | int | str | None]
+
+_log = logging.getLogger("homog")
+
+
+def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -> Metrics:
+    """Train, measure, and record.
+
+    Args:
+        task: What to do.
+        beside: Of the problem.
+        interruption: Hears signals.
+
+    Returns:
+        The final metrics, as in `metrics.json`.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After a signal; in training a checkpoint is then saved.
+        OSError: If nothing can be written.
+    """
+    device = devices.chosen(task.settings.device)
+    report.print_plan(task.problem, task.steps, device)
+    environment = {**environment_tags(), "device": devices.name(device)}
+    name, tags = task.settings.name or task.what, {**environment, **task.tags}
+    recording = open_recorder(
+        task.settings.tracking, task.folder, task.home, name, _parameters(task), tags, resumed=task.begun is not None
+    )
+    with ranks.joined(device), recording as recorder:
+        if task.begun is None:
+            _write(recorder, task.folder / "config.yaml", yaml.safe_dump(asdict(task.settings), sort_keys=False))
+            begin(task.folder, task.settings, task.problem, environment)
+        try:
+            loss, training = _training(task, device)
+            checkpoints = Checkpoints(task.folder, task.settings.checkpoint)
+            supervised = SupervisedTraining(training, checkpoints, task.started)
+            warnings = _take_up(supervised, task, environment)
+            ranks.from_first(training.state() if task.begun else None)
+            training.draw_ahead()
+            truth = beside.wait()
+            supervised.run(task.settings, truth, recorder, interruption)
+            found = answer(training.done.solution, task, truth)
+            metrics = _measured(found, supervised, loss.measured(), task, checkpoints.spent, device)
+            _keep(found, metrics, supervised, task, recorder)
+            interruption.hold_to_the_end()
+            _write(recorder, task.folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
+            checkpoints.clear()
+        except Interrupted as error:
+            command = task.tags.get("command", "homog-run ...")
+            _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
+            raise
+    report.print_effective_tensor(found.tensor, truth.effective_tensor, found.excess)
+    steps = task.steps.warnings() if task.steps else []
+    warnings += [*steps, *loss.warnings(), *outcome.warnings(metrics)]
+    report.print_results(metrics, truth, warnings, task.folder, recorder.location)
+    return metrics
+
+
+def assist(task: Task, interruption: Interruption) -> None:
+    """Do a rank's share of a training that rank 0 leads, measures and records.
+
+    Args:
+        task: What to do.
+        interruption: Hears signals.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After a signal to any rank.
+    """
+    device = devices.chosen(task.settings.device)
+    with ranks.joined(device):
+        loss, training = _training(task, device)
+        begun = ranks.from_first(None)
+        if begun is not None:
+            training.load_state(begun)
+        assist_training(training, interruption)
+        loss.measured()
+
+
+def _training(task: Task, device: torch.device) -> tuple[losses.Loss, Training]:
+    """The loss, and the training that it takes part in."""
+    settings, problem = task.settings, task.problem
+    loss = losses.build(settings.method, problem, task.steps, settings.seed, task.kernels, device)
+    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+    return loss, train(loss, network, settings.optimizer)
+
+
+def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[str, str]) -> list[str]:
+    """Go on with the run of a folder, if there is one; what is not as it was."""
+    if task.begun is None:
+        return []
+    iteration = supervised.take_up()
+    _log.info("resumed after iteration %d: %s", iteration, task.folder)
+    warnings = go_on(task.folder, task.begun, iteration, environment)
+    for line in warnings:
+        _log.warning("warning: %s", line)
+    return warnings
+
+
+def _measured(
+    found: Answer,
+    supervised: SupervisedTraining,
+    fared: Mapping[str, float],
+    task: Task,
+    checkpoint_seconds: float,
+    device: torch.device,
+) -> Metrics:
+    """The run's numbers; `fared` has those of the walkers."""
+    progress = supervised.training.done
+    return {
+        **found.metrics(supervised.curve),
+        "train_seconds": progress.seconds,
+        "wall_seconds": supervised.wall_seconds,
+        "checkpoint_seconds": checkpoint_seconds,
+        "walker_steps": progress.walker_steps,
+        **task.problem.measured,
+        **fared,
+        **progress.optimizer.measured(),
+        "iterations": progress.iteration,
+        "device": devices.name(device),
+        "weights_sha256": evaluation.weights_sha256(progress.solution),
+    }
+
+
+def _keep(found: Answer, metrics: Metrics, supervised: SupervisedTraining, task: Task, recorder: Recorder) -> None:
+    """Numbers, weights, values and figures of a finished training."""
+    progress, folder = supervised.training.done, task.folder
+    recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
+    torch.save(progress.solution.state_dict(), folder / "weights.pt")
+    found.save(folder / "solution.npz")
+    title = f"{task.what}, seed {task.settings.seed}"
+    for figure in plots.draw_run(
+        title, task.problem, found.truth, found.values, supervised.curve, folder, found.fine_values
+    ):
+        recorder.artifact(figure)
+
+
+def _parameters(task: Task) -> dict[str, str | float | int | bool]:
+    """The settings as MLflow's flat parameters, each group with the name of its kind, and what came of them."""
+    settings, steps = task.settings, task.steps
+    flat: dict[str, str | float | int | bool] = {}
+
+    def collect(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                collect(f"{prefix}.{key}" if prefix else str(key), item)
+        elif value is not None:
+            flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
+
+    collect("", asdict(settings))
+    if isinstance(settings.problem, FieldProblem):
+        flat["problem.field"] = type(settings.problem.field).__name__
+    flat.update(task.problem.measured)
+    for group in ("problem", "timestep", "method", "network", "optimizer", "reference"):
+        flat[group] = type(getattr(settings, group)).__name__
+    if steps is None:
+        return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
+    return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
+
+
+def _write(recorder: Recorder, path: Path, text: str) -> None:
+    durable.write(path, text.encode())
+    recorder.artifact(path)

@@ -1,0 +1,59 @@
+"""A reference that is had while other work goes on."""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from homog.config import ReferenceSettings
+from homog.problems import Problem
+from homog.references import cache
+from homog.references.compute import reference
+from homog.references.result import Reference
+
+_log = logging.getLogger("homog")
+
+
+class ReferenceBeside:
+    """What `reference` returns, computed in a thread as a context manager; leaving it ends what nobody waits for.
+
+    Args:
+        problem: As for `reference`, like what follows.
+        settings: Which solutions.
+        grid_count: Points an axis of the evaluation grid.
+        folder: For caches.
+    """
+
+    def __init__(self, problem: Problem, settings: ReferenceSettings, grid_count: int, folder: Path) -> None:
+        self._question = problem, settings, grid_count, folder
+        self._stop = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "homog reference")
+
+    def wait(self) -> Reference:
+        """The reference; only now the log tells of it.
+
+        Raises:
+            UserError: As `reference` does; likewise a RuntimeError.
+        """
+        if not (self._known or self._found.done()):
+            _log.info("computing the FEM reference")
+        found = self._found.result()
+        if self._known:
+            _log.info("reference read from %s", self._path)
+        else:
+            _log.info("reference of %s unknowns, kept in %s", f"{found.unknowns:,}", self._path)
+        return found
+
+    def __enter__(self) -> Self:
+        self._path, _ = cache.entry(*self._question)
+        self._known = self._path.exists()
+        self._found = self._thread.submit(reference, *self._question, self._stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.shutdown()

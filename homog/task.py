@@ -1,0 +1,64 @@
+"""What one run has to do, once its settings are understood."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from homog.config import BoundsTimeStep, RunSettings
+from homog.problems import Problem
+from homog.run_folder import RunRecord
+from homog.timestep import TimeSteps, time_steps
+
+
+@dataclass(frozen=True)
+class Task:
+    """The problem that the settings describe, and where everything goes.
+
+    Attributes:
+        settings: What to run.
+        problem: Of these settings.
+        steps: Time steps; None for a method without walkers.
+        folder: The run's own.
+        home: HOMOG_HOME.
+        started: When this process began the run, by `time.perf_counter`.
+        begun: The record in the folder of a run to go on with.
+        tags: Of the run in MLflow, besides those of the environment.
+    """
+
+    settings: RunSettings
+    problem: Problem
+    steps: TimeSteps | None
+    folder: Path
+    home: Path
+    started: float
+    begun: RunRecord | None
+    tags: Mapping[str, str]
+
+    def fine_scale_steps(self) -> TimeSteps | None:
+        """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone.
+
+        Raises:
+            UserError: If they contradict each other.
+        """
+        settings = self.settings
+        if not settings.evaluation.fine_scale:
+            return None
+        bounds = BoundsTimeStep(
+            settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor
+        )
+        return time_steps(bounds, self.problem.dimension, self.problem.scale)
+
+    @property
+    def kernels(self) -> Path:
+        """For compiled walkers."""
+        return self.cache / "kernels"
+
+    @property
+    def cache(self) -> Path:
+        """For references and what is compiled."""
+        return self.home / "cache"
+
+    @property
+    def what(self) -> str:
+        """What is run, in short."""
+        return f"{self.problem.name} {type(self.settings.method).__name__} eps={self.problem.scale:.3g}"
