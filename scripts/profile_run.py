@@ -51,6 +51,7 @@ def clock_the_rest() -> None:
     from homog.losses.walking import WalkingLoss
     from homog.tracking import recorder
 
+    recorder.Recorder.finish = clocked("waiting for MLflow at the end", recorder.Recorder.finish)
     experiment.answer = clocked("effective tensor, by walkers", experiment.answer)
     plots.draw_run = clocked("figures", plots.draw_run)
     for owner, name, part in (
@@ -69,10 +70,8 @@ def main() -> None:
     """Run, and print the table."""
     from homog import cli, runner
     from homog.references import ReferenceBeside
-    from homog.tracking import sender
 
     spent[IMPORTS] = time.perf_counter() - _BEGAN
-    sender.load_client = clocked("importing MLflow", sender.load_client)
     begin = ReferenceBeside.__enter__
 
     def begin_and_go_on(self: ReferenceBeside) -> ReferenceBeside:
@@ -85,7 +84,7 @@ def main() -> None:
     runner.run = clocked("problem, records", runner.run)
     status: object = 0
     try:
-        clocked("the command: Hydra, configuration, MLflow's end", cli.main)()
+        clocked("the command: Hydra, configuration", cli.main)()
     except SystemExit as ended:
         status = ended.code
     total = time.perf_counter() - _BEGAN

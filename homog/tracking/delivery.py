@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from homog.tracking.ledger import Ledger
 from homog.tracking.metrics import METRICS_FILE, read_metrics_from
+from homog.tracking.mlflow_store import source_tags
 from homog.tracking.store import Address, Store
-from homog.tracking.stored import StoredRun
 
 _CHUNK = 200_000  # bytes of metrics.jsonl, some thousand values, between two notes of what has arrived
 
@@ -47,31 +47,33 @@ class Delivery:
         status = self.ledger.status  # before the metrics are read: there are no more of them once it is final
         store = self._open_store(self._address)
         self._answered()
-        run = self._run(store)
-        self.location = store.link.format(name=self.ledger.name, run_id=run.run_id)
+        run_id = self._run_id(store)
+        self.location = store.link.format(name=self.ledger.name, run_id=run_id)
         if not self.ledger.described:
-            run.describe(self.ledger.parameters, self.ledger.tags)
+            store.describe(run_id, self.ledger.parameters, self.ledger.tags)
             self._note(described=True)
-        self._send_metrics(run, to_the_end=status != "RUNNING")
+        self._send_metrics(store, run_id, to_the_end=status != "RUNNING")
         if self.ledger.sent_status != status:
-            run.set_status(status, self.ledger.ended_at)
+            store.set_status(run_id, status, self.ledger.ended_at)
             self._note(sent_status=status)
         # last, since a server may take metrics and have nowhere to put files
         for name in self.ledger.unsent_artifacts():
-            self._send_artifact(run, name)
+            self._send_artifact(store, run_id, name)
 
-    def _run(self, store: Store) -> StoredRun:
+    def _run_id(self, store: Store) -> str:
         ledger = self.ledger
         if ledger.run_id is not None:
-            return StoredRun(store, ledger.run_id)
+            return ledger.run_id
         is_new, self._is_new = self._is_new, False  # should the answer get lost, the run may be there
-        run = None if is_new else StoredRun.find(store, ledger.key)
-        if run is None:
-            run = StoredRun.create(store, ledger.key, ledger.name, ledger.tags, ledger.started_at)
-        self._note(run_id=run.run_id, sent_status="RUNNING")
-        return run
+        run_id = None if is_new else store.find(ledger.key)
+        if run_id is None:
+            run_id = store.create(
+                ledger.key, ledger.name, {**source_tags(ledger.tags), **ledger.tags}, ledger.started_at
+            )
+        self._note(run_id=run_id, sent_status="RUNNING")
+        return run_id
 
-    def _send_metrics(self, run: StoredRun, *, to_the_end: bool) -> None:
+    def _send_metrics(self, store: Store, run_id: str, *, to_the_end: bool) -> None:
         path = self.ledger.folder / METRICS_FILE
         if not path.exists():
             return
@@ -80,17 +82,17 @@ class Delivery:
             entries, end = read_metrics_from(path, start, _CHUNK, to_the_end=to_the_end)
             if end == start:
                 return
-            run.send_metrics(entries)
+            store.send_metrics(run_id, entries)
             self._note(sent_bytes=end)
 
-    def _send_artifact(self, run: StoredRun, name: str) -> None:
+    def _send_artifact(self, store: Store, run_id: str, name: str) -> None:
         asked = self.ledger.artifacts[name].asked  # it may be handed over anew while it is sent
         folder = self.ledger.folder.resolve()
         path = (folder / name).resolve()
         if not path.is_relative_to(folder):
             raise PermissionError(f"{name} is a link to a place outside {folder}")
         if path.exists():  # else it was removed since, and there is nothing that could be sent
-            run.send_artifact(path)
+            store.send_artifact(run_id, path)
         self.ledger.arrived(name, asked)
         self._answered()
 

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
@@ -12,6 +14,9 @@ from filelock import Timeout
 from homog.config import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 from homog.errors import UserError
 from homog.tracking.database import require_database
+from homog.tracking.ledger import Status
+from homog.tracking.metrics import MetricsEntry
+from homog.tracking.mlflow_store import MLflowStore
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.tracking import MlflowClient
@@ -29,19 +34,31 @@ _QUIET = {
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
-@dataclass(frozen=True)
-class Store:
-    """An MLflow store that answered, and the experiment for our runs.
+class StoreError(Exception):
+    """What MLflow or the network had to say to another process of ours, in one line.
 
-    Attributes:
-        client: Bound to the store's address, whatever MLflow's global state is.
-        experiment_id: The experiment's.
-        link: Where a user finds a run; `{name}` and `{run_id}` stand for the run's.
+    Args:
+        line: It.
+        busy: Whether `is_busy` said so there.
     """
 
-    client: "MlflowClient"
-    experiment_id: str
-    link: str
+    def __init__(self, line: str, *, busy: bool = False) -> None:
+        super().__init__(line)
+        self.busy = busy
+
+
+class Store(Protocol):
+    """What can be asked of a store, here or in another process: see `MLflowStore`."""
+
+    @property
+    def link(self) -> str: ...
+    def require_answer(self) -> None: ...
+    def create(self, key: str, name: str, tags: Mapping[str, str], started_at: int) -> str: ...
+    def find(self, key: str) -> str | None: ...
+    def describe(self, run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None: ...
+    def send_metrics(self, run_id: str, entries: Sequence[MetricsEntry]) -> None: ...
+    def send_artifact(self, run_id: str, path: Path) -> None: ...
+    def set_status(self, run_id: str, status: Status, ended_at: int | None) -> None: ...
 
 
 class Address(Protocol):
@@ -70,6 +87,11 @@ def load_client() -> "type[MlflowClient]":
     from mlflow.tracking import MlflowClient
 
     return MlflowClient
+
+
+def is_loaded() -> bool:
+    """Whether this process has imported MLflow."""
+    return "mlflow.tracking" in sys.modules
 
 
 def modules_to_preload() -> list[str]:
@@ -124,14 +146,14 @@ class _Database:
     experiment: str
     patience: float = 120.0
 
-    def open(self) -> Store:
+    def open(self) -> MLflowStore:
         self.home.mkdir(parents=True, exist_ok=True)
         database = self.home / "mlflow.db"
         client_type = load_client()
         require_database(database, client_type)
         client = client_type(tracking_uri=f"sqlite:///{database}")
         experiment_id = _experiment_id(client, self.experiment, (self.home / "mlartifacts").as_uri())
-        return Store(client, experiment_id, f"MLflow run '{{name}}' in {_literal(str(database))} (make ui)")
+        return MLflowStore(client, experiment_id, f"MLflow run '{{name}}' in {_literal(str(database))} (make ui)")
 
 
 @dataclass(frozen=True)
@@ -142,17 +164,33 @@ class _Server:
     experiment: str
     patience: float = 5.0
 
-    def open(self) -> Store:
+    def open(self) -> MLflowStore:
         for variable, value in _IMPATIENT.items():
             os.environ.setdefault(variable, value)
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce each retry
         client = load_client()(tracking_uri=self.uri)
         experiment_id = _experiment_id(client, self.experiment, None)
-        return Store(client, experiment_id, f"{_literal(self.uri)}/#/experiments/{experiment_id}/runs/{{run_id}}")
+        return MLflowStore(client, experiment_id, f"{_literal(self.uri)}/#/experiments/{experiment_id}/runs/{{run_id}}")
+
+
+def describe(address: Address) -> tuple[str, dict[str, str]]:
+    """An address as plain values, for another process."""
+    assert isinstance(address, _Database | _Server)
+    place = {"home": str(address.home)} if isinstance(address, _Database) else {"uri": address.uri}
+    return type(address).__name__, {**place, "experiment": address.experiment}
+
+
+def described(kind: str, fields: Mapping[str, str]) -> "_Database | _Server":
+    """The address that `describe` described."""
+    if kind == "_Database":
+        return _Database(Path(fields["home"]), fields["experiment"])
+    return _Server(fields["uri"], fields["experiment"])
 
 
 def is_busy(error: BaseException) -> bool:
     """Whether it was only that others are at the same database, which passes."""
+    if isinstance(error, StoreError):
+        return error.busy
     return isinstance(error, Timeout) or "database is locked" in str(error)
 
 

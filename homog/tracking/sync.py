@@ -79,7 +79,7 @@ class _Stores:
     def blame(self, place: Address, error: Exception) -> None:
         """Find out whether it was the store that failed, or only that it refused something of one run."""
         try:
-            self.open(place).client.search_experiments(max_results=1)
+            self.open(place).require_answer()
         except Exception:
             self._failures[place] = error
 
