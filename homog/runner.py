@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 import yaml
 
-from homog import durable, evaluation, losses, networks, outcome, plots, problems, ranks, report, torchrun
+from homog import durable, evaluation, outcome, plots, problems, ranks, report, torchrun
 from homog.answer import answer, fine_scale_steps
 from homog.checkpoints import Checkpoints
 from homog.config import FieldProblem, RunSettings
 from homog.errors import UserError
 from homog.interruption import Interrupted, Interruption
+from homog.preparation import prepare_training
 from homog.problems import Problem
 from homog.references import reference
 from homog.run_folder import (
@@ -31,7 +32,6 @@ from homog.run_folder import (
 from homog.supervision import SupervisedTraining, assist
 from homog.timestep import TimeSteps, time_steps
 from homog.tracking import Recorder, environment_tags, open_recorder
-from homog.training import Training, train
 
 _log = logging.getLogger("homog")
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
@@ -85,7 +85,7 @@ def run(
             begin(folder, settings, problem, environment)
         try:
             # before the reference: what refuses the problem says so at once
-            loss, plain = _training(settings, problem, steps, device, kernels)
+            loss, plain = prepare_training(settings, problem, steps, device, kernels)
             checkpoints = Checkpoints(folder, settings.checkpoint)
             training = SupervisedTraining(plain, checkpoints, start)
             warnings = _take_up(training, folder, begun, environment) if begun else []
@@ -133,22 +133,13 @@ def _assist(settings: RunSettings, home: Path) -> dict[str, float | int | str | 
     problem = problems.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
     with Interruption() as interruption, ranks.joined(device):
-        loss, training = _training(settings, problem, steps, device, home / "cache" / "kernels")
+        loss, training = prepare_training(settings, problem, steps, device, home / "cache" / "kernels")
         begun = ranks.from_first(None)
         if begun is not None:
             training.load_state(begun)
         assist(training, interruption)
         loss.measured()
     return {}
-
-
-def _training(
-    settings: RunSettings, problem: Problem, steps: TimeSteps | None, device: torch.device, kernels: Path
-) -> tuple[losses.Loss, Training]:
-    """The loss, and the training that it takes part in."""
-    loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
-    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
-    return loss, train(loss, network, settings.optimizer)
 
 
 def _take_up(
