@@ -10,18 +10,20 @@ from pathlib import Path
 import torch
 import yaml
 
-from homog import devices, durable, evaluation, losses, networks, outcome, plots, ranks, report
+from homog import devices, durable, evaluation, outcome, plots, ranks, report
 from homog.answer import Answer, answer
 from homog.checkpoints import Checkpoints
 from homog.config import FieldProblem
 from homog.interruption import Interrupted, Interruption
+from homog.losses import Loss
+from homog.preparation import prepare_training
 from homog.references import ReferenceBeside
 from homog.run_folder import RESULT, begin, go_on
 from homog.supervision import SupervisedTraining
 from homog.supervision import assist as assist_training
 from homog.task import Task
 from homog.tracking import Recorder, environment_tags, open_recorder
-from homog.training import Training, train
+from homog.training import Training
 
 Metrics = dict[str, float | int | str | None]
 
@@ -56,7 +58,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             _write(recorder, task.folder / "config.yaml", yaml.safe_dump(asdict(task.settings), sort_keys=False))
             begin(task.folder, task.settings, task.problem, environment)
         try:
-            loss, training = _training(task, device)
+            loss, training = _prepare(task, device)
             checkpoints = Checkpoints(task.folder, task.settings.checkpoint)
             supervised = SupervisedTraining(training, checkpoints, task.started)
             warnings = _take_up(supervised, task, environment)
@@ -94,7 +96,7 @@ def assist(task: Task, interruption: Interruption) -> None:
     """
     device = devices.chosen(task.settings.device)
     with ranks.joined(device):
-        loss, training = _training(task, device)
+        loss, training = _prepare(task, device)
         begun = ranks.from_first(None)
         if begun is not None:
             training.load_state(begun)
@@ -102,12 +104,8 @@ def assist(task: Task, interruption: Interruption) -> None:
         loss.measured()
 
 
-def _training(task: Task, device: torch.device) -> tuple[losses.Loss, Training]:
-    """The loss, and the training that it takes part in."""
-    settings, problem = task.settings, task.problem
-    loss = losses.build(settings.method, problem, task.steps, settings.seed, task.kernels, device)
-    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
-    return loss, train(loss, network, settings.optimizer)
+def _prepare(task: Task, device: torch.device) -> tuple[Loss, Training]:
+    return prepare_training(task.settings, task.problem, task.steps, device, task.kernels)
 
 
 def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[str, str]) -> list[str]:

@@ -32,7 +32,7 @@ from homog.composition import home as default_home
 from homog.tracking import environment_tags
 from homog.walkers import missing_for_cuda
 
-_SHARES = {"checks": 0.2, "machine": 0.05, "speed": 0.2, "recipe": 0.1}  # of the time; the runs have the rest
+_SHARES = {"checks": 0.2, "machine": 0.05, "speed": 0.2, "recipe": 0.15}  # of the time; the runs have the rest
 _GRACE = 25  # seconds after the time is up, to end a section that does not look at the clock
 
 

@@ -1,8 +1,9 @@
 """The script for a machine with a GPU, as far as it can be seen without one."""
 
 import json
+import os
+import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,6 @@ from numba import cuda, types
 from numba.cuda import dispatcher
 
 from homog.references import Reference, cache
-from homog.timestep import TimeSteps
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 import gpu_bench
@@ -124,15 +124,26 @@ def test_the_comparison_sees_what_parted_and_how_far_the_others_are():
     assert found["reward"] == pytest.approx(1e-3)
 
 
-def test_the_eager_recipe_brings_back_what_it_should():
-    """R is f Dt / 2 where a = 1, and E[D] = 1: D has a standard deviation of 1.6, and there are 1.2e5 walkers."""
-    settings, steps = runs.Run("", recipe.CASES["paper/linear_0.05"], 1).settings, TimeSteps(1.1e-5, 72, 1, 0)
-    torch.manual_seed(0)
-    points = 0.2 + 0.6 * torch.rand(400, 2)
-    weighed = recipe.eager_target(lambda x: torch.ones(len(x)), points, settings, steps)
-    plain = recipe.eager_target(lambda x: torch.zeros(len(x)), points, replace(settings, eps=1e6), steps)
-    torch.testing.assert_close(plain, torch.full((400,), 5 * 72 * 1.1e-5), rtol=1e-4, atol=0)
-    assert abs(float(weighed.mean()) - 1.004) < 4.5 * 1.6 / 1.2e5**0.5  # with E[R D]
+def test_it_imports_nothing_that_the_machine_with_a_gpu_may_lack():
+    """docs/gpu.md names what is carried there, and what is not."""
+    scripts = Path(gpu_bench.__file__).parent
+    lacked = "dolfinx, mpi4py, petsc4py, mlflow, gstools, beartype"
+    command = f"import sys; sys.modules |= dict.fromkeys({lacked.split(', ')}); import gpu_bench"  # None: cannot import
+    paths = os.pathsep.join([str(scripts), str(scripts.parent)])
+    subprocess.run([sys.executable, "-c", command], check=True, env={**os.environ, "PYTHONPATH": paths})
+
+
+def test_recipes_are_timed_until_no_time_is_left(kernels: Path, monkeypatch: pytest.MonkeyPatch):
+    tiny = "method.points=4", "method.walkers=2", "method.boundary_points=4", "network.width=5"
+    monkeypatch.setattr(recipe, "CASES", {name: (*given, *tiny) for name, given in recipe.CASES.items()})
+    monkeypatch.setattr(recipe, "_MOST", 2)
+    cpu = torch.device("cpu")
+    found = recipe.measure(kernels, Deadline.after(3600), cpu)
+    assert not found.failed, found.traces
+    assert [row[0] for row in found.rows] == list(recipe.CASES)
+    for _, ratio, own, _, eager, _ in found.rows:
+        assert ratio == pytest.approx(own / eager)
+    assert [row[3] for row in recipe.measure(kernels, Deadline.after(0), cpu).rows] == ["no time was left"] * 4
 
 
 def test_tables_are_written_as_they_are_shown():

@@ -2,7 +2,8 @@
 
 Equations (18) and (19) for the walkers, (14) for the loss, on the unit box with g = 0. Nothing here is homog's but the
 random field's values. What has no formula, the field and the solution in a nonlinear coefficient, is read on the path
-by `grid_sample`, linearly between the nodes: less work than the splines that homog's walkers read.
+by `grid_sample`, linearly between the nodes: less work than the splines that homog's walkers read. Of the step in which
+a walker leaves the reward counts in full, of homog's walkers in part: f dt / (4a) more, on average.
 """
 
 import itertools
@@ -23,6 +24,7 @@ Medium = Callable[[Tensor], tuple[Tensor, Tensor]]
 """V = grad a / (2a), shape (n, d), and f / (2a), shape (n,), at points of shape (n, d)."""
 Solution = Callable[[Tensor], Tensor]
 _TABLE = 257  # nodes an axis of the table of u
+_CPU = torch.device("cpu")
 
 
 class TimeIsUp(Exception):
@@ -42,12 +44,13 @@ class Walked:
 def walk(
     medium: Medium, x: Tensor, dt: float, count: int, martingale: str, step: str, exit: str, deadline: float = math.inf
 ) -> Walked:
-    """Walkers from x, shape (n, d), for `count` steps.
+    """Walkers from x, shape (n, d), for `count` steps, on the device where x is.
 
     Raises:
         TimeIsUp: When `time.perf_counter` is past the deadline.
     """
-    reward, log_weight, alive = torch.zeros(len(x)), torch.zeros(len(x)), torch.ones(len(x), dtype=torch.bool)
+    reward, log_weight = torch.zeros(len(x), device=x.device), torch.zeros(len(x), device=x.device)
+    alive = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for _ in range(count):
         if time.perf_counter() > deadline:
             raise TimeIsUp
@@ -74,19 +77,28 @@ def walk(
     return Walked(x, reward, log_weight, ~alive)
 
 
-def medium(problem: Problem, solution: Solution | None = None) -> Medium:
-    """The medium of one of the paper's problems or of the cube; `solution` is the u of a nonlinear coefficient."""
+def medium(problem: Problem, solution: Solution | None = None, device: torch.device = _CPU) -> Medium:
+    """The medium of one of the paper's problems or of the cube, at points on a device.
+
+    Args:
+        problem: One of these.
+        solution: The u of a nonlinear coefficient.
+        device: Where points, tables and the solution are.
+
+    Raises:
+        ValueError: If it is another problem, or u is missing.
+    """
     wave = 2 * math.pi / problem.parameters.get("eps", 1.0)
     if problem.name == "linear":
         return lambda x: _divided(*_waves(x, wave), 10.0)
     if problem.name == "cube":
         return lambda x: _divided(*_cubic_waves(x, wave), 10.0)
     if problem.name == "random_field":
-        table = _field(problem)
+        table = _field(problem, device)
         return lambda x: _divided((read := _look_up(table, x))[0], read[1:].T, _forcing(x))
     if problem.name != "nonlinear" or solution is None:
         raise ValueError(f"no eager form of {problem.name}")
-    known = _tabulated(solution)
+    known = _tabulated(solution, device)
 
     def nonlinear(x: Tensor) -> tuple[Tensor, Tensor]:
         b, slope = _waves(x, wave)
@@ -125,21 +137,21 @@ def _look_up(table: Tensor, x: Tensor) -> Tensor:
     return nn.functional.grid_sample(table[None], where, align_corners=True, padding_mode="border")[0, :, 0]
 
 
-def _tabulated(solution: Solution) -> Tensor:
+def _tabulated(solution: Solution, device: torch.device) -> Tensor:
     """u and its slopes on a grid."""
-    axis = torch.linspace(0, 1, _TABLE)
+    axis = torch.linspace(0, 1, _TABLE, device=device)
     with torch.no_grad():
         u = solution(torch.cartesian_prod(axis, axis)).reshape(_TABLE, _TABLE)
     return torch.stack([u, *torch.gradient(u, spacing=1 / (_TABLE - 1))])
 
 
 @cache
-def _field(problem: Problem) -> Tensor:
+def _field(problem: Problem, device: torch.device) -> Tensor:
     """A random field and its slopes on the nodes it was made on."""
     assert problem.field is not None
     grid = problem.domain.grid(problem.field.intervals[0] + 1)
     values = np.concatenate([problem.field(grid)[..., None], problem.field.gradient(grid)], axis=-1)
-    return torch.from_numpy(values).float().movedim(-1, 0).contiguous()
+    return torch.from_numpy(values).float().movedim(-1, 0).contiguous().to(device)
 
 
 class EagerRecipe:
@@ -150,20 +162,30 @@ class EagerRecipe:
         problem: What is solved.
         dt: Micro step.
         count: Of them in a macro step.
-        seed: Of everything drawn.
+        seed: Of everything drawn; on each device other numbers come of it.
+        device: Where everything is drawn and computed.
     """
 
-    def __init__(self, settings: RunSettings, problem: Problem, dt: float, count: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        problem: Problem,
+        dt: float,
+        count: int,
+        seed: int = 0,
+        device: torch.device = _CPU,
+    ) -> None:
         method, network, optimizer = settings.method, settings.network, settings.optimizer
         assert isinstance(method, DFLM)
         assert isinstance(network, MLP)
         assert isinstance(optimizer, AdamExponential)
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # of every device
         self.method, self.problem, self.optimizer, self.dt, self.count = method, problem, optimizer, dt, count
+        self._device = device
         layers: list[nn.Module] = []
         sizes = [2, *[network.width] * network.depth, 1]
         for fan_in, fan_out in itertools.pairwise(sizes):
-            layer = nn.Linear(fan_in, fan_out)
+            layer = nn.Linear(fan_in, fan_out, device=device)
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
             layers += [layer, nn.ReLU()]
@@ -177,7 +199,7 @@ class EagerRecipe:
         method = self.method
         starts = points.repeat_interleave(method.walkers, dim=0)
         with torch.no_grad():
-            around = medium(self.problem, self.network if self.problem.nonlinear else None)
+            around = medium(self.problem, self.network if self.problem.nonlinear else None, self._device)
             scheme = method.martingale, method.step, method.exit
             walked = walk(around, starts, self.dt, self.count, *scheme, deadline)
             reached = torch.where(walked.left, 0.0, self.network(walked.ends))
@@ -189,11 +211,12 @@ class EagerRecipe:
         Raises:
             TimeIsUp: When `time.perf_counter` is past the deadline while walkers walk.
         """
-        points = torch.rand(self.method.points, 2)
+        points = torch.rand(self.method.points, 2, device=self._device)
         target = self.targets(points, deadline).mean(1)
-        edge = torch.rand(self.method.boundary_points, 2)
-        face = torch.arange(len(edge)) % 4
-        edge[torch.arange(len(edge)), face // 2] = (face % 2).float()
+        edge = torch.rand(self.method.boundary_points, 2, device=self._device)
+        rows = torch.arange(len(edge), device=self._device)
+        face = rows % 4
+        edge[rows, face // 2] = (face % 2).float()
         loss = ((self.network(points) - target) ** 2).mean() + (self.network(edge) ** 2).mean()
         for group in self._adam.param_groups:
             group["lr"] = self.optimizer.learning_rate * self.optimizer.gamma ** (self._iteration / 1000)
