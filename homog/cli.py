@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from homog import torchrun
+from homog import threads, torchrun
 from homog.errors import NotFinite, UserError
 from homog.interruption import Interrupted
 
@@ -62,9 +62,7 @@ def main() -> None:
     if "--help" in arguments or "-h" in arguments:
         _print_help()
         return
-    # torch and the walkers take turns on the same cores: threads that spin while they wait cost a factor of 2 to 5
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+    threads.settle()
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
     task = None

@@ -9,10 +9,9 @@ not in its cache are computed first, and code is compiled; neither is timed. Wha
 scripts/benchmarks/ says. Other work on the machine hits the repeats of a section alike, but makes all of them worse.
 """
 
-import os
+from homog import threads
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+threads.settle()
 
 import argparse
 import json

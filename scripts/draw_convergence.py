@@ -6,10 +6,9 @@ The paper's linear problem at eps = 0.01 (against u_eps) and 0.001 (against u_0)
 figure goes to docs/figures/convergence.png and the numbers beside it; `--redraw` draws these once more.
 """
 
-import os
+from homog import threads
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+threads.settle()
 
 import argparse
 import json

@@ -10,7 +10,6 @@ failed or is not as it should be, 2 there is no GPU.
 
 import argparse
 import json
-import os
 import platform
 import signal
 import sys
@@ -20,9 +19,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the package may not be installed
+
+from homog import threads
+
+threads.settle()
 
 import torch
 from gpu import checks, machine, recipe, runs, speed

@@ -32,6 +32,7 @@ from mutations import Mutant, Mutator
 for _variable, _value in (
     ("OMP_WAIT_POLICY", "PASSIVE"),  # as homog-run does
     ("NUMBA_THREADING_LAYER", "workqueue"),
+    ("OPENBLAS_NUM_THREADS", "1"),
     ("OMP_NUM_THREADS", "1"),  # the mutants share the cores
 ):
     os.environ.setdefault(_variable, _value)

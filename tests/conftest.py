@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as homog-run does, before torch and Numba are imported
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+from homog import threads
+
+threads.settle()  # before torch and Numba are imported
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -15,9 +16,9 @@ from jaxtyping import install_import_hook
 CHECKED = ["walkers.walk", "networks", "losses", "problems", "evaluation", "training", "timestep"]
 install_import_hook([f"homog.{room}" for room in CHECKED], "typecheck.check")  # shapes and types, before the imports
 
-from homog import problems  # noqa: E402
-from homog.config import DomainSettings, FormulaProblem  # noqa: E402
-from homog.problems import Problem  # noqa: E402
+from homog import problems
+from homog.config import DomainSettings, FormulaProblem
+from homog.problems import Problem
 
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
 
