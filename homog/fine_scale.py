@@ -11,7 +11,7 @@ from torch import nn
 
 from homog.errors import UserError
 from homog.formula.evaluate import at_points
-from homog.losses.dflm import spline_of
+from homog.losses.table import spline_of
 from homog.problems import Problem, tensor_grid
 from homog.splines import CubicSpline
 from homog.timestep import TimeSteps

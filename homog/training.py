@@ -222,7 +222,7 @@ class _Descent:
     def _descend(self, iteration: int) -> tuple[torch.Tensor, int]:
         """One step down; the loss, and the walker steps that it took."""
         if isinstance(self._loss, WalkingLoss) and self._loss.capturable:
-            sample = self._loss.sample(iteration)
+            sample = self._loss.sample(iteration, self._loss.solution(self._network))
             return self._captured(self._loss.inputs(sample)), sample.walker_steps
         found: list[LossValue] = []
 

@@ -68,9 +68,9 @@ def clock_the_rest() -> None:
         (recorder.Recorder, "log", "problem, records"),
         (recorder.Recorder, "artifact", "problem, records"),
     ):
-        given = getattr(owner, name)
-        mended = property(clocked(part, given.fget)) if isinstance(given, property) else clocked(part, given)
-        setattr(owner, name, mended)
+        given: Any = getattr(owner, name)
+        is_property = hasattr(given, "fget")
+        setattr(owner, name, property(clocked(part, given.fget)) if is_property else clocked(part, given))
 
 
 def main() -> None:

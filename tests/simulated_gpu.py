@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from homog import problems
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.formula import parse
+from homog.losses.table import DeviceTable
 from homog.problems import Problem
 from homog.splines import interpolate
 from homog.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, Walk, Walkers, point_keys, stream_key, walk
+from homog.walkers import Scheme, Solution, Walk, Walkers, placed, point_keys, stream_key, walk
 from homog.walkers.batch import Batch, Found
 from homog.walkers.cuda import cuda_source
 from homog.walkers.lookup import Table
@@ -35,7 +37,7 @@ class SimulatedGpu:
     source = staticmethod(cuda_source)
 
     def hold(self, table: Table) -> tuple[Any, ...]:
-        return table.coefficients, *table.counts, *table.per_length
+        return placed(table.coefficients).numpy(), *table.counts, *table.per_length
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         found = np.empty((2 * batch.dimension + 3, batch.walkers), dtype=np.float32)
@@ -44,14 +46,29 @@ class SimulatedGpu:
         return Found.of(batch.dimension, found, left)
 
 
+class Bump(nn.Module):
+    """2 sin(pi x1) ... sin(pi xd), as a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.height = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.height * torch.sin(torch.pi * x).prod(-1)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A problem on the unit cube, as other tests have it, and a scheme."""
+    """A problem on the unit cube, as other tests have it, and a scheme.
+
+    With `table_there` walkers on a GPU read a table of u that PyTorch makes; else NumPy makes it.
+    """
 
     coefficient: str
     dimension: int
     scheme: Scheme
     forcing: str = "10"
+    table_there: bool = False
 
     @property
     def problem(self) -> Problem:
@@ -71,10 +88,18 @@ class Case:
 
     def walk(self, cache: Path, device: str, points: np.ndarray, key: Any) -> Walk:
         problem = self.problem
-        nodes = problem.domain.grid(17)
-        u = interpolate(2 * np.sin(np.pi * nodes).prod(-1), problem.domain.lower, problem.domain.upper)
         walkers = Walkers(problem, self.scheme, cache, torch.device(device))
-        return walkers.walk(points, PER_POINT, self.steps, key, u if problem.nonlinear else None)
+        u = self.solution(problem, torch.device("cpu") if device == "cuda" else None)  # where the simulator has it
+        return walkers.walk(points, PER_POINT, self.steps, key, u)
+
+    def solution(self, problem: Problem, device: torch.device | None) -> Solution | None:
+        """The u that walkers of a nonlinear problem read: on the host, or with `table_there` on a device."""
+        if not problem.nonlinear:
+            return None
+        if self.table_there and device is not None:
+            return DeviceTable(problem.domain, 17, device)(Bump().to(device))
+        nodes = problem.domain.grid(17)
+        return interpolate(2 * np.sin(np.pi * nodes).prod(-1), problem.domain.lower, problem.domain.upper)
 
     def points(self, seed: int) -> np.ndarray:
         """Two of them in the middle, half of the others within half a period of a face."""
@@ -95,6 +120,8 @@ CASES = {
     "laminate": Case("1 + 0.5*sin(2*pi*x1/eps)", 1, Scheme("drift", "euler", "clip"), "sin(4*pi*x1 + 6*pi*x1**2)"),
     "cube": Case(CUBE, 3, Scheme("drift", "heun", "bridge")),
     "nonlinear": Case(NONLINEAR, 2, Scheme("drift", "heun", "bridge"), "50"),
+    "nonlinear, table of the GPU": Case(NONLINEAR, 2, Scheme("drift", "heun", "bridge"), "50", table_there=True),
+    "nonlinear, weighed": Case(NONLINEAR, 2, Scheme("girsanov", "euler", "bridge"), "50", table_there=True),
     "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }

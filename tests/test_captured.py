@@ -19,6 +19,10 @@ METHODS = {
     "DFLM": DFLM(30, 3, 10),
     "DFLM, gradient": DFLM(30, 3, estimator="gradient", boundary="ansatz"),
 }
+COEFFICIENTS = {
+    "linear": "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",
+    "nonlinear": "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2",
+}
 
 
 @pytest.fixture
@@ -45,8 +49,9 @@ def imitated(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 @pytest.fixture
 def begin(make_problem, kernels) -> Callable[..., Training]:
-    def make(method: str, rate: float = 1e-2) -> Training:
-        loss = losses.build(METHODS[method], make_problem(eps=0.3), TimeSteps(1e-3, 5, 1, 1), 0, kernels)
+    def make(method: str, kind: str = "linear", rate: float = 1e-2) -> Training:
+        problem = make_problem(COEFFICIENTS[kind], 0.3)
+        loss = losses.build(METHODS[method], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
         network = loss.network(networks.build(TANH, loss.problem.domain, 0))
         return train(loss, network, AdamCosine(12, rate, average=0.5))
 
@@ -57,12 +62,15 @@ def weights(training: Training) -> np.ndarray:
     return np.concatenate([p.detach().ravel() for p in training.done.solution.parameters()])
 
 
+@pytest.mark.parametrize("kind", COEFFICIENTS)
 @pytest.mark.parametrize("method", METHODS)
-def test_replays_on_new_contents_train_as_iterations_one_by_one(begin, method: str, request: pytest.FixtureRequest):
-    plain = begin(method)
+def test_replays_on_new_contents_train_as_iterations_one_by_one(
+    begin, method: str, kind: str, request: pytest.FixtureRequest
+):
+    plain = begin(method, kind)
     one_by_one = [float(progress.loss) for progress in plain]
     seen = request.getfixturevalue("imitated")
-    replayed = begin(method)
+    replayed = begin(method, kind)
     assert [float(progress.loss) for progress in replayed] == one_by_one
     assert len(seen) == 12 - 3
     np.testing.assert_array_equal(weights(replayed), weights(plain))

@@ -18,7 +18,7 @@ from homog.config import BoundsTimeStep
 from homog.errors import UserError
 from homog.evaluation import relative_l2, values_on_grid
 from homog.fine_scale import FineScale, control_variate, fine_scale
-from homog.losses.dflm import spline_of
+from homog.losses.table import spline_of
 from homog.problems import Box, Problem
 from homog.splines import interpolate
 from homog.timestep import TimeSteps, time_steps

@@ -15,7 +15,9 @@ import torch
 from numba import cuda, types
 from numba.cuda import dispatcher
 
+from homog import losses
 from homog.references import Reference, cache
+from homog.timestep import TimeSteps
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 import gpu_bench
@@ -160,3 +162,14 @@ def test_tables_are_written_as_they_are_shown():
     ]
     assert json.dumps(found.rows)
     assert Deadline.after(-1).left == 0
+
+
+@pytest.mark.parametrize("name", checks.TRAINED)
+def test_what_is_trained_without_waiting_is_captured_on_a_gpu(name: str, kernels: Path, monkeypatch):
+    settings = runs.Run(name, checks.TRAINED[name], 1).settings
+    problem = runs.problems.build(settings.problem, settings.eps)
+    assert problem.nonlinear == ("nonlinear" in name)
+    loss = losses.build(settings.method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
+    monkeypatch.setattr(loss, "_device", torch.device("cuda"))
+    assert isinstance(loss, losses.WalkingLoss)
+    assert loss.capturable

@@ -15,10 +15,10 @@ from homog.config import DFLM
 from homog.errors import UserError
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
+from homog.losses.table import spline_of
 from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
-from homog.problems import Box
-from homog.splines import CubicSpline, interpolate
+from homog.splines import CubicSpline
 from homog.walkers import SplineValues, placed
 
 
@@ -89,11 +89,10 @@ class DFLMLoss(WalkingLoss[DFLM]):
         Raises:
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        solution = None
-        if self.problem.nonlinear or self._look_up:
-            solution = spline_of(network, self.problem.domain, self.settings.table)
-        sample = self.sample(iteration, solution if self.problem.nonlinear else None)
-        return LossValue(self.value(network, self.inputs(sample, solution)), sample.walker_steps)
+        table = spline_of(network, self.problem.domain, self.settings.table) if self._look_up else None
+        medium = table if table and self.problem.nonlinear else self.solution(network)
+        sample = self.sample(iteration, medium)
+        return LossValue(self.value(network, self.inputs(sample, table)), sample.walker_steps)
 
     @property
     def capturable(self) -> bool:
@@ -185,14 +184,6 @@ class DFLMLoss(WalkingLoss[DFLM]):
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
                     control += (here.T @ along).double().cpu().numpy()
         return Equations(matrix, control, load, sample.walker_steps)
-
-
-def spline_of(network: nn.Module, domain: Box, count: int) -> CubicSpline:
-    """The spline through a network's values on `count` equidistant nodes an axis of the domain, without gradient."""
-    device = next(network.parameters()).device
-    grid = torch.as_tensor(domain.grid(count), dtype=torch.float32, device=device)
-    values = values_without_gradient(network, grid).double().cpu().numpy()
-    return interpolate(values, domain.lower, domain.upper)
 
 
 def _plain(network: nn.Module, walk: Arrivals, here: Tensor, value: Tensor) -> Float[Tensor, " n"]:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from homog.config import Energy
-from homog.losses.dflm import spline_of
+from homog.formula.evaluate import torch_at_points
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.losses.walking import Sample, WalkingLoss
+from homog.losses.table import spline_of
+from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.splines import CubicSpline
-from homog.walkers import placed
+from homog.walkers import DeviceSpline, Solution, placed
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     def __call__(self, network: nn.Module, iteration: int) -> LossValue:
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
-        sample = self.sample(iteration, self.medium(network))
+        sample = self.sample(iteration, self.solution(network))
         return LossValue(self.value(network, self.inputs(sample)), sample.walker_steps)
 
     @property
@@ -80,7 +81,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
 
     def medium(self, network: nn.Module) -> CubicSpline | None:
-        """The table of u that walkers of a nonlinear problem read; None for a linear one."""
+        """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one."""
         return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 
     def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
@@ -137,15 +138,18 @@ class EnergyLoss(WalkingLoss[Energy]):
         """What each walker of a point stands for, over Dt."""
         assert sample.mass is not None
         each = sample.mass / (self.settings.walkers * self.steps.macro_step)
-        return placed(each.astype(np.float32), self._device)
+        return each.float() if isinstance(each, Tensor) else placed(each.astype(np.float32), self._device)
 
-    def _points(self, random: np.random.Generator, medium: CubicSpline | None) -> tuple[np.ndarray, np.ndarray]:
+    def _points(self, random: np.random.Generator, medium: Solution | None) -> tuple[np.ndarray, Mass]:
         """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).
 
         Uniform ones, or those of more that are accepted with probability a / ceiling, about `points`: these have one
         share, but for places where a is above the ceiling, whose share makes it good.
         """
         domain, count = self.problem.domain, self.settings.points
+        if isinstance(medium, DeviceSpline):  # uniform ones: to accept points, the host would wait for a
+            points = domain.spread(count, random)
+            return points, self._coefficient_there(points, medium) * float(np.prod(domain.sides) / count)
 
         def coefficient(points: np.ndarray) -> np.ndarray:
             if medium is None:
@@ -163,3 +167,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         density = coefficient(points)
         accepted = random.random(proposed) < density / ceiling
         return points[accepted], np.maximum(density, ceiling)[accepted] * np.prod(domain.sides) / proposed
+
+    def _coefficient_there(self, points: Float64[np.ndarray, "n d"], solution: DeviceSpline) -> Float64[Tensor, " n"]:
+        """a at points, made on the device where the solution is."""
+        there = placed(points, self._device)
+        names = self.problem.names_at(points, solution(there))
+        field = {name: placed(value, self._device) for name, value in names.items() if isinstance(value, np.ndarray)}
+        return torch_at_points(self.problem.coefficient, there, {**names, **field})

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 
 from homog import ranks
 from homog.config import DFLM, Energy
+from homog.losses.table import DeviceTable, spline_of
 from homog.problems import Problem
-from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
 from homog.walkers import (
+    DeviceSpline,
     Scheme,
+    Solution,
     Tally,
     Walk,
     Walkers,
@@ -35,6 +38,8 @@ _CPU = torch.device("cpu")
 _BETWEEN_LOOKS = 64  # iterations: to count the walkers of a GPU the host waits for them
 _WALKERS_A_THREAD = 4
 
+Mass = Float64[np.ndarray, " n"] | Float64[Tensor, " n"]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -42,7 +47,7 @@ class Sample:
 
     Attributes:
         points: Shape (n, d).
-        mass: What each point stands for, where they weigh differently, shape (n,).
+        mass: What each point stands for, where they weigh differently, shape (n,); a tensor where it is made on a GPU.
         walk: From these points.
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
@@ -51,7 +56,7 @@ class Sample:
     """
 
     points: Float64[np.ndarray, "n d"]
-    mass: Float64[np.ndarray, " n"] | None
+    mass: Mass | None
     walk: Walk
     total: int
     random: np.random.Generator
@@ -70,7 +75,7 @@ class _Start:
     """The points of a sample, and the key of their walkers."""
 
     points: np.ndarray
-    mass: np.ndarray | None
+    mass: np.ndarray | Tensor | None
     key: np.uint64
     total: int
     random: np.random.Generator
@@ -112,7 +117,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         )
         self._tally = Tally()
         self._arrived: np.ndarray | None = None  # where the points of sampling=walkers go on
-        self._until = 0
+        self._until, self._last = 0, -1
         self._thread = ThreadPoolExecutor(1, "homog walkers")
         self._ahead: tuple[int, Future[Sample]] | None = None
         self._together: dict[int, Sample] = {}  # of several iterations, from one launch on a GPU
@@ -124,11 +129,22 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         one launch, so many that they fill it. Those of a nonlinear problem read the solution that the iteration
         makes, and wait for it.
         """
-        self._until = 0 if self.problem.nonlinear else until
+        self._until, self._last = 0 if self.problem.nonlinear else until, until - 1
         if self._ahead is None:
             self._send_ahead(iteration)
 
-    def sample(self, iteration: int, medium: CubicSpline | None = None) -> Sample:
+    def solution(self, network: nn.Module) -> Solution | None:
+        """The table of u that walkers of a nonlinear problem read; None for a linear one.
+
+        Made on the GPU where walkers and the captured step alone read it; elsewhere on the host, which waits for u.
+        """
+        if not self.problem.nonlinear:
+            return None
+        if self.capturable and self._walks_on.type != "cpu":
+            return self._table(network)
+        return spline_of(network, self.problem.domain, self.settings.table)
+
+    def sample(self, iteration: int, medium: Solution | None = None) -> Sample:
         """One iteration's points and walkers.
 
         Args:
@@ -137,7 +153,8 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
 
         Raises:
             NotFinite: If a walker brings back what is not finite.
-            UserError: If the coefficient is not positive where the solution leads it.
+            UserError: If the coefficient is not positive where the solution leads it. One that is on a GPU is looked
+                at in every 64th iteration and in the last.
         """
         sample = self._drawn_ahead(iteration) or self._draw(iteration, medium, self._arrived)
         self._tally.add(sample.tally)
@@ -149,7 +166,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     @property
     def capturable(self) -> bool:
         """Whether an iteration on the device is the same operations on tensors of the same shapes each time."""
-        return self._device.type == "cuda" and not self.problem.nonlinear and ranks.count() == 1
+        return self._device.type == "cuda" and ranks.count() == 1
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:
@@ -198,9 +215,20 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         if iteration < self._until and self._walks_on.type == "cpu":
             self._ahead = iteration, self._thread.submit(self._draw, iteration, None, self._arrived)
 
-    def _draw(self, iteration: int, medium: CubicSpline | None, arrived: np.ndarray | None) -> Sample:
+    @cached_property
+    def _table(self) -> DeviceTable:
+        return DeviceTable(self.problem.domain, self.settings.table, self._device)
+
+    def _looks_at(self, iteration: int) -> bool:
+        """Whether the host looks at an iteration's numbers: where it would wait for them, at some only."""
+        return self._walks_on.type == "cpu" or iteration % _BETWEEN_LOOKS == 0 or iteration == self._last
+
+    def _draw(self, iteration: int, medium: Solution | None, arrived: np.ndarray | None) -> Sample:
         start = self._start(iteration, medium, arrived)
-        if medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
+        if isinstance(medium, DeviceSpline):
+            if self._looks_at(iteration):
+                self.problem.require_positive(start.points, medium.on_host())
+        elif medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
             self.problem.require_positive(start.points, medium)
         walk = self.walkers.walk(start.points, self.settings.walkers, self.steps, start.key, medium)
         return self._sample(iteration, start, walk)
@@ -221,7 +249,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         ):
             yield self._sample(iteration, start, part)
 
-    def _start(self, iteration: int, medium: CubicSpline | None, arrived: np.ndarray | None) -> _Start:
+    def _start(self, iteration: int, medium: Solution | None, arrived: np.ndarray | None) -> _Start:
         random = point_generator(self.seed, iteration)
         points, mass = self._points(random, medium)
         own, total = ranks.share(len(points)), len(points)
@@ -232,14 +260,13 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         return _Start(points, mass, key, total, random)
 
     def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:
-        looked_at = self._walks_on.type == "cpu" or iteration % _BETWEEN_LOOKS == 0
-        tally = Tally.of(walk) if looked_at else Tally()
+        tally = Tally.of(walk) if self._looks_at(iteration) else Tally()
         steps = start.total * self.settings.walkers * self.steps.count
         return Sample(start.points, start.mass, walk, start.total, start.random, steps, tally)
 
     def _points(
-        self, random: np.random.Generator, medium: CubicSpline | None
-    ) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, " n"] | None]:
+        self, random: np.random.Generator, medium: Solution | None
+    ) -> tuple[Float64[np.ndarray, "n d"], Mass | None]:
         """Points of all ranks, and what each stands for."""
         return self.problem.domain.sample(self.settings.points, random), None
 

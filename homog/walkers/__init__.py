@@ -1,5 +1,6 @@
 """How the problem is explored: Brownian walkers."""
 
+from homog.walkers.device_spline import DeviceSpline, Solution
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import SplineValues
 from homog.walkers.on_cuda import missing_for_cuda
@@ -9,7 +10,9 @@ from homog.walkers.tally import Tally
 from homog.walkers.walk import Walk, Walkers
 
 __all__ = [
+    "DeviceSpline",
     "Scheme",
+    "Solution",
     "SplineValues",
     "Tally",
     "Walk",

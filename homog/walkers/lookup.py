@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float64
+from torch import Tensor
 
 from homog.splines import CubicSpline
 from homog.walkers.compiled import load_module, one_at_a_time
+from homog.walkers.device_spline import Solution
 from homog.walkers.kernel import DECORATOR
 
 
@@ -21,27 +23,28 @@ class Table:
     """A spline on the problem's domain in single precision.
 
     Attributes:
-        coefficients: Flattened, x1 along the first index, float32.
+        coefficients: Flattened, x1 along the first index, float32; a tensor where those of the spline are one.
         counts: Coefficients on each axis, shape (d,), int32.
         per_length: Intervals a unit length on each axis, shape (d,), float32.
     """
 
-    coefficients: np.ndarray
+    coefficients: np.ndarray | Tensor
     counts: np.ndarray
     per_length: np.ndarray
 
     @classmethod
-    def of(cls, spline: CubicSpline) -> "Table":
+    def of(cls, spline: Solution) -> "Table":
         """The same spline, rounded."""
         sides = np.subtract(spline.upper, spline.lower)
+        exact = spline.coefficients
         return cls(
-            spline.coefficients.astype(np.float32).ravel(),
+            exact.float().ravel() if isinstance(exact, Tensor) else exact.astype(np.float32).ravel(),
             np.array(spline.coefficients.shape, dtype=np.int32),
             (np.array(spline.intervals) / sides).astype(np.float32),
         )
 
     @property
-    def arguments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def arguments(self) -> tuple[np.ndarray | Tensor, np.ndarray, np.ndarray]:
         """What compiled code is handed."""
         return self.coefficients, self.counts, self.per_length
 

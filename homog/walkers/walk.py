@@ -15,6 +15,7 @@ from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
 from homog.walkers.compiled import load_module
+from homog.walkers.device_spline import DeviceSpline, Solution
 from homog.walkers.kernel import SPAN, Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import medium
@@ -113,7 +114,8 @@ class Walkers:
         self._medium = medium(problem)
         self._constants = self._medium.constant_values(problem.parameters)
         self._tables = {} if problem.field is None else {FIELD: self._processor.hold(Table.of(problem.field))}
-        self._top_speed = 0.0 if problem.nonlinear else self._bound_of_speed(None)
+        known = scheme.martingale == "drift" and not problem.nonlinear
+        self._top_speed = self._bound_of_speed(None) if known else 0.0
         self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
 
     def walk(
@@ -122,7 +124,7 @@ class Walkers:
         per_point: int,
         steps: TimeSteps,
         key: np.uint64 | UInt64[np.ndarray, "n"],
-        solution: CubicSpline | None = None,
+        solution: Solution | None = None,
     ) -> Walk:
         """Walk from each point for one macro step.
 
@@ -132,15 +134,14 @@ class Walkers:
             steps: The time steps.
             key: From `stream_key`: equal keys give equal paths, whatever the thread count. Or one for each point, as
                 from `point_keys`: so the points of several iterations can be walked together.
-            solution: u on the domain, for a problem that is nonlinear.
+            solution: u on the domain, for a problem that is nonlinear; on their GPU or on the host.
         """
         if self.problem.nonlinear and solution is None:
             raise ValueError("walkers of a nonlinear problem need a solution to read")
         tables = self._tables
         if solution is not None:
             tables = {**tables, SOLUTION: self._processor.hold(Table.of(solution))}
-        top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
-        batch = self._batch(points, per_point, steps, key, top_speed)
+        batch = self._batch(points, per_point, steps, key, self._safe(steps, solution))
         held = [tables[name] for name in self._medium.tables]
         found = self._processor.run(self._walk, batch, self._constants, held)
         shape = (len(points), per_point)
@@ -160,20 +161,31 @@ class Walkers:
         per_point: int,
         steps: TimeSteps,
         key: np.uint64 | UInt64[np.ndarray, "n"],
-        top_speed: float,
+        safe: np.float32,
     ) -> Batch:
         domain = self.problem.domain
         from_walls = [(points - domain.lower).T, (domain.upper - points).T]
         phases = self._medium.start_phases(points, self.problem.parameters)
         places = np.concatenate([*from_walls, points.T, phases], dtype=np.float32)
         keys = key if isinstance(key, np.ndarray) else point_keys(key, len(points), per_point)
-        safe = _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step
         step = np.float32(steps.micro_step)
-        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, np.float32(safe))
+        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe)
+
+    def _safe(self, steps: TimeSteps, solution: Solution | None) -> np.float32:
+        """A distance that a walker covers within SPAN steps with probability 1e-13 only.
+
+        How fast a solution on a GPU makes drift walkers the host would have to wait for. There no distance is safe,
+        and each step is tested for an exit: right for any solution.
+        """
+        if self.scheme.martingale != "drift":
+            top_speed = 0.0
+        elif isinstance(solution, DeviceSpline):
+            return np.finfo(np.float32).max
+        else:
+            top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
+        return np.float32(_SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
 
     def _bound_of_speed(self, solution: CubicSpline | None) -> float:
         """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""
-        if self.scheme.martingale != "drift":
-            return 0.0
         points = self.problem.domain.sample(2**14 if solution is None else 2**12, np.random.default_rng(0))
         return 1.5 * float(np.linalg.norm(self.problem.drift_at(points, solution), axis=-1).max())

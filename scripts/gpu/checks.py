@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from gpu.findings import Deadline, Findings
-from gpu.runs import ROOT
-from homog.splines import interpolate
+from gpu.recipe import own_recipe
+from gpu.runs import ROOT, Run
 from homog.walkers import Scheme, Walkers, point_keys, stream_key
 
 _SETS, _PER_POINT = 16, 256  # sets of eight points of the tests, and walkers from each: 32,768
@@ -31,6 +31,13 @@ _TOLERANCE = 2e-5
 # near a face one in 10^5 is decided otherwise, and then the walkers have parted for good.
 _PARTED = 3e-4
 ARRAYS = ("displacement", "brownian", "reward", "log_weight")
+
+TRAINED = {
+    "paper/linear_0.05": ("experiment=paper/linear_0.05",),
+    "paper/nonlinear_0.05": ("experiment=paper/nonlinear_0.05",),
+    "energy, nonlinear": ("experiment=energy_adam", "problem=nonlinear"),
+}
+_WARM = 6  # iterations: the first is looked at, the fourth captured
 
 
 def cases() -> Mapping[str, Any]:
@@ -52,12 +59,10 @@ def walk(name: str, kernels: Path, device: str, keys: tuple[np.uint64, ...]) -> 
     """
     case = cases()[name]
     problem = case.problem
-    nodes = problem.domain.grid(17)
-    values = 2 * np.sin(np.pi * nodes).prod(-1)
     walkers = Walkers(problem, case.scheme, kernels, torch.device(device))
     points = [np.concatenate([case.points(_SETS * i + j + 1) for j in range(_SETS)]) for i in range(len(keys))]
     all_keys = np.concatenate([point_keys(key, len(p), _PER_POINT) for key, p in zip(keys, points, strict=True)])
-    u = interpolate(values, problem.domain.lower, problem.domain.upper) if problem.nonlinear else None
+    u = case.solution(problem, torch.device(device) if device == "cuda" else None)
     return walkers.walk(np.concatenate(points), _PER_POINT, case.steps, all_keys, u)
 
 
@@ -111,6 +116,8 @@ def measure(kernels: Path, deadline: Deadline) -> Findings:
                 process.terminate()
         for name, check in {"means": _means, "no waiting": _no_waiting}.items():
             _noting(found, name, lambda check=check: check(kernels))
+        for name in TRAINED:
+            _noting(found, name, lambda name=name: _trains_without_waiting(name, kernels))
     found.notes.append(
         "'parted' is the share of walkers for which rounding decided an exit otherwise than on the CPU (limit"
         f" {_PARTED:g}); the differences are of the others, relative to the array's norm."
@@ -191,3 +198,18 @@ def _no_waiting(kernels: Path) -> list[list[Any]]:
     del kept
     what = f"four calls returned after {called:.1f} ms, the GPU took {begin.elapsed_time(end):.1f} ms"
     return [["a walk does not wait", busy, None, None, None, None, what]]
+
+
+def _trains_without_waiting(name: str, kernels: Path) -> list[list[Any]]:
+    """Iterations between two looks, from a captured graph: PyTorch refuses any operation that waits."""
+    iterate = own_recipe(Run(name, TRAINED[name], 1).settings, kernels, torch.device("cuda"))
+    for _ in range(_WARM):
+        iterate()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(4):
+            iterate()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return [[f"{name}: an iteration does not wait", True, *[None] * 4, "four of them, and none was refused"]]
