@@ -26,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, alternatives, kernel, overlap, recipe, scales, startup
+from benchmarks import accuracy, alternatives, kernel, overlap, recipe, scales, startup, systems
 from benchmarks.table import Row, Section, markdown
 from benchmarks.timing import Budget, cores
 from pages import ROOT, rewrite
@@ -43,6 +43,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Budget], list[Row]], float]] = {
     "alternatives": (alternatives.TITLE, alternatives.measure, 130.0),
     "startup": (startup.TITLE, startup.measure, 50.0),
     "overlap": (overlap.TITLE, overlap.measure, 30.0),
+    "systems": (systems.TITLE, systems.measure, 20.0),
 }
 """Each section's title, what measures it, and the seconds it may take; in all less than a quarter of an hour."""
 LIBRARIES = ("numba", "numpy", "torch", "scipy", "dolfinx-solver-real")
