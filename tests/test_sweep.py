@@ -308,6 +308,18 @@ def test_a_sweep_that_cannot_be_composed_gets_one_line_and_status_2(home: Path):
         assert result.stderr.startswith("homog-run: ")
 
 
+def test_what_a_job_needs_is_loaded_before_it_begins():
+    code = (
+        "import multiprocessing\n"
+        "from homog.sweep import processes\n"
+        "processes.prepare()\n"
+        "with multiprocessing.get_context('forkserver').Pool(1) as pool:\n"
+        "    print(*pool.apply(eval, ('list(__import__(\"sys\").modules)',)))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"homog.experiment", "homog.runner", "torch", "numba", "mlflow.tracking"} <= set(found.stdout.split())
+
+
 def long_sweep(home: Path) -> subprocess.Popen[str]:
     """Two long jobs at a time and one waiting, when both have begun to record."""
     process = subprocess.Popen(

@@ -24,7 +24,9 @@ def prepare() -> None:
     It never touches a GPU, so each of its children can. A signal to the whole process group, as schedulers send it,
     must not end it: it is for this process to end the jobs.
     """
-    _context.set_forkserver_preload(["homog.runner", "matplotlib.backends.backend_agg", *tracking.modules_to_preload()])
+    _context.set_forkserver_preload(
+        ["homog.runner", "homog.experiment", "matplotlib.backends.backend_agg", *tracking.modules_to_preload()]
+    )
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}  # what a child process inherits
     try:
         forkserver.ensure_running()

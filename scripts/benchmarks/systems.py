@@ -1,4 +1,4 @@
-"""Numpy's threads at small systems, as in the solve for the last layer: one against all, alone and beside other work."""
+"""Numpy's threads at small systems, as in the solve for the last layer: one against all, alone and beside others."""
 
 import itertools
 import os
