@@ -125,9 +125,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     def draw_ahead(self, iteration: int, until: int) -> None:
         """Send walkers ahead of their iteration, from that one on and up to the one before `until`.
 
-        On the CPU those of the next iteration, in a thread, while one trains. On a GPU those of several iterations in
-        one launch, so many that they fill it. Those of a nonlinear problem read the solution that the iteration
-        makes, and wait for it.
+        On the CPU in a thread: those of the first at once, those of the next while one trains. On a GPU those of
+        several iterations in one launch, so many that they fill it. Those of a nonlinear problem read the solution
+        that the iteration makes, and wait for it.
         """
         self._until, self._last = 0 if self.problem.nonlinear else until, until - 1
         if self._ahead is None:
