@@ -53,13 +53,15 @@ def run(
     task.fine_scale_steps()  # refuses at once what it would refuse at the end
     with Interruption() as interruption:
         if not leads:
-            from homog import experiment
-
+            with interruption.held():
+                from homog import experiment
             experiment.assist(task, interruption)
             return {}
         with ReferenceBeside(problem, settings.reference, grid, task.cache) as reference:
-            from homog import experiment  # torch takes seconds, in which the reference is under way
-
+            with (
+                interruption.held()
+            ):  # an import must not be torn; it takes seconds, in which the reference is under way
+                from homog import experiment
             return experiment.carry_out(task, reference, interruption)
 
 

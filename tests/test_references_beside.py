@@ -74,7 +74,19 @@ def test_whoever_leaves_waits_for_no_other_process(make_problem: MakeProblem, tm
         assert not leaver.is_alive()
 
 
-def test_it_begins_before_torch_is_loaded():
-    code = "import homog.runner, sys; print(sorted({'torch', 'numba', 'mlflow', 'matplotlib'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "[]\n"
+def test_it_begins_before_torch_is_loaded(tmp_path: Path):
+    code = (
+        "import sys\n"
+        "from homog import cli\n"
+        "from homog.references import ReferenceBeside\n"
+        "def begin(self):\n"
+        "    print(sorted({'torch', 'numba', 'mlflow', 'matplotlib'} & set(sys.modules)))\n"
+        "    sys.exit(7)\n"
+        "ReferenceBeside.__enter__ = begin\n"
+        "cli.main()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, "problem=linear"],
+        env={**os.environ, "HOMOG_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (found.stdout, found.returncode) == ("[]\n", 7)

@@ -19,10 +19,11 @@ IN_MID_RUN: list[Fault] = ["down", "hangs", "answers 500", "loses its answers"]
 CASES = [("before the run", fault) for fault in BEFORE] + [("in mid-run", fault) for fault in IN_MID_RUN]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
+@pytest.fixture(params=[True, False], ids=["in this process", "in another"])
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
     import mlflow.tracking  # noqa: F401  so that its seconds are not counted
 
+    monkeypatch.setattr(sender, "is_loaded", lambda: request.param)
     monkeypatch.setattr(sender, "_SECONDS_BETWEEN", 0.05)
     # so that three attempts end, and free the folder's lock, within the patience of 5 s
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")

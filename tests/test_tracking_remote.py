@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from homog.config import LocalTracking
+from homog.interruption import SIGNALS
 from homog.tracking import Recorder, open_recorder, sender
 from homog.tracking.remote import StoreProcess
 from homog.tracking.store import StoreError, address
@@ -90,17 +91,60 @@ def test_the_process_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert "MLflow run 'a'" in recorder.location
 
 
-def test_a_process_that_is_killed_costs_a_line_and_nothing_else(
+def test_a_process_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sender, "is_loaded", lambda: False)
+    with recorder_in(tmp_path, "a") as recorder:
+        number = process_of(recorder)
+        os.kill(number, signal.SIGKILL)
+        recorder.log({"loss": 1.0}, 0)
+        await_that(lambda: process_of(recorder) != number)
+    assert recorder.ledger
+    assert recorder.ledger.complete
+
+
+def test_processes_that_end_at_once_cost_a_line_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(sender, "is_loaded", lambda: False)
+    monkeypatch.setattr(sys, "executable", "/bin/true")
     with recorder_in(tmp_path, "a") as recorder:
-        os.kill(process_of(recorder), signal.SIGKILL)
         recorder.log({"loss": 1.0}, 0)
     assert "homog-sync" in caplog.text
     assert "has ended" in caplog.text
     (synced,) = sync([tmp_path / "runs" / "a"], tmp_path)
     assert synced.outcome == "sent"
+
+
+def test_where_no_process_can_be_had_mlflow_is_imported_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sender, "is_loaded", lambda: False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    record(tmp_path, "a")
+    assert "FINISHED" in (tmp_path / "runs" / "a" / "tracking.json").read_text()
+    (synced,) = sync([tmp_path / "runs" / "a"], tmp_path)
+    assert synced.outcome == "complete"
+
+
+def test_the_process_hears_no_signal_that_is_for_the_run(tmp_path: Path):
+    process = StoreProcess()
+    try:
+        process.await_loaded()
+        for number in SIGNALS:
+            os.kill(process._process.pid, number)
+        with pytest.raises(StoreError, match="unheard_of"):
+            process.ask("unheard_of")
+    finally:
+        process.end()
+
+
+def test_a_file_in_the_working_folder_is_not_taken_for_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    process = StoreProcess()
+    try:
+        with pytest.raises(StoreError, match="unheard_of"):
+            process.ask("unheard_of")
+    finally:
+        process.end()
 
 
 def test_the_process_ends_with_a_parent_that_is_killed(tmp_path: Path):

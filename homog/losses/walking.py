@@ -52,7 +52,7 @@ class Sample:
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
         walker_steps: Micro steps, of all ranks.
-        tally: How the walkers fared; on a GPU it is taken of every 64th iteration and empty for the others.
+        tally: How the walkers fared; on a GPU it is taken of every 64th iteration and the last, else empty.
     """
 
     points: Float64[np.ndarray, "n d"]
@@ -226,8 +226,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     def _draw(self, iteration: int, medium: Solution | None, arrived: np.ndarray | None) -> Sample:
         start = self._start(iteration, medium, arrived)
         if isinstance(medium, DeviceSpline):
-            if self._looks_at(iteration):
-                self.problem.require_positive(start.points, medium.on_host())
+            there = medium.on_host() if self._looks_at(iteration) else None
+            if there is not None and np.isfinite(there.coefficients).all():  # else it is the loss that is told
+                self.problem.require_positive(start.points, there)
         elif medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
             self.problem.require_positive(start.points, medium)
         walk = self.walkers.walk(start.points, self.settings.walkers, self.steps, start.key, medium)

@@ -32,7 +32,7 @@ class ReferenceBeside:
         self._thread = ThreadPoolExecutor(1, "homog reference")
 
     def wait(self) -> Reference:
-        """The reference; only now the log tells of it.
+        """The reference; the log tells of it here, and not while others speak.
 
         Raises:
             UserError: As `reference` does; likewise a RuntimeError.
@@ -40,17 +40,18 @@ class ReferenceBeside:
         if not (self._known or self._found.done()):
             _log.info("computing the FEM reference")
         found = self._found.result()
-        if self._known:
-            _log.info("reference read from %s", self._path)
-        else:
-            _log.info("reference of %s unknowns, kept in %s", f"{found.unknowns:,}", self._path)
+        _log.info("reference of %s unknowns, kept in %s", f"{found.unknowns:,}", self._path)
         return found
 
     def __enter__(self) -> Self:
         self._path, _ = cache.entry(*self._question)
         self._known = self._path.exists()
-        self._found = self._thread.submit(reference, *self._question, self._stop)
-        return self
+        try:
+            self._found = self._thread.submit(reference, *self._question, self._stop)
+            return self
+        except BaseException:  # a signal
+            self._stop.set()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
 from functools import partial, singledispatch
 from pathlib import Path
 
@@ -23,9 +22,6 @@ from homog.references.result import Reference
 # Where two discretisations are compared: midpoints of so many intervals an axis, for each dimension. Prime numbers, so
 # that they visit all phases of a period, whatever the evaluation grid does.
 _SAMPLES = {1: 9973, 2: 331, 3: 61}
-
-
-Solve = Callable[[Problem, Sequence[Task]], list[np.ndarray]]
 
 
 def reference(
@@ -54,17 +50,17 @@ def reference(
         RuntimeError: If dolfinx failed otherwise.
     """
     path, question = cache.entry(problem, settings, grid_count, folder)
-    solve = partial(process.solve, folder=folder, stop=stop)
+    solve = process.Solver(folder, stop)
     return cache.fetch(path, question, partial(_compute, settings, problem, grid_count, solve), stop)
 
 
 @singledispatch
-def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, solve: Solve) -> Reference:
+def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
     raise TypeError(f"no reference for {type(settings).__name__}")
 
 
 @_compute.register
-def _(settings: FEMReference, problem: Problem, grid_count: int, solve: Solve) -> Reference:
+def _(settings: FEMReference, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
     fine = fine_lattices(problem, settings)
     missing = (
         f"reference.max_unknowns={settings.max_unknowns} allows no mesh with {settings.cells_per_period:g} cells a"
@@ -75,7 +71,7 @@ def _(settings: FEMReference, problem: Problem, grid_count: int, solve: Solve) -
 
 
 @_compute.register
-def _(settings: HomogenizedReference, problem: Problem, grid_count: int, solve: Solve) -> Reference:
+def _(settings: HomogenizedReference, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
     notes = ("reference=homogenized: there is no u_eps",)
     return _solve(problem, None, smooth_lattice(problem, FEMReference()), notes, grid_count, solve)
 
@@ -86,7 +82,7 @@ def _solve(
     smooth: Lattice | None,
     notes: tuple[str, ...],
     grid_count: int,
-    solve: Solve,
+    solve: process.Solver,
 ) -> Reference:
     """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
     start = time.perf_counter()
@@ -102,12 +98,14 @@ def _solve(
     if fine:
         tasks["second"] = Task(fine[1], own, continued=problem.nonlinear and bool(tasks))
         tasks["main"] = Task(fine[0], own, continued=True)
+    solve.check()
     mean = None if problem.nonlinear else mean_coefficient(problem)
     if mean is not None and smooth:
         tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
     nodal = _solutions(problem, tasks, solve)
+    solve.check()
     values = tensors = None
     if problem.nonlinear:
         mean = _mean(problem, tasks, nodal)
@@ -156,7 +154,7 @@ def _resolution_note(problem: Problem, change: float) -> tuple[str, ...]:
     return (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
 
 
-def _solutions(problem: Problem, tasks: dict[str, Task], solve: Solve) -> dict[str, np.ndarray]:
+def _solutions(problem: Problem, tasks: dict[str, Task], solve: process.Solver) -> dict[str, np.ndarray]:
     return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)) if tasks else {}
 
 

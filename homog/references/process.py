@@ -70,7 +70,7 @@ def solve(
         scratch = Path(name)
         (scratch / TASKS).write_bytes(pickle.dumps((problem, list(tasks), cache.absolute())))
         with (scratch / "log").open("wb") as log:
-            command = [sys.executable, "-m", "homog.references.worker", str(scratch.absolute())]
+            command = [sys.executable, "-P", "-m", "homog.references.worker", str(scratch.absolute())]
             # the child reads its standard input, which never holds anything, to notice the end of this process
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()) as child:
                 try:
@@ -81,6 +81,31 @@ def solve(
         if status != 0:
             raise _failure(status, (scratch / "log").read_text(errors="replace"))
         return [np.load(scratch / SOLUTION.format(number), allow_pickle=False) for number in range(len(tasks))]
+
+
+class Solver:
+    """`solve` with its folder, and whoever does not want the solutions any more.
+
+    Args:
+        folder: As for `solve`, like what follows.
+        stop: Set by another thread.
+    """
+
+    def __init__(self, folder: Path, stop: threading.Event | None = None) -> None:
+        self._folder = folder
+        self._stop = stop or threading.Event()
+
+    def __call__(self, problem: Problem, tasks: Sequence[Task]) -> list[np.ndarray]:
+        return solve(problem, tasks, self._folder, self._stop)
+
+    def check(self) -> None:
+        """To be called between pieces of work that take seconds.
+
+        Raises:
+            Stopped: If `stop` was set.
+        """
+        if self._stop.is_set():
+            raise Stopped
 
 
 def _awaited(child: subprocess.Popen[bytes], stop: threading.Event) -> int:

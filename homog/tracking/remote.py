@@ -14,6 +14,9 @@ from homog.tracking.ledger import Status
 from homog.tracking.metrics import MetricsEntry
 from homog.tracking.store import Address, StoreError, describe
 
+_ENDED = "the process that speaks to MLflow has ended"
+_SECONDS_TO_END = 5.0
+
 
 class StoreProcess:
     """A child process that opens stores; it begins at once, and ends with this process or when it is told to.
@@ -25,7 +28,7 @@ class StoreProcess:
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "homog.tracking.store_worker"],
+            [sys.executable, "-P", "-m", "homog.tracking.store_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -33,6 +36,8 @@ class StoreProcess:
             text=True,
             bufsize=1,
         )
+
+        self._asked = 0
 
     def await_loaded(self) -> None:
         """Return when MLflow is imported, or cannot be."""
@@ -58,22 +63,40 @@ class StoreProcess:
         Raises:
             StoreError: If it fails, or the process has ended.
         """
-        process = self._process
+        process, self._asked = self._process, self._asked + 1
         assert process.stdin is not None
         assert process.stdout is not None
-        answer = {"error": "the process that speaks to MLflow has ended", "busy": False}
+        answer = {"error": _ENDED, "busy": False}
         with suppress(OSError, ValueError):
-            process.stdin.write(json.dumps([what, *arguments]) + "\n")
+            process.stdin.write(json.dumps([self._asked, what, *arguments]) + "\n")
             process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
+            heard = json.loads(process.stdout.readline())
+            if heard["number"] == self._asked:
+                answer = heard
+        if answer.get("error") == _ENDED:  # or it has said something that is no answer
+            self.kill()
         if "error" in answer:
             raise StoreError(answer["error"], busy=answer["busy"])
         return answer["result"]
 
-    def end(self) -> None:
-        """End the process, whatever it does; who waits for an answer gets an error."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        """End the process, whatever it does; a thread that waits for an answer gets an error."""
         self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # it may wait for a disk
+            self._process.wait(_SECONDS_TO_END)
+
+    def end(self) -> None:
+        """End it, when nobody asks any more."""
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                assert stream is not None
+                stream.close()
 
 
 class RemoteStore:

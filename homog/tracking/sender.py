@@ -2,10 +2,10 @@
 
 import functools
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from filelock import BaseFileLock
 
@@ -18,6 +18,8 @@ _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN = 5.0  # a batch takes 3 to 80 ms of this process's time
 _MOST_SECONDS_BETWEEN = 60.0  # while the store fails
+_SECONDS_TO_LOAD = 120.0  # MLflow, on a busy machine
+_RESTARTS = 3  # of the process that speaks to MLflow
 _LAST_ATTEMPTS, _SECONDS_BETWEEN_LAST = 3, 0.5
 
 
@@ -40,12 +42,13 @@ class Sender:
         self._patience = patience
         self._deliveries: list[Delivery] = []
         self._locks: list[BaseFileLock] = []
-        self._process = None if is_loaded() else StoreProcess()
-        self._open_store = functools.cache(self._process.open if self._process else lambda address: address.open())
+        self._process: StoreProcess | None = None
+        self._restarts = _RESTARTS
+        self._begin_process()
         self._wake = threading.Event()
         self._closing = False
         self._failure: Exception | None = None
-        self._answered_at = math.inf if self._process else time.monotonic()  # while MLflow is loaded nobody answers
+        self._answered_at = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="homog tracking", daemon=True)
         self._thread.start()
 
@@ -58,7 +61,9 @@ class Sender:
             lock: The folder's; it is released when the thread ends, and can do no more harm.
             is_new: As for `Delivery`.
         """
-        delivery = Delivery(ledger, address, self._open_store, is_new=is_new, answered=self._note_answer)
+        delivery = Delivery(
+            ledger, address, lambda place: self._stores(place), is_new=is_new, answered=self._note_answer
+        )
         self._locks.append(lock)
         self._deliveries.append(delivery)
         self._wake.set()
@@ -84,14 +89,14 @@ class Sender:
         if self._wait(lambda: not self._thread.is_alive()):
             return self._failure
         if self._process:
-            self._process.end()
+            self._process.kill()
         return self._failure or TimeoutError(f"no answer for {self._patience:g} seconds")
 
     def _wait(self, done: Callable[[], bool]) -> bool:
         start = time.monotonic()
         while not done():
             silent = time.monotonic() - max(start, self._answered_at)
-            if silent > self._patience or not self._thread.is_alive():
+            if silent > (_SECONDS_TO_LOAD if self._loading else self._patience) or not self._thread.is_alive():
                 return done()
             self._thread.join(0.02)
         return True
@@ -103,11 +108,31 @@ class Sender:
     def _note_answer(self) -> None:
         self._answered_at = time.monotonic()
 
+    def _begin_process(self) -> None:
+        """Load MLflow elsewhere, or get ready to do so here where no process can be had."""
+        self._loading = False
+        if not is_loaded():
+            with suppress(OSError):
+                self._process, self._loading = StoreProcess(), True
+        self._stores = functools.cache(self._process.open if self._process else lambda address: address.open())
+
+    def _await_process(self) -> None:
+        if self._process and self._loading:
+            self._process.await_loaded()
+            self._note_answer()
+            self._loading = False
+
+    def _replace_process(self) -> None:
+        """One that was killed, for want of memory perhaps, is not the end of the record."""
+        if self._process and self._process.has_ended and self._restarts:
+            self._restarts -= 1
+            self._process.end()
+            self._begin_process()
+            self._await_process()
+
     def _work(self) -> None:
         try:
-            if self._process:
-                self._process.await_loaded()
-                self._note_answer()
+            self._await_process()
             self._send_until_closed()
         finally:
             if self._process:
@@ -120,6 +145,7 @@ class Sender:
         while True:
             self._wake.clear()  # before it is read what for
             closing = self._closing
+            self._replace_process()
             failed_before, self._failure = self._failed, self._attempt()
             if self._failure is None:
                 if closing:

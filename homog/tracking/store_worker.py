@@ -1,17 +1,19 @@
 """The child process that speaks to MLflow: `python -m homog.tracking.store_worker`, started by `remote`.
 
-It reads a request a line from standard input and answers each in a line.
+It reads a request a line from standard input and answers each in a line, with the request's number.
 """
 
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from homog.interruption import SIGNALS
 from homog.tracking.metrics import MetricsEntry
 from homog.tracking.mlflow_store import MLflowStore
 from homog.tracking.sender import first_line
@@ -38,11 +40,14 @@ class Worker:
     def answer(self, line: str) -> str:
         """Do what a line asks for; the answer's line."""
         try:
-            what, *arguments = json.loads(line)
+            number, what, *arguments = json.loads(line)
+        except ValueError:
+            return json.dumps({"number": None, "error": "this is no request", "busy": False})
+        try:
             found = {"result": self._requests[what](*arguments)}
         except Exception as error:  # whatever MLflow or the network had to say
             found = {"error": first_line(error), "busy": is_busy(error)}
-        return json.dumps(found)
+        return json.dumps({"number": number, **found})
 
     def _open(self, kind: str, fields: dict[str, str]) -> tuple[int, str]:
         store = described(kind, fields).open()
@@ -55,6 +60,8 @@ class Worker:
 
 def main() -> None:
     """Answer until standard input ends, as it does when the parent ends."""
+    for number in SIGNALS:  # a scheduler sends them to all processes of a job; the parent hears them
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
