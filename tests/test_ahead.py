@@ -1,6 +1,7 @@
 """Walkers sent ahead of their iteration: the same training, and the first of them under way before it begins."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -62,3 +63,18 @@ def test_the_first_walkers_are_sent_before_the_first_iteration(begin, monkeypatc
     training.draw_ahead()
     assert sent.wait(60)
     assert training.done.iteration == 0
+
+
+def test_what_walkers_of_a_nonlinear_problem_need_is_compiled_while_they_wait(make_problem, kernels):
+    problem = make_problem("1.5 + u**2 + sin(2*pi*x1/eps)", 0.3)
+    loss = losses.build(METHODS["energy"], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
+    training = train(loss, loss.network(networks.build(TANH, problem.domain, 0)), AdamCosine(2, 1e-2))
+    kernel = loss.walkers._walk
+    assert not kernel.signatures
+    training.draw_ahead()
+    deadline = time.monotonic() + 120
+    while not kernel.signatures:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    weights(training)
+    assert len(kernel.signatures) == 1  # that of the walks

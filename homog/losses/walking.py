@@ -127,10 +127,12 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
 
         On the CPU in a thread: those of the first at once, those of the next while one trains. On a GPU those of
         several iterations in one launch, so many that they fill it. Those of a nonlinear problem read the solution
-        that the iteration makes, and wait for it.
+        that the iteration makes, and wait for it; what they need is compiled meanwhile.
         """
         self._until, self._last = 0 if self.problem.nonlinear else until, until - 1
-        if self._ahead is None:
+        if self.problem.nonlinear and self._walks_on.type == "cpu":
+            self._thread.submit(self.walkers.compile)
+        elif self._ahead is None:
             self._send_ahead(iteration)
 
     def solution(self, network: nn.Module) -> Solution | None:

@@ -155,6 +155,15 @@ class Walkers:
             batch.walkers * steps.count,
         )
 
+    def compile(self) -> None:
+        """Compile a kernel of the CPU, or load it, before there is a solution to read: by a walk from no point."""
+        d, zero = self.problem.dimension, np.float32(0)
+        places = np.zeros((3 * d + max(len(self._medium.phases), 1), 0), dtype=np.float32)
+        nobody = Batch(d, places, np.zeros(0, dtype=np.uint64), 1, 1, zero, zero)
+        nothing = Table(np.zeros(0, np.float32), np.zeros(d, np.int32), np.zeros(d, np.float32))
+        tables = {SOLUTION: self._processor.hold(nothing), **self._tables}
+        self._processor.run(self._walk, nobody, self._constants, [tables[name] for name in self._medium.tables])
+
     def _batch(
         self,
         points: Float64[np.ndarray, "n d"],
@@ -166,7 +175,7 @@ class Walkers:
         domain = self.problem.domain
         from_walls = [(points - domain.lower).T, (domain.upper - points).T]
         phases = self._medium.start_phases(points, self.problem.parameters)
-        places = np.concatenate([*from_walls, points.T, phases], dtype=np.float32)
+        places = np.ascontiguousarray(np.concatenate([*from_walls, points.T, phases], dtype=np.float32))
         keys = key if isinstance(key, np.ndarray) else point_keys(key, len(points), per_point)
         step = np.float32(steps.micro_step)
         return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe)
