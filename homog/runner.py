@@ -58,9 +58,8 @@ def run(
             experiment.assist(task, interruption)
             return {}
         with ReferenceBeside(problem, settings.reference, grid, task.cache) as reference:
-            with (
-                interruption.held()
-            ):  # an import must not be torn; it takes seconds, in which the reference is under way
+            # an import must not be torn; it takes seconds, in which the reference is under way
+            with interruption.held():
                 from homog import experiment
             return experiment.carry_out(task, reference, interruption)
 

@@ -144,7 +144,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
         """
         if self.settings.boundary != "ansatz":
             raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
-        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
+        return super().medium(network)
 
     def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
         """The Bellman equation u = target tested with each feature: least-squares temporal difference.

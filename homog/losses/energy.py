@@ -12,7 +12,6 @@ from homog.config import Energy
 from homog.formula.evaluate import torch_at_points
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
-from homog.losses.table import spline_of
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.splines import CubicSpline
@@ -79,10 +78,6 @@ class EnergyLoss(WalkingLoss[Energy]):
         here = network(inputs.starts)[:, None]
         gained = network(inputs.ends) - here
         return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
-
-    def medium(self, network: nn.Module) -> CubicSpline | None:
-        """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one."""
-        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 
     def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
         """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).

@@ -18,6 +18,7 @@ from homog import ranks
 from homog.config import DFLM, Energy
 from homog.losses.table import DeviceTable, spline_of
 from homog.problems import Problem
+from homog.splines import CubicSpline
 from homog.timestep import TimeSteps
 from homog.walkers import (
     DeviceSpline,
@@ -145,6 +146,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         if self.capturable and self._walks_on.type != "cpu":
             return self._table(network)
         return spline_of(network, self.problem.domain, self.settings.table)
+
+    def medium(self, network: nn.Module) -> CubicSpline | None:
+        """The same for linear equations, which are made on the host."""
+        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 
     def sample(self, iteration: int, medium: Solution | None = None) -> Sample:
         """One iteration's points and walkers.
