@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 
 from homog.config import BoundsTimeStep
 from homog.errors import UserError
+from homog.pace import with_pace
 from homog.problems import Box, Problem
 from homog.timestep import time_steps
 from homog.walkers import Scheme, Walkers, point_generator, stream_key
@@ -17,6 +18,7 @@ from homog.walkers import Scheme, Walkers, point_generator, stream_key
 _WALKERS = 8192  # of a batch
 _MICRO = 16.0  # m0: at 12 the Heun step alone makes a* of the linear problem 0.12 % too small, at 24 0.02 %
 _EARLY, _LATE = 2, 8  # times, in least macro steps
+_MOST_SHORTER = 32.0  # times as many steps where the medium is steep
 _FAR = 1000  # spreads to the boundary: none gets there
 
 
@@ -76,6 +78,7 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
     dimension = problem.dimension
     late = time_steps(BoundsTimeStep(m0=_MICRO, macro_factor=_LATE), dimension, problem.period)
+    late = with_pace(late, problem, _MICRO, _MOST_SHORTER)
     early = replace(late, count=late.count * _EARLY // _LATE)
     middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
     cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))

@@ -43,6 +43,11 @@ def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) 
         f"dt = {steps.micro_step:.4g} (bound: at most {steps.micro_bound:.4g}), "
         f"Dt = {steps.macro_step:.4g} (bound: at least {steps.macro_bound:.4g}), K = {steps.count}"
     )
+    if steps.pace is not None:
+        _console.print(
+            f"the medium is steep: steps as short as {steps.pace.longest.min():.3g} where it is,"
+            f" {steps.pace.slowdown:.3g} times as many in all"
+        )
     for line in steps.warnings():
         _console.print(f"warning: {line}", style="yellow", markup=False)
 

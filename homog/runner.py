@@ -8,11 +8,13 @@ from homog import problems, torchrun
 from homog.config import RunSettings
 from homog.errors import UserError
 from homog.interruption import Interruption
+from homog.pace import with_pace
 from homog.references import ReferenceBeside
 from homog.run_folder import require_resumable, require_same_problem, require_unused
 from homog.task import Task
-from homog.timestep import time_steps
+from homog.timestep import TimeSteps, time_steps
 
+_LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
 
 
@@ -46,7 +48,7 @@ def run(
     problem = problems.build(settings.problem, settings.eps)
     if begun:
         require_same_problem(begun, problem)
-    steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
+    steps = _time_steps(settings, problem) if settings.method.walks else None
     grid = settings.evaluation.grid
     _require_affordable(grid, problem.dimension)
     task = Task(settings, problem, steps, folder, home, start, begun, more_tags or {})
@@ -62,6 +64,16 @@ def run(
             with interruption.held():
                 from homog import experiment
             return experiment.carry_out(task, reference, interruption)
+
+
+def _time_steps(settings: RunSettings, problem: problems.Problem) -> TimeSteps:
+    """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
+    policy, method = settings.timestep, settings.method
+    steps = time_steps(policy, problem.dimension, problem.scale)
+    follows = policy.follows_medium and method.drifts
+    planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
+    most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0
+    return with_pace(steps, problem, policy.m0, most, follows=follows)
 
 
 def _require_affordable(grid: int, dimension: int) -> None:

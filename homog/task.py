@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homog.config import BoundsTimeStep, RunSettings
+from homog.pace import with_pace
 from homog.problems import Problem
 from homog.run_folder import RunRecord
 from homog.timestep import TimeSteps, time_steps
+
+_MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Task:
         bounds = BoundsTimeStep(
             settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor
         )
-        return time_steps(bounds, self.problem.dimension, self.problem.scale)
+        steps = time_steps(bounds, self.problem.dimension, self.problem.scale)
+        return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
     @property
     def kernels(self) -> Path:

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
+import numpy as np
+from jaxtyping import Float32
+
 from homog.config import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
 from homog.errors import UserError
 
@@ -28,6 +31,32 @@ def count_bound(m0: float, dimension: int) -> float:
     return dimension * m0**2 / 4
 
 
+@dataclass(frozen=True, eq=False)
+class Pace:
+    """The longest micro step that the medium allows at each place: a walker looks it up before each of its steps.
+
+    A step whose length is fixed at its start keeps every martingale of the walkers (optional stopping), whatever the
+    table holds: the table decides how accurate a step is, and never what is estimated.
+
+    Attributes:
+        lower: Lower corner of the table's box, d numbers.
+        upper: Upper corner.
+        longest: The micro step in each cell of the box, cut into equal cells, x1 along the first index.
+        periodic: Whether the table repeats itself beyond the box; otherwise the outermost cells go on.
+        worst: The largest |V| sqrt(dt) that is left.
+        wanted: The largest |V| sqrt(dt) that would be accurate.
+        slowdown: Mean number of steps for each of length `micro_step`, the walkers being spread with density a.
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    longest: Float32[np.ndarray, "..."]
+    periodic: bool
+    worst: float
+    wanted: float
+    slowdown: float
+
+
 @dataclass(frozen=True)
 class TimeSteps:
     """A macro step Dt = count * micro_step, and the bounds it is held against.
@@ -37,12 +66,16 @@ class TimeSteps:
         count: K, micro steps in a macro step.
         micro_bound: Upper bound of dt (21).
         macro_bound: Lower bound of Dt (23).
+        pace: Shorter micro steps where the medium is steep; None where dt is short enough everywhere.
+        steepness: The largest |V| sqrt(dt) of a step that is left, where it was looked at.
     """
 
     micro_step: float
     count: int
     micro_bound: float
     macro_bound: float
+    pace: Pace | None = None
+    steepness: float = 0.0
 
     @property
     def macro_step(self) -> float:
@@ -52,6 +85,12 @@ class TimeSteps:
     def warnings(self) -> list[str]:
         """A line for each bound that is broken; a part in a hundred is taken as rounding of published numbers."""
         lines = []
+        if self.steepness > _TOO_STEEP:
+            remedy = "a larger timestep.most_steps" if self.pace else "a smaller dt"
+            lines.append(
+                f"the medium is steep for steps of this length: |V| sqrt(dt) is up to {self.steepness:.2g}, and the"
+                f" walkers step over what is there; take {remedy}"
+            )
         if self.micro_step > 1.01 * self.micro_bound:
             lines.append(
                 f"dt = {self.micro_step:.3g} is {self.micro_step / self.micro_bound:.3g} times its upper bound"
@@ -65,6 +104,7 @@ class TimeSteps:
         return lines
 
 
+_TOO_STEEP = 1.0  # the Heun step's bias is then about 1 %, from there on it grows fast
 _MOST_STEPS = 10_000_000  # in a macro step: some seconds for each block of walkers
 _LEAST_STEP = 1e-30  # the walkers count in single precision
 

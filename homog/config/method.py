@@ -13,6 +13,16 @@ class MethodSettings:
 
     walks: ClassVar[bool] = True
 
+    @property
+    def walkers_an_iteration(self) -> int:
+        """How many walkers an iteration sends."""
+        return 0
+
+    @property
+    def drifts(self) -> bool:
+        """Whether its walkers drift along V, and may choose their steps by the place."""
+        return False
+
 
 @dataclass
 class DFLM(MethodSettings):
@@ -46,6 +56,14 @@ class DFLM(MethodSettings):
                 " enters the answer multiplied by 1 / (lambda Dt), a hundred times and more"
             )
 
+    @property
+    def walkers_an_iteration(self) -> int:
+        return self.points * self.walkers
+
+    @property
+    def drifts(self) -> bool:
+        return self.martingale == "drift"
+
 
 @dataclass
 class Energy(MethodSettings):
@@ -65,6 +83,14 @@ class Energy(MethodSettings):
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.sampling", self.sampling, ("uniform", "coefficient"))
         check_table(self.table)
+
+    @property
+    def walkers_an_iteration(self) -> int:
+        return self.points * self.walkers
+
+    @property
+    def drifts(self) -> bool:
+        return self.martingale == "drift"
 
 
 def check_scheme(martingale: str, step: str, exit: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import ClassVar
 
 from homog.config.checks import MISSING, at_least, positive, require
 from homog.errors import UserError
@@ -11,11 +12,19 @@ from homog.errors import UserError
 class TimeStepSettings:
     """Base of the time-step policies; `eps` and `m0` enter the bounds that every policy is held against.
 
-    Without an `eps` here, the problem's own scale enters: eps, or the correlation length of a field.
+    Without an `eps` here, the problem's own scale enters: eps, or the correlation length of a field. A policy that
+    `follows_medium` takes shorter steps where the medium is steep.
     """
+
+    follows_medium: ClassVar[bool] = False
 
     eps: float | None = None
     m0: float = 12.0
+
+    @property
+    def all_steps(self) -> float:
+        """How many micro steps all walkers of a run may take, shorter ones where the medium is steep among them."""
+        return 0.0
 
     def __post_init__(self) -> None:
         if self.eps is not None:
@@ -25,16 +34,27 @@ class TimeStepSettings:
 
 @dataclass
 class BoundsTimeStep(TimeStepSettings):
-    """dt at its upper bound (21); Dt = macro_factor times its lower bound (23), or K = `count` micro steps."""
+    """dt at its upper bound (21); Dt = macro_factor times its lower bound (23), or K = `count` micro steps.
 
+    Where the medium is steep the drift walkers of a linear problem take shorter steps, so many that those of all
+    walkers of a run are about `most_steps`.
+    """
+
+    follows_medium: ClassVar[bool] = True
     macro_factor: float = 1.0
     count: int | None = None
+    most_steps: float = 2e10  # of all walkers of a run
+
+    @property
+    def all_steps(self) -> float:
+        return self.most_steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
         positive("timestep.macro_factor", self.macro_factor)
         if self.count is not None:
             at_least("timestep.count", self.count, 1)
+        at_least("timestep.most_steps", self.most_steps, 1)
 
 
 @dataclass

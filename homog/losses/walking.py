@@ -110,6 +110,8 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         self._cache = cache
         self._device = device
         missing = missing_for_cuda() if device.type == "cuda" else None
+        if device.type == "cuda" and steps.pace is not None:
+            missing = "walkers that choose their steps by the place have no kernel for GPUs yet"
         if missing:
             _log.warning("%s; here the walkers stay on the CPU", missing)
         self._walks_on = _CPU if missing else device
@@ -269,7 +271,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
 
     def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:
         tally = Tally.of(walk) if self._looks_at(iteration) else Tally()
-        steps = start.total * self.settings.walkers * self.steps.count
+        steps = walk.steps * start.total // max(1, len(start.points))  # of other ranks, about as many for each point
         return Sample(start.points, start.mass, walk, start.total, start.random, steps, tally)
 
     def _points(

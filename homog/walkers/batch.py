@@ -1,10 +1,11 @@
 """What goes into the kernels of both processors, and what comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from homog.timestep import Pace
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium
@@ -23,6 +24,8 @@ class Batch:
         count: K, micro steps.
         micro_step: dt.
         safe: A distance that is not walked between two looks at the boundary.
+        pace: Shorter steps where the medium is steep, or None.
+        lower: Lower corner of the domain, shape (d,): the place from which the pace's table is counted.
     """
 
     dimension: int
@@ -32,6 +35,8 @@ class Batch:
     count: int
     micro_step: np.float32
     safe: np.float32
+    pace: Pace | None = None
+    lower: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def walkers(self) -> int:
@@ -42,7 +47,8 @@ class Batch:
 class Found(NamedTuple):
     """What the walkers of a batch bring back, shape (d, n * s) or (n * s,): arrays of NumPy, or tensors on a device.
 
-    As in `Walk`, float32 but for `left`, which is bool.
+    As in `Walk`, float32 but for `left`, which is bool. `taken` counts the micro steps of each walker with a pace of
+    its own, float32; where all take the same it is None.
     """
 
     displacement: Any
@@ -51,10 +57,11 @@ class Found(NamedTuple):
     log_weight: Any
     duration: Any
     left: Any
+    taken: Any = None
 
     @classmethod
     def of(cls, dimension: int, rows: Any, left: Any) -> "Found":
-        """From an array of all but `left`, shape (2 d + 3, n * s), in this order."""
+        """From an array of the first five, shape (2 d + 3, n * s), in this order, and `left`."""
         reward, log_weight, duration = rows[2 * dimension :]
         return cls(rows[:dimension], rows[dimension : 2 * dimension], reward, log_weight, duration, left)
 
@@ -62,8 +69,8 @@ class Found(NamedTuple):
 class Processor(Protocol):
     """Where kernels run."""
 
-    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
-        """The text of a module with the kernel `walk`."""
+    def source(self, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
+        """The text of a module with the kernel `walk`; `paced` for batches with a pace."""
         ...
 
     def hold(self, table: Table) -> tuple[Any, ...]:

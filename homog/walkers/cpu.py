@@ -6,6 +6,9 @@ walker that has left lies at the boundary, so its block is never far). Where a w
 loop, from its last step.
 
 Lookups in a table do not vectorise over lanes: they have a loop of their own before the arithmetic, which does.
+
+With a pace each lane has a clock of its own: before a step it looks up how long the step may be. Once its macro step
+is over or it has left, it stands still by steps of length zero until its results are brought home.
 """
 
 from homog.walkers.kernel import (
@@ -29,28 +32,45 @@ _STATE = ("s0", "s1", "s2", "s3")
 _BITS = (*_STATE, "spare")
 
 
-def cpu_source(medium: Medium, dimension: int, scheme: Scheme) -> str:
-    """The text of a module with `walk`, for this medium and scheme."""
-    rows = _rows(medium, dimension)
-    offsets = [f"{name.upper()} = {row * LANES}" for names in (rows, _BITS) for row, name in enumerate(names)]
+_CLOCK = ("rest", "tau", "taken")
+CHUNK = 16 * LANES  # walkers with clocks of their own that share the lanes of a block
+
+
+def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = False) -> str:
+    """The text of a module with `walk`, for this medium and scheme; `paced` for walkers with clocks of their own."""
+    rows = _rows(medium, dimension, paced)
+    named = rows, _bits(paced)
+    offsets = [f"{name.upper()} = {row * LANES}" for names in named for row, name in enumerate(names)]
+    offsets += ["NOBODY = np.uint32(0xFFFFFFFF)"] if paced else []
     lookup = lookup_source(dimension) if medium.tables else []
     steps = step_source(medium, dimension, scheme)
-    lines = [*offsets, "", "", *lookup, *steps, *_walk(medium, dimension, scheme)]
+    walk = _walk_by_pace(medium, dimension, scheme) if paced else _walk(medium, dimension, scheme)
+    lines = [*offsets, "", "", *lookup, *steps, *walk]
     return "\n".join([_HEADER, *lines, ""])
 
 
-def _rows(medium: Medium, dimension: int) -> list[str]:
+def _rows(medium: Medium, dimension: int, paced: bool) -> list[str]:
     """The float32 state of a lane, one row of the lane buffer each."""
     start = [*axis_names("below above", dimension), *(axis_names("p", dimension) if medium.reads_start else [])]
     phases = [f"t{i}" for i in range(len(medium.phases))]
     state = [*axis_names("d w m", dimension), "reward", "last", "weight", "inside", "age"]
     between = [*table_names(medium, dimension), *axis_names("b v y", dimension), "h"] if medium.tables else []
-    return [*start, *phases, *state, *between]
+    return [*start, *phases, *state, *between, *(_CLOCK if paced else ())]
+
+
+def _state(dimension: int) -> list[str]:
+    """What is zero when a walker sets out."""
+    return [*axis_names("d w m", dimension), "reward", "last", "weight", "age"]
+
+
+def _bits(paced: bool) -> tuple[str, ...]:
+    """The rows of the other buffer: the streams, and with a pace the walker of each lane."""
+    return (*_BITS, "who") if paced else _BITS
 
 
 def _lane(name: str) -> str:
     """A lane's entry in a row. One buffer with constant offsets: the compiler sees that rows do not overlap."""
-    return f"{'bits' if name in _BITS else 'lanes'}[{name.upper()} + i]"
+    return f"{'bits' if name in (*_BITS, 'who') else 'lanes'}[{name.upper()} + i]"
 
 
 def _lanes(names: list[str]) -> str:
@@ -58,21 +78,15 @@ def _lanes(names: list[str]) -> str:
 
 
 def _walk(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
-    rows = len(_rows(medium, dimension))
-    tables = "".join(f", table_{name}, counts_{name}, per_length_{name}" for name in medium.tables)
+    """The kernel whose walkers all take `count` steps of length dt."""
     return [
-        "@njit(parallel=True, fastmath=True, error_model='numpy', nogil=True, cache=True)",
-        "def walk(below, above, start, phases, constants, per_point, count, dt, safe, keys,",
-        f"         displacement, brownian, reward, weight, age, exited{tables}):",
-        *indented(1, [f"k{i} = constants[{i}]" for i in range(len(medium.constants))]),
-        *indented(1, [f"c{i + 1}_{t} = counts_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
-        *indented(1, [f"per{i + 1}_{t} = per_length_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
+        *_head(medium, dimension, ""),
         "    half_dt = HALF * dt",
         "    spread = MINUS_TWO_LN2 * dt",
         f"    for block in prange((reward.shape[0] + {LANES - 1}) // {LANES}):",
-        *indented(2, _aligned("lanes", rows * LANES, "float32")),
-        *indented(2, _aligned("bits", len(_BITS) * LANES, "uint32")),
+        *indented(2, _buffers(medium, dimension, paced=False)),
         f"        for i in range({LANES}):",
+        f"            walker = block * {LANES} + i",
         *indented(3, _start(medium, dimension)),
         f"        for span in range(0, count, {SPAN}):",
         "            distance = F(math.inf)",
@@ -88,7 +102,75 @@ def _walk(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
         "                for _ in range(steps):",
         *indented(5, _step(medium, dimension, scheme, near=True)),
         f"        for i in range({LANES}):",
-        *indented(3, _bring_back(dimension)),
+        f"            walker = block * {LANES} + i",
+        "            if walker < reward.shape[0]:",
+        *indented(4, _bring_back(dimension)),
+    ]
+
+
+def _walk_by_pace(medium: Medium, dimension: int, scheme: Scheme) -> list[str]:
+    """The kernel whose walkers take steps of the lengths that a pace allows, until each has walked count * dt.
+
+    Some walkers take many times as many steps as others. A lane whose walker has come to its end goes on with the next
+    one of the chunk, so that no lane waits for the slowest of its block.
+    """
+    axes = range(1, dimension + 1)
+    pace = "taken, longest, cells, rates, origin, spans, per_span"
+    names = (("cells", "cells"), ("rate", "rates"), ("origin", "origin"), ("span", "spans"), ("per_span", "per_span"))
+    fresh = [f"{_lane(name)} = ZERO" for name in [*_state(dimension), "taken"]]
+    set_out = [*_start(medium, dimension), *fresh, f"{_lane('inside')} = ONE", f"{_lane('rest')} = F(count) * dt"]
+    return [
+        *_head(medium, dimension, f", {pace}"),
+        *indented(1, [f"{name}{i} = {array}[{i - 1}]" for i in axes for name, array in names]),
+        f"    for chunk in prange((reward.shape[0] + {CHUNK - 1}) // {CHUNK}):",
+        *indented(2, _buffers(medium, dimension, paced=True)),
+        f"        following = np.int64(chunk) * {CHUNK}",
+        f"        end = min(following + {CHUNK}, reward.shape[0])",
+        f"        for i in range({LANES}):",
+        f"            {_lane('who')} = NOBODY",
+        "        while True:",
+        "            distance, busy = F(math.inf), ZERO",
+        f"            for i in range({LANES}):",
+        f"                if not {_lane('rest')} > ZERO:",
+        f"                    if {_lane('who')} != NOBODY:",
+        f"                        walker = np.int64({_lane('who')})",
+        *indented(6, [*_bring_back(dimension), f"taken[walker] = {_lane('taken')}"]),
+        f"                        {_lane('who')} = NOBODY",
+        "                    if following < end:",
+        "                        walker = following",
+        "                        following += 1",
+        *indented(6, [f"{_lane('who')} = uint32(walker)", *set_out]),
+        f"                if {_lane('rest')} > ZERO:",
+        "                    busy = ONE",
+        *indented(5, _distance(dimension)),
+        "            if not busy > ZERO:",
+        "                break",
+        "            if distance > safe:",
+        f"                for _ in range({SPAN}):",
+        *indented(5, _step(medium, dimension, scheme, near=False, paced=True)),
+        "            else:",
+        f"                for _ in range({SPAN}):",
+        *indented(5, _step(medium, dimension, scheme, near=True, paced=True)),
+    ]
+
+
+def _head(medium: Medium, dimension: int, further: str) -> list[str]:
+    tables = "".join(f", table_{name}, counts_{name}, per_length_{name}" for name in medium.tables)
+    return [
+        "@njit(parallel=True, fastmath=True, error_model='numpy', nogil=True, cache=True)",
+        "def walk(below, above, start, phases, constants, per_point, count, dt, safe, keys,",
+        f"         displacement, brownian, reward, weight, age, exited{further}{tables}):",
+        *indented(1, [f"k{i} = constants[{i}]" for i in range(len(medium.constants))]),
+        *indented(1, [f"c{i + 1}_{t} = counts_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
+        *indented(1, [f"per{i + 1}_{t} = per_length_{t}[{i}]" for t in medium.tables for i in range(dimension)]),
+    ]
+
+
+def _buffers(medium: Medium, dimension: int, *, paced: bool) -> list[str]:
+    """The state of all lanes."""
+    return [
+        *_aligned("lanes", len(_rows(medium, dimension, paced)) * LANES, "float32"),
+        *_aligned("bits", len(_bits(paced)) * LANES, "uint32"),
     ]
 
 
@@ -103,7 +185,7 @@ def _aligned(name: str, size: int, kind: str) -> list[str]:
 
 def _start(medium: Medium, dimension: int) -> list[str]:
     """A lane's start, and its stream."""
-    lines = [f"walker = block * {LANES} + i", "point = min(walker // per_point, below.shape[1] - 1)"]
+    lines = ["point = min(walker // per_point, below.shape[1] - 1)"]
     for i in range(dimension):
         lines += [f"{_lane(f'{name}{i + 1}')} = {name}[{i}, point]" for name in ("below", "above")]
         lines += [f"{_lane(f'p{i + 1}')} = start[{i}, point]"] if medium.reads_start else []
@@ -121,13 +203,17 @@ def _distance(dimension: int) -> list[str]:
     return lines
 
 
-def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool) -> list[str]:
+def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool, paced: bool = False) -> list[str]:
     """One step of all lanes: a loop over them, or with tables one for each visit to the tables and each part between.
 
     With the exit test and the mask of those inside if the boundary is near.
     """
     d, v, b, y, walls = (axis_names(names, dimension) for names in ("d", "v", "b", "y", "below above"))
+    tick = _over_lanes(_tick(dimension)) if paced else []
+    clock = [f"half_dt = HALF * {_lane('tau')}"] if paced else []
     here = [
+        *clock,
+        *([f"spread = MINUS_TWO_LN2 * {_lane('tau')}"] if paced else []),
         f"{joined(b)}, spare, {joined(_STATE)} = increments(spread, {_lanes(list(_STATE))})",
         *(f"{_lane(name)} = {name}" for name in _STATE),
         f"{joined([*v, 'h'])} = medium({_lanes(d)}, half_dt, {_surroundings(medium, dimension)})",
@@ -138,10 +224,10 @@ def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool) -> list
         there = [f"{joined([*axis_names('z', dimension), 'g'])} = medium({joined(y)}, half_dt, "
                  f"{_surroundings(medium, dimension)})"]  # fmt: skip
         there += [f"v{i} = HALF * (v{i} + z{i})" for i in range(1, dimension + 1)] + ["h = HALF * (h + g)"]
-    arrival = _arrival(dimension, scheme, near=near)
+    arrival = _arrival(dimension, scheme, near=near, paced=paced)
     if not medium.tables:
-        return _over_lanes([*here, *there, *arrival])
-    look_here = _over_lanes(_lookups(medium, dimension, [_lane(name) for name in d]))
+        return [*tick, *_over_lanes([*here, *there, *arrival])]
+    look_here = [*tick, *_over_lanes(_lookups(medium, dimension, [_lane(name) for name in d]))]
     if scheme.step == "euler":
         return [*look_here, *_over_lanes([*here, *arrival])]
     between = [*b, *v, "h", "spare"]
@@ -149,7 +235,29 @@ def _step(medium: Medium, dimension: int, scheme: Scheme, *, near: bool) -> list
         *look_here,
         *_over_lanes([*here, *(f"{_lane(name)} = {name}" for name in (*between, *y))]),
         *_over_lanes(_lookups(medium, dimension, [_lane(name) for name in y])),
-        *_over_lanes([*(f"{name} = {_lane(name)}" for name in (*between, *y)), *there, *arrival]),
+        *_over_lanes([*clock, *(f"{name} = {_lane(name)}" for name in (*between, *y)), *there, *arrival]),
+    ]
+
+
+def _tick(dimension: int) -> list[str]:
+    """Set the length of a lane's next step by its place, and its clock; a lane whose time is over takes none."""
+    lines = []
+    for i in range(1, dimension + 1):
+        lines += [
+            f"place = ({_lane(f'below{i}')} + {_lane(f'd{i}')}) * rate{i} + origin{i}",
+            f"place = place - span{i} * np.floor(place * per_span{i})",
+            f"n{i} = min(max(int32(place), int32(0)), cells{i} - int32(1))",
+        ]
+    index = "n1"
+    for i in range(2, dimension + 1):
+        index = f"({index}) * cells{i} + n{i}"
+    return [
+        *lines,
+        f"rest = {_lane('rest')}",
+        f"tau = min(min(longest[{index}], dt), rest)",
+        f"{_lane('tau')} = tau",
+        f"{_lane('rest')} = rest - tau",
+        f"{_lane('taken')} += ONE if tau > ZERO else ZERO",
     ]
 
 
@@ -174,7 +282,7 @@ def _lookups(medium: Medium, dimension: int, place: list[str]) -> list[str]:
     return lines
 
 
-def _arrival(dimension: int, scheme: Scheme, *, near: bool) -> list[str]:
+def _arrival(dimension: int, scheme: Scheme, *, near: bool, paced: bool) -> list[str]:
     """The end of a step of one lane, from its increments b, its drift v and its reward h, both times dt."""
     axes = range(1, dimension + 1)
     d, b, v, m, walls = (axis_names(names, dimension) for names in ("d", "b", "v", "m", "below above"))
@@ -187,9 +295,12 @@ def _arrival(dimension: int, scheme: Scheme, *, near: bool) -> list[str]:
             f"inside = {_lane('inside')}",
             *(f"{_lane(name)} = {name} if inside > HALF else {_lane(name)}" for name in m),
             f"{_lane('last')} = h if inside > HALF else {_lane('last')}",
-            f"{_lane('age')} += inside",
+            f"{_lane('age')} += {'inside * ' + _lane('tau') if paced else 'inside'}",
             f"{_lane('inside')} = inside * (ONE - left)",
         ]
+        lines += [f"{_lane('rest')} = {_lane('rest')} * {_lane('inside')}"] if paced else []
+    elif paced:
+        lines += [f"{_lane('age')} += {_lane('tau')}"]
     # a choice, not a product: outside the formulas may have no value
     only_inside = " if inside > HALF else ZERO" if near else ""
     lines += [f"{_lane(f'd{i}')} += m{i}{only_inside}" for i in axes]
@@ -213,4 +324,4 @@ def _bring_back(dimension: int) -> list[str]:
         f"age[walker] = {_lane('age')}",
         "exited[walker] = gone > HALF",
     ]
-    return [f"walker = block * {LANES} + i", "if walker < reward.shape[0]:", *indented(1, lines)]
+    return lines

@@ -50,7 +50,9 @@ class Cuda:
 
         self._device = device
 
-    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+    def source(self, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
+        if paced:
+            raise ValueError("walkers that choose their steps by the place walk on the CPU")
         return cuda_source(medium, dimension, scheme)
 
     def hold(self, table: Table) -> tuple[Any, ...]:

@@ -28,7 +28,6 @@ def walk(
 ) -> Walk:
     """The same as `Walkers.walk`, slowly."""
     count, d = points.shape
-    dt = steps.micro_step
     start = torch.from_numpy(points).repeat_interleave(per_point, dim=0)  # (n * s, d)
     lower, upper = (
         torch.tensor(corner, dtype=torch.float64) for corner in (problem.domain.lower, problem.domain.upper)
@@ -37,9 +36,15 @@ def walk(
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
     reward, log_weight, duration = torch.zeros(3, len(x), dtype=torch.float64)
-    for _ in range(steps.count):
+    rest = torch.full((len(x),), steps.count, dtype=torch.float64)  # in micro steps, so that it ends at zero
+    taken = 0
+    while (rest > 0).any():
+        share = torch.minimum(_share_of_step(steps, x), rest)
+        rest = torch.where(inside, rest - share, 0.0)
+        taken += int((inside & (share > 0)).sum())
+        dt = (steps.micro_step * share)[:, None]
         normals, spare = _normals(streams, d)
-        noise = math.sqrt(dt) * normals  # (n * s, d)
+        noise = torch.sqrt(dt) * normals  # (n * s, d)
         velocity, rate = _medium(problem, x, solution)
         if scheme.step == "heun":
             ahead_velocity, ahead_rate = _medium(
@@ -48,17 +53,17 @@ def walk(
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
-        left, share, face, side = _leaves(x, x + move, lower, upper, -dt / 2 * torch.log(uniform))
-        end = x + torch.where(left, share, 1.0)[:, None] * move
+        left, part, face, side = _leaves(x, x + move, lower, upper, -dt[:, 0] / 2 * torch.log(uniform))
+        end = x + torch.where(left, part, 1.0)[:, None] * move
         end = torch.where(left[:, None], torch.clamp(end, lower, upper), end)
         wall = torch.stack([lower, upper])[side.long(), face]
         end[left, face[left]] = wall[left]
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
-        reward += torch.where(inside, rate * dt * torch.where(left, share, 1.0), 0.0)
-        duration += inside * dt
+        reward += torch.where(inside, rate * dt[:, 0] * torch.where(left, part, 1.0), 0.0)
+        duration += inside * dt[:, 0]
         if scheme.martingale == "girsanov":
-            growth = (velocity * noise).sum(1) - 0.5 * dt * (velocity**2).sum(1)
+            growth = (velocity * noise).sum(1) - 0.5 * dt[:, 0] * (velocity**2).sum(1)
             log_weight += torch.where(inside, growth, 0.0)
         inside = inside & ~left
 
@@ -66,10 +71,23 @@ def walk(
         return values.T.reshape(d, count, per_point).numpy()
 
     shape = (count, per_point)
+    steps_taken = taken if steps.pace else len(start) * steps.count
     return Walk(
         by_axis(x - start), by_axis(brownian), reward.reshape(shape).numpy(), log_weight.reshape(shape).numpy(),
-        duration.reshape(shape).numpy(), (~inside).reshape(shape).numpy(), len(start) * steps.count,
+        duration.reshape(shape).numpy(), (~inside).reshape(shape).numpy(), steps_taken,
     )  # fmt: skip
+
+
+def _share_of_step(steps: TimeSteps, x: torch.Tensor) -> torch.Tensor:
+    """The length of the next step from x of shape (m, d), in micro steps."""
+    pace = steps.pace
+    if pace is None:
+        return torch.ones(len(x), dtype=torch.float64)
+    cells = np.array(pace.longest.shape)
+    cell = np.floor((x.numpy() - pace.lower) / np.subtract(pace.upper, pace.lower) * cells).astype(int)
+    cell = cell % cells if pace.periodic else np.clip(cell, 0, cells - 1)
+    longest = pace.longest[tuple(cell.T)] / np.float32(steps.micro_step)  # rounded as in the kernel
+    return torch.from_numpy(np.minimum(longest, 1.0).astype(np.float64))
 
 
 def _medium(problem: Problem, x: torch.Tensor, solution: CubicSpline | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,9 @@
 """Walkers of a problem: many short paths from given points."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class Walk:
         log_weight: log D for girsanov walkers (13), zero for drift, shape (n, s).
         duration: Time walked, to the end of the last step, shape (n, s): E[W_i W_j - duration delta_ij] = 0 exactly.
         left: Whether the walker left the domain, shape (n, s), bool.
-        steps: Micro steps taken, n * s * K (those masked after leaving are counted).
+        steps: Micro steps taken: n * s * K (those masked after leaving are counted), or with a pace those that were.
     """
 
     displacement: Float[Array, "d n s"]
@@ -116,7 +118,8 @@ class Walkers:
         self._tables = {} if problem.field is None else {FIELD: self._processor.hold(Table.of(problem.field))}
         known = scheme.martingale == "drift" and not problem.nonlinear
         self._top_speed = self._bound_of_speed(None) if known else 0.0
-        self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
+        self._cache = cache
+        self._walk = self._kernel(paced=False)
 
     def walk(
         self,
@@ -143,7 +146,8 @@ class Walkers:
             tables = {**tables, SOLUTION: self._processor.hold(Table.of(solution))}
         batch = self._batch(points, per_point, steps, key, self._safe(steps, solution))
         held = [tables[name] for name in self._medium.tables]
-        found = self._processor.run(self._walk, batch, self._constants, held)
+        kernel = self._walk if steps.pace is None else self._walk_by_pace
+        found = self._processor.run(kernel, batch, self._constants, held)
         shape = (len(points), per_point)
         return Walk(
             found.displacement.reshape(self.problem.dimension, *shape),
@@ -152,8 +156,16 @@ class Walkers:
             found.log_weight.reshape(shape),
             found.duration.reshape(shape),
             found.left.reshape(shape),
-            batch.walkers * steps.count,
+            batch.walkers * steps.count if found.taken is None else int(found.taken.sum(dtype=np.float64)),
         )
+
+    @cached_property
+    def _walk_by_pace(self) -> Any:
+        return self._kernel(paced=True)
+
+    def _kernel(self, *, paced: bool) -> Any:
+        source = self._processor.source(self._medium, self.problem.dimension, self.scheme, paced=paced)
+        return load_module(source, self._cache).walk
 
     def compile(self) -> None:
         """Compile a kernel of the CPU, or load it, before there is a solution to read: by a walk from no point."""
@@ -178,7 +190,8 @@ class Walkers:
         places = np.ascontiguousarray(np.concatenate([*from_walls, points.T, phases], dtype=np.float32))
         keys = key if isinstance(key, np.ndarray) else point_keys(key, len(points), per_point)
         step = np.float32(steps.micro_step)
-        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe)
+        lower = np.asarray(domain.lower)
+        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe, steps.pace, lower)
 
     def _safe(self, steps: TimeSteps, solution: Solution | None) -> np.float32:
         """A distance that a walker covers within SPAN steps with probability 1e-13 only.
@@ -188,6 +201,8 @@ class Walkers:
         """
         if self.scheme.martingale != "drift":
             top_speed = 0.0
+        elif steps.pace is not None:  # |V| dt <= worst sqrt(dt) there, and dt is longest elsewhere
+            top_speed = steps.pace.worst / math.sqrt(steps.micro_step)
         elif isinstance(solution, DeviceSpline):
             return np.finfo(np.float32).max
         else:
