@@ -1,5 +1,6 @@
 """What a trained network answers: u on the reference's grid, the fine scale, the effective tensor."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,14 @@ from torch import nn
 from homog import evaluation, outcome
 from homog.config import Energy
 from homog.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.errors import UserError
 from homog.fine_scale import FineScale, fine_scale
+from homog.longer_walk import LongerWalk, longer_walk
 from homog.plots import Curve
 from homog.references import Reference
 from homog.task import Task
+
+_log = logging.getLogger("homog")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Answer:
         fine_seconds: What the fine scale took.
         tensor: a* by walkers; None where there is none, or no walkers are sent.
         excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
+        checked: What a longer walk says of its error; None where it could not be walked.
         truth: What it is held against.
     """
 
@@ -34,6 +40,7 @@ class Answer:
     fine_seconds: float
     tensor: EffectiveTensor | None
     excess: tuple[float, float] | None
+    checked: LongerWalk | None
     truth: Reference
 
     def metrics(self, curve: Curve) -> dict[str, float | None]:
@@ -42,6 +49,7 @@ class Answer:
             **outcome.error_metrics(evaluation.errors(self.values, self.truth), self.truth, curve),
             **outcome.fine_scale_metrics(self.fine, self.fine_seconds, self.truth),
             **outcome.effective_metrics(self.tensor),
+            **outcome.longer_walk_metrics(self.checked),
         }
 
     @property
@@ -78,4 +86,14 @@ def answer(network: nn.Module, task: Task, truth: Reference) -> Answer:
     if steps is not None and problem.period is not None and not problem.nonlinear:
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
-    return Answer(values, fine, seconds, tensor, excess, truth)
+    return Answer(values, fine, seconds, tensor, excess, _checked(network, task), truth)
+
+
+def _checked(network: nn.Module, task: Task) -> LongerWalk | None:
+    """The longer walk; an answer that it cannot be taken from is kept, with a line that says why."""
+    steps, m0 = task.longer_walk_steps()
+    try:
+        return longer_walk(network, task.problem, steps, m0, task.settings.seed, task.kernels)
+    except UserError as error:
+        _log.warning("the answer could not be checked by a longer walk: %s", error)
+        return None

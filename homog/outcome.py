@@ -7,7 +7,11 @@ import numpy as np
 from homog import evaluation, plots
 from homog.effective import EffectiveTensor
 from homog.fine_scale import FineScale
+from homog.longer_walk import LongerWalk
 from homog.references import Reference
+
+_SIGNIFICANT = 3.0  # standard errors
+_LEAST_ERROR = 0.02  # below it the functions that a longer walk looks for are too few to tell
 
 
 def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
@@ -47,7 +51,35 @@ def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
     return metrics
 
 
+def longer_walk_metrics(checked: LongerWalk | None) -> dict[str, float]:
+    """What a longer walk says of the error."""
+    if checked is None:
+        return {}
+    return {"longer_walk_error": checked.error, "longer_walk_standard_error": checked.standard_error}
+
+
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line for each number that puts the answer, or what it is held against, in doubt."""
+    return [*_of_longer_walk(metrics), *_of_reference(metrics)]
+
+
+def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where a longer walk finds an error that the sampling noise does not account for."""
+    error, noise = metrics.get("longer_walk_error"), metrics.get("longer_walk_standard_error")
+    sampling = metrics.get("rel_l2_standard_error")
+    if not isinstance(error, float) or not isinstance(noise, float):
+        return []
+    stated = sampling if isinstance(sampling, float) else 0.0
+    if error < _SIGNIFICANT * noise or error < max(_LEAST_ERROR, _SIGNIFICANT * stated):
+        return []
+    beside = f", and not the {100 * stated:.2g} % that its sampling noise is" if stated else ""
+    return [
+        f"a longer walk finds the answer {100 * error:.2g} +- {100 * noise:.1g} % off{beside}: the functions of the"
+        " network cannot follow this medium, or Dt or the number of walkers is too small for it"
+    ]
+
+
+def _of_reference(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line where the reference is too coarse to tell the error that was found."""
     error, estimate = metrics.get("rel_l2"), metrics.get("reference_error_estimate")
     if not isinstance(error, float) or not isinstance(estimate, float) or estimate <= error:

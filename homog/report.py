@@ -139,6 +139,9 @@ def print_results(
     ):
         if metrics.get(key) is not None:
             table.add_row(answer, against, f"{metrics[key]:.3e}")
+    if "longer_walk_error" in metrics:
+        error, noise = metrics["longer_walk_error"], metrics["longer_walk_standard_error"]
+        table.add_row("network, its smooth error", "a longer walk", f"{error:.1e} +- {noise:.0e}")
     _console.print(table)
     seconds = metrics["train_seconds"]
     steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""

@@ -52,6 +52,13 @@ class Task:
         steps = time_steps(bounds, self.problem.dimension, self.problem.scale)
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
+    def longer_walk_steps(self) -> tuple[TimeSteps, float]:
+        """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
+        policy, problem = self.settings.timestep, self.problem
+        scale = min(problem.scale, policy.eps or problem.scale)
+        bounds = BoundsTimeStep(scale, max(policy.m0, BoundsTimeStep.m0))
+        return time_steps(bounds, problem.dimension), bounds.m0
+
     @property
     def kernels(self) -> Path:
         """For compiled walkers."""

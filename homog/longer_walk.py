@@ -1,0 +1,156 @@
+"""The error of an answer, by walkers that go on for longer: what neither its features nor its Dt can hide.
+
+The exact solution fulfils u = E[u(X_T) + R_T] for every T, so the error e = u - u_answer fulfils
+
+    e(x) - E[e(X_T); inside] = E[u_answer(X_T) + R_T] - u_answer(x),
+
+whatever method, network and macro step the answer came from. It is solved for e in a few smooth functions psi: the
+equation is tested with each of them, by one walker from each of many points, as in the least squares of temporal
+differences (Bradtke and Barto 1996). So the smooth part of the error is found, its size beside its noise. T is long
+enough for the fine scale to be forgotten, and the steps are those that the medium asks for.
+
+Points count alike, and not by a: the answer's error is measured in that norm, and where a is large little is seen.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from torch import nn
+
+from homog.fine_scale import control_variate
+from homog.formula.evaluate import at_points
+from homog.losses.table import spline_of
+from homog.pace import with_pace
+from homog.problems import Box, Problem
+from homog.timestep import TimeSteps, macro_bound
+from homog.walkers import Scheme, SplineValues, Walkers, point_generator, stream_key
+
+_BATCH = -2  # in place of an iteration's number: no training draws these walkers
+_POINTS = 2**40  # likewise of points
+_GROUPS = 32
+_FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
+_NODES = {1: 1025, 2: 257, 3: 65}  # an axis of the table of u
+_CUTOFF = 1e-4  # of singular values
+_STEPS = 4e8  # of all walkers
+_MOST_WALKERS, _LEAST_WALKERS = 2**16, 2**12
+_LARGEST_TIME = 0.2  # in units of the box's slowest decay time, if nothing held the walkers up
+_PERIODS = 64  # least macro steps in which a period is forgotten to some thousandths
+
+
+@dataclass(frozen=True)
+class LongerWalk:
+    """How far an answer is from what its walkers bring back.
+
+    Attributes:
+        error: Relative L2 norm of the smooth part of the error, that of its noise taken out; relative to the corrected
+            answer.
+        standard_error: L2 norm of the noise of that part, likewise relative.
+        time: T.
+        walkers: How many.
+        steps: Micro steps taken.
+    """
+
+    error: float
+    standard_error: float
+    time: float
+    walkers: int
+    steps: int
+
+
+def longer_walk(
+    network: nn.Module, problem: Problem, steps: TimeSteps, m0: float, seed: int, cache: Path
+) -> LongerWalk:
+    """Send walkers of one long macro step and solve for the smooth part of the answer's error.
+
+    Args:
+        network: u, trained.
+        problem: What is solved.
+        steps: Gives dt; its macro step is the least time.
+        m0: The accuracy that is asked of the steps.
+        seed: Of points and walkers.
+        cache: Folder for compiled kernels.
+
+    Raises:
+        UserError: If the coefficient is not positive where u leads it, or a number is not finite.
+    """
+    domain, dimension = problem.domain, problem.dimension
+    steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
+    steps, count = _planned(steps, problem)
+    spline = spline_of(network, domain, _NODES[dimension])
+    medium = spline if problem.nonlinear else None
+    points = domain.spread(count, point_generator(seed, _POINTS))
+    if medium is not None:
+        problem.require_positive(points, medium)
+    walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
+    walk = walkers.walk(points, 1, steps, stream_key(seed, _BATCH), medium)
+    walk.require_finite()
+    left = walk.left[:, 0]
+    ends = np.clip(points + walk.displacement[:, :, 0].T, domain.lower, domain.upper)
+    look_up = SplineValues(dimension, cache)
+    nowhere = np.zeros((dimension, count, 1), dtype=np.float32)
+    here = look_up(spline, points, nowhere)[:, 0].astype(np.float64)
+    there = look_up(spline, points, walk.displacement)[:, 0].astype(np.float64)
+    there[left] = at_points(problem.boundary, ends[left], problem.parameters)
+    residual = there - here + walk.reward[:, 0]
+    control = control_variate(spline, points, walk)[:, 0].astype(np.float64)
+    size = float(control @ control)
+    if size > 0:
+        residual = residual - (control @ (residual - residual.mean())) / size * control
+    tests = _functions(points, domain)
+    gained = tests - np.where(left[:, None], 0.0, _functions(ends, domain))
+    error, noise = _solved(tests, gained, residual, here)
+    return LongerWalk(error, noise, steps.macro_step, count, walk.steps)
+
+
+def _planned(steps: TimeSteps, problem: Problem) -> tuple[TimeSteps, int]:
+    """The time steps of one long walk, and how many walkers take it."""
+    sides = problem.domain.sides
+    time = _LARGEST_TIME / float(0.5 * math.pi**2 * (1 / sides**2).sum())
+    if problem.period is not None:
+        time = min(time, _PERIODS * macro_bound(problem.period, problem.dimension))
+    slowdown = 1.0 if steps.pace is None else steps.pace.slowdown
+    affordable = _STEPS / slowdown  # of length dt
+    longest = max(steps.count, int(min(time / steps.micro_step, affordable / _LEAST_WALKERS)))
+    walkers = int(min(_MOST_WALKERS, max(_LEAST_WALKERS, affordable / longest)))
+    return replace(steps, count=longest), walkers // _GROUPS * _GROUPS
+
+
+def _functions(points: Float64[np.ndarray, "n d"], domain: Box) -> Float64[np.ndarray, "n m"]:
+    """Products over the axes of (1 - t^2) times Legendre polynomials of the lowest degrees, zero on the boundary."""
+    places = 2 * (points - domain.lower) / domain.sides - 1
+    degree = _FUNCTIONS[domain.dimension]
+    found = np.ones((len(points), 1))
+    for t in places.T:
+        along = (1 - t**2)[:, None] * np.polynomial.legendre.legvander(t, degree - 1)
+        found = (found[:, :, None] * along[:, None, :]).reshape(len(points), -1)
+    return found
+
+
+def _solved(
+    tests: Float64[np.ndarray, "n m"],
+    gained: Float64[np.ndarray, "n m"],
+    residual: Float64[np.ndarray, " n"],
+    here: Float64[np.ndarray, " n"],
+) -> tuple[float, float]:
+    """The relative error and its noise, from the spread of groups of points."""
+    count, functions = tests.shape
+    grouped = (_GROUPS, count // _GROUPS)
+    tests_of, gained_of = (part.reshape(grouped[1], _GROUPS, functions).swapaxes(0, 1) for part in (tests, gained))
+    matrix = tests_of.swapaxes(1, 2) @ gained_of
+    load = np.einsum("gnm,gn->gm", tests_of, residual.reshape(grouped[1], _GROUPS).T)
+    left, sizes, right = np.linalg.svd(matrix.sum(0))
+    kept = sizes > _CUTOFF * sizes[0]
+    inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])
+    weights = inverse @ load.sum(0)
+    spread = inverse @ (load - matrix @ weights).T
+    spread -= spread.mean(1, keepdims=True)
+    mass = tests.T @ tests / count
+    noise = _GROUPS / (_GROUPS - 1) * float(np.einsum("ig,ij,jg", spread, mass, spread))
+    whole = float(np.mean((here + tests @ weights) ** 2))
+    if whole == 0:
+        return 0.0, 0.0
+    error = max(0.0, float(weights @ mass @ weights) - noise)
+    return math.sqrt(error / whole), math.sqrt(noise / whole)
