@@ -78,7 +78,9 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             raise
     report.print_effective_tensor(found.tensor, truth.effective_tensor, found.excess)
     steps = task.steps.warnings() if task.steps else []
-    warnings += [*steps, *loss.warnings(), *outcome.warnings(metrics)]
+    known = truth.effective_tensor
+    tensor = found.tensor.contradiction(known) if found.tensor is not None and known is not None else []
+    warnings += [*steps, *loss.warnings(), *tensor, *outcome.warnings(metrics)]
     report.print_results(metrics, truth, warnings, task.folder, recorder.location)
     return metrics
 

@@ -141,7 +141,7 @@ def print_results(
             table.add_row(answer, against, f"{metrics[key]:.3e}")
     if "longer_walk_error" in metrics:
         error, noise = metrics["longer_walk_error"], metrics["longer_walk_standard_error"]
-        table.add_row("network, its smooth error", "a longer walk", f"{error:.1e} +- {noise:.0e}")
+        table.add_row("network, its smooth error", "a longer walk", f"{error:.2e} +- {noise:.1e}")
     _console.print(table)
     seconds = metrics["train_seconds"]
     steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""
