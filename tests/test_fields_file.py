@@ -56,7 +56,7 @@ def test_a_periodic_array_leaves_the_upper_end_out(tmp_path: Path):
     assert problem.field.intervals == (64, 64)
 
 
-@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "<i2", ">u1", "longdouble"])
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "<i2", ">u1", "longdouble", "bool"])
 def test_any_real_numbers_will_do_in_any_order(kind: str, tmp_path: Path):
     values = np.asfortranarray(np.arange(1, 43).reshape(6, 7).astype(kind))
     np.testing.assert_array_equal(fields.build(saved(values, tmp_path / "a.npy"), SQUARE).values, values)
@@ -104,7 +104,6 @@ FILES = {
     "an archive": (npz(), r"is an archive \(.npz\)"),
     "records": (npy(RECORDS), "values of type records"),
     "complex": (npy(np.ones((5, 5)) * 1j), "values of type complex128"),
-    "booleans": (npy(np.ones((5, 5), dtype=bool)), "values of type bool"),
     "words": (npy(np.array([["a", "b"]])), "values of type <U1"),
     "dates": (npy(np.zeros((5, 5), dtype="M8[s]")), "values of type datetime64"),
     "NaN": (npy(WITH_A_HOLE), r"is nan at index \(2, 3\)"),
