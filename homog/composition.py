@@ -234,10 +234,12 @@ def _settings_at(key: str) -> list[str] | None:
     """The settings below a key and their defaults, as one writes them; None where the key is no group of settings."""
     kind: Any = config.RunSettings
     for name in key.split("."):
-        kind = get_type_hints(kind).get(name)
-        if not is_dataclass(kind):
+        found = get_type_hints(kind).get(name)
+        if not is_dataclass(found):
             return None
-    defaults = {field.name: getattr(kind(), field.name) for field in fields(kind)}
+        kind = found
+    made = kind()
+    defaults = {field.name: getattr(made, field.name) for field in fields(made)}
     texts = {name: yaml.safe_dump(value, default_flow_style=True) for name, value in defaults.items()}
     return [f"{name}={text.splitlines()[0].replace(' ', '')}" for name, text in texts.items()]
 

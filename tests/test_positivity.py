@@ -112,14 +112,16 @@ def test_white_noise_is_searched_in_little_time():
 def test_the_message_names_the_spline_and_the_ways_out(tmp_path: Path):
     np.save(tmp_path / "pixel.npy", pixel(65))
 
-    def build(**further: str) -> Problem:
-        field = FileField(str(tmp_path / "pixel.npy"), **further)
+    def build(interpolation: str) -> Problem:
+        field = FileField(str(tmp_path / "pixel.npy"), interpolation=interpolation)
         return problems.build(FieldProblem("p", "field", "1", domain=DomainSettings(), field=field), 0.1)
 
     with pytest.raises(UserError, match=r"between nodes, where the cubic spline of the field is -1\.\d+: .*exp\(field\)"
                        r"' or problem.field.interpolation=linear"):  # fmt: skip
-        build()
-    assert build(interpolation="linear").field.degree == 1
+        build("cubic")
+    linear = build("linear").field
+    assert linear is not None
+    assert linear.degree == 1
 
 
 NAMES = ("x1", "x2", "field")

@@ -19,7 +19,7 @@ class logistic(sympy.Function):  # a SymPy function is a class, and evaluation g
     is_real = True
 
     @classmethod
-    def eval(cls, z: Expr) -> Expr | None:
+    def eval(cls, z: Expr) -> Expr | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The value for a number."""
         if z.is_number:
             return sympy.Float(1 / (1 + sympy.exp(-z)))
@@ -28,7 +28,12 @@ class logistic(sympy.Function):  # a SymPy function is a class, and evaluation g
     def fdiff(self, argindex: int = 1) -> Expr:
         """The slope."""
         z: Expr = self.args[0]
-        return logistic(z) * logistic(-z)
+        return logistic_of(z) * logistic_of(-z)
+
+
+def logistic_of(z: Expr) -> Expr:
+    """L(z)."""
+    return logistic(z)
 
 
 def stable(expression: Expr) -> Expr:
@@ -88,11 +93,11 @@ def _by_logistic(base: Expr, power: Expr, rest: Expr) -> Expr | None:
     shifts = ((other, sympy.expand(other.args[0] - e.args[0])) for other in rest.atoms(sympy.exp))
     above = rest.xreplace({other: place * sympy.exp(shift) for other, shift in shifts if shift.is_number})
     if not above.has(place):
-        return rest * first**-power * logistic(-y) ** power
+        return rest * first**-power * logistic_of(-y) ** power
     if not above.is_polynomial(place) or above.count_ops() > _LONGEST:
         return None
     terms = sympy.Poly(above, place).terms()
     if not power.is_Integer or max(m for (m,), _ in terms) > power:
         return None
-    inner = (c * (first / k) ** m * logistic(y) ** m * logistic(-y) ** (power - m) for (m,), c in terms)
+    inner = (c * (first / k) ** m * logistic_of(y) ** m * logistic_of(-y) ** (power - m) for (m,), c in terms)
     return first**-power * sympy.Add(*inner)

@@ -139,10 +139,11 @@ def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
     found = not_positive(problem)
     if found is not None:
         spline = f"the {_SPLINES[field.spline.degree]} spline of the field is {found.field:.4g}"
+        exponential = [] if "exp(" in problem.coefficient.text else [f"problem.coefficient='exp({FIELD})'"]
+        remedies = " or ".join([*exponential, *field.remedies])
         raise UserError(
             f"problem.coefficient={problem.coefficient.text} is {found.value:.4g} at {_place(found.place)}, between"
-            f" nodes, where {spline}: it must be positive on the whole domain; write"
-            f" {' or '.join([f"problem.coefficient='exp({FIELD})'", *field.remedies])}"
+            f" nodes, where {spline}: it must be positive on the whole domain{remedies and '; write ' + remedies}"
         )
 
 

@@ -56,9 +56,10 @@ def not_positive(problem: Problem) -> Lowest | None:
     assert spline is not None
     found = None
     ranges: dict[str, Range] = {name: (value, value) for name, value in problem.parameters.items()}
-    everywhere = {FIELD: (spline.coefficients.min(), spline.coefficients.max())}
-    everywhere |= {x: ends for x, *ends in zip(problem.coefficient.axes, spline.lower, spline.upper, strict=True)}
-    if bounds(formula, ranges | everywhere)[0] > 0:
+    ends = zip(spline.lower, spline.upper, strict=True)
+    everywhere: dict[str, Range] = {**ranges, **dict(zip(problem.coefficient.axes, ends, strict=True))}
+    everywhere[FIELD] = spline.coefficients.min(), spline.coefficients.max()
+    if bounds(formula, everywhere)[0] > 0:
         return None
     for cells in _doubtful_cells(formula, ranges, problem, spline):
         size = max(1, _PIECES // (spline.degree + 1) ** problem.dimension)

@@ -17,14 +17,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
 
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
-from homog.formula.logistic import Expr, logistic
+from homog.formula.logistic import Expr, logistic_of
 from homog.formula.parse import symbol
 from homog.problems import FIELD, SOLUTION, Problem
 from homog.walkers.scaled import Scaled, fits
@@ -111,8 +111,8 @@ def precise(expression: Expr) -> Expr:
     for term in expression.args:
         factor, function = term.as_coeff_Mul()
         if isinstance(function, sympy.tanh):
-            sign = 1 if factor.is_positive else -1
-            terms += [2 * sign * factor * logistic(2 * sign * function.args[0]), -sign * factor]
+            sign, z = (1 if factor.is_positive else -1), cast(Expr, function.args[0])
+            terms += [2 * sign * factor * logistic_of(2 * sign * z), -sign * factor]
         else:
             terms.append(term)
     return sympy.Add(*terms)
