@@ -127,7 +127,9 @@ CASES = {
     "nonlinear, weighed": Case(NONLINEAR, 2, Scheme("girsanov", "euler", "bridge"), "50", table_there=True),
     "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
     "linear field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", degree=1),
-    "beyond single precision": Case(STEEP, 2, Scheme("drift", "heun", "bridge"), "exp(60*x1)"),
+    "beyond single precision": Case(
+        STEEP, 2, Scheme("drift", "heun", "bridge"), "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))"
+    ),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }
 ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left")

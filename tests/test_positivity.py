@@ -87,24 +87,26 @@ def test_formulas_that_are_not_monotone_in_the_field(coefficient: str, positive:
     assert (not_positive(problem) is None) == bool((sample > 0).all())
 
 
-def test_a_narrow_dip_beside_millions_of_sound_cells_is_found_in_little_time():
-    for shape in ((2049, 2049), (129, 129, 129)):
-        values = np.full(shape, 1.0)
-        values[tuple(n // 2 for n in shape)] = 9.5
-        spline = of_values(values)
-        start = time.process_time()
-        found = not_positive(problem_of(spline))
-        assert time.process_time() - start < 3
-        assert found is not None
-        assert found.value < 0
-
-
-def test_white_noise_is_searched_in_little_time():
-    values = 1 + np.random.default_rng(0).random((1025, 1025))
+@pytest.mark.parametrize(
+    "shape", [(513, 513), (33, 33, 33), *(pytest.param(s, marks=pytest.mark.slow) for s in ((2049,) * 2, (129,) * 3))]
+)
+def test_a_narrow_dip_beside_millions_of_sound_cells_is_found_in_little_time(shape: tuple[int, ...]):
+    values = np.full(shape, 1.0)
+    values[tuple(n // 2 for n in shape)] = 9.5
     spline = of_values(values)
     start = time.process_time()
     found = not_positive(problem_of(spline))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 3
+    assert found is not None
+    assert found.value < 0
+
+
+def test_white_noise_is_searched_in_little_time():
+    values = 1 + np.random.default_rng(0).random((513, 513))
+    spline = of_values(values)
+    start = time.process_time()
+    found = not_positive(problem_of(spline))
+    assert time.process_time() - start < 3
     sampled = spline(Box((0.0, 0.0), (0.2, 0.2)).grid(801)).min()
     assert found is None or found.value <= 0 < sampled or sampled <= 0
 

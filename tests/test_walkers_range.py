@@ -144,10 +144,10 @@ def formula(chance: random.Random) -> str:
     return f"({text})**{chance.choice((-1, 0.5, 2, -0.3))}" if chance.random() < 0.2 else text
 
 
-@pytest.mark.parametrize("first", range(0, 120, 40))
+@pytest.mark.parametrize("first", range(0, 60, 20))
 def test_random_formulas_that_are_finite_in_double_precision(first: int):
     walked = 0
-    for seed in range(first, first + 40):
+    for seed in range(first, first + 20):
         chance = random.Random(seed)
         coefficient, forcing = formula(chance), chance.choice(("1", factor(chance)))
         problem = built(coefficient, forcing)
@@ -159,7 +159,7 @@ def test_random_formulas_that_are_finite_in_double_precision(first: int):
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {coefficient}, {forcing}: {error}") from error
         walked += 1
-    assert walked > 28
+    assert walked > 14
 
 
 STEPS = TimeSteps(micro_step=1e-5, count=24, micro_bound=1.0, macro_bound=0.0)

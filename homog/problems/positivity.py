@@ -5,6 +5,8 @@ these ranges interval arithmetic bounds the formula. Where that does not show it
 Bezier form, whose bounds are closer, and halved along each axis, by which they converge of second order (de Casteljau).
 """
 
+import functools
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +24,8 @@ from homog.splines import Spline
 
 _SLAB = 2**18  # cells bounded at once
 _PIECES = 2**21  # coefficients of pieces in hand at once
+_MOST_SEARCHED = 2**26  # coefficients of pieces in all: some ten seconds
+_MANY = 0.02  # of the cells of a slab
 _DEPTH = 12  # halvings of a cell: 4096 along an axis
 _BEZIER = {  # from the coefficients of B-splines
     1: np.eye(2),
@@ -29,6 +33,8 @@ _BEZIER = {  # from the coefficients of B-splines
 }
 _LOWER_HALF = {1: np.array([[2, 0], [1, 1]]) / 2,
                3: np.array([[8, 0, 0, 0], [4, 4, 0, 0], [2, 4, 2, 0], [1, 3, 3, 1]]) / 8}  # fmt: skip
+
+_log = logging.getLogger("homog")
 
 
 @dataclass(frozen=True)
@@ -54,19 +60,24 @@ def not_positive(problem: Problem) -> Lowest | None:
     formula = problem.coefficient.expression.xreplace({symbol(SOLUTION): problem.boundary.expression})
     spline = problem.field
     assert spline is not None
-    found = None
     ranges: dict[str, Range] = {name: (value, value) for name, value in problem.parameters.items()}
     ends = zip(spline.lower, spline.upper, strict=True)
     everywhere: dict[str, Range] = {**ranges, **dict(zip(problem.coefficient.axes, ends, strict=True))}
     everywhere[FIELD] = spline.coefficients.min(), spline.coefficients.max()
     if bounds(formula, everywhere)[0] > 0:
         return None
+    left = _MOST_SEARCHED
     for cells in _doubtful_cells(formula, ranges, problem, spline):
         size = max(1, _PIECES // (spline.degree + 1) ** problem.dimension)
         for part in np.array_split(cells, -(-len(cells) // size)):
-            lowest = _searched(formula, ranges, problem, _Pieces.of(spline, part))
-            found = lowest if found is None or (lowest is not None and lowest[1] < found[1]) else found
-    return None if found is None else _descended(problem, spline, found[0])
+            lowest, searched = _searched(formula, ranges, problem, _Pieces.of(spline, part))
+            if lowest is not None:
+                return _descended(problem, spline, lowest)
+            left -= searched
+            if left < 0:
+                _log.info("the coefficient is positive where it was looked at; everywhere is more than could be shown")
+                return None
+    return None
 
 
 def _doubtful_cells(
@@ -77,29 +88,53 @@ def _doubtful_cells(
     thickness = max(1, _SLAB // int(np.prod(counts[1:], initial=1)))
     for first in range(0, counts[0], thickness):
         slab = spline.coefficients[first : first + thickness + spline.degree]
-        low, high = slab, slab
-        for axis in range(slab.ndim):
-            low, high = _along(np.minimum, low, axis, spline.degree), _along(np.maximum, high, axis, spline.degree)
-        here: dict[str, Range] = {**ranges, FIELD: (low, high)}
+        here: dict[str, Range] = {**ranges, FIELD: _range_of_cells(slab, spline.degree)}
         for axis, name in enumerate(problem.coefficient.axes):
             shape = [1] * slab.ndim
             shape[axis] = -1
-            start = np.arange(low.shape[axis]) + (first if axis == 0 else 0)
+            start = np.arange(slab.shape[axis] - spline.degree) + (first if axis == 0 else 0)
             step = (spline.upper[axis] - spline.lower[axis]) / counts[axis]
             edge = (spline.lower[axis] + step * start).reshape(shape)
             here[name] = edge, edge + step
-        doubtful = np.broadcast_to(~(bounds(formula, here)[0] > 0), low.shape)
+        shape = tuple(count - spline.degree for count in slab.shape)
+        doubtful = np.broadcast_to(~(bounds(formula, here)[0] > 0), shape)
+        if doubtful.mean() > _MANY:  # as for nodes without correlation
+            here[FIELD] = _close_range_of_cells(slab, spline.degree)
+            doubtful = np.broadcast_to(~(bounds(formula, here)[0] > 0), shape)
         if doubtful.any():
             yield np.argwhere(doubtful) + np.array([first] + [0] * (slab.ndim - 1))
 
 
-def _along(extreme: np.ufunc, values: np.ndarray, axis: int, degree: int) -> np.ndarray:
-    """The least or largest of each degree + 1 neighbours along an axis."""
-    moved = np.moveaxis(values, axis, 0)
-    found = moved[: len(moved) - degree]
-    for shift in range(1, degree + 1):
-        found = extreme(found, moved[shift : len(moved) - degree + shift])
-    return np.moveaxis(found, 0, axis)
+def _range_of_cells(slab: np.ndarray, degree: int) -> Range:
+    """The least and the largest coefficient around each cell."""
+    low, high = slab, slab
+    for axis in range(slab.ndim):
+        ends = [(_shifted(low, axis, n, degree), _shifted(high, axis, n, degree)) for n in range(degree + 1)]
+        low = functools.reduce(np.minimum, (least for least, _ in ends))
+        high = functools.reduce(np.maximum, (most for _, most in ends))
+    return low, high
+
+
+def _close_range_of_cells(slab: np.ndarray, degree: int) -> Range:
+    """The same of the Bezier form: closer, and 4^d sums instead of 4 d comparisons."""
+    first, *others = _bezier(slab, degree, 0)
+    return functools.reduce(np.minimum, others, first), functools.reduce(np.maximum, others, first)
+
+
+def _bezier(values: np.ndarray, degree: int, axis: int) -> list[np.ndarray]:
+    """The coefficients of the Bezier form of each cell, along this axis and those after it."""
+    if axis == values.ndim:
+        return [values]
+    found = []
+    for weights in _BEZIER[degree]:
+        parts = (weight * _shifted(values, axis, n, degree) for n, weight in enumerate(weights) if weight)
+        found += _bezier(functools.reduce(np.add, parts), degree, axis + 1)
+    return found
+
+
+def _shifted(values: np.ndarray, axis: int, shift: int, degree: int) -> np.ndarray:
+    count = values.shape[axis] - degree
+    return values[(slice(None),) * axis + (slice(shift, shift + count),)]
 
 
 @dataclass(frozen=True)
@@ -145,12 +180,13 @@ def _combined(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
 
 def _searched(
     formula: Any, ranges: Mapping[str, Range], problem: Problem, pieces: _Pieces
-) -> tuple[np.ndarray, float] | None:
-    """The lowest place that is seen to be not positive, and its value, or None."""
+) -> tuple[np.ndarray | None, int]:
+    """A low place that is not positive, or None; and how many coefficients were looked at."""
     axes, dimension = problem.coefficient.axes, problem.dimension
-    lowest: tuple[np.ndarray, float] | None = None
+    lowest, least, searched = None, np.inf, 0
     for depth in range(_DEPTH):
         flat = pieces.coefficients.reshape(len(pieces.corner), -1)
+        searched += flat.size
         here = {name: (pieces.corner[:, i], pieces.corner[:, i] + pieces.side[:, i]) for i, name in enumerate(axes)}
         doubtful = ~(bounds(formula, {**ranges, **here, FIELD: (flat.min(1), flat.max(1))})[0] > 0)
         pieces = pieces.chosen(np.broadcast_to(doubtful, len(flat)))
@@ -160,17 +196,15 @@ def _searched(
         first = pieces.coefficients[(slice(None), *[0] * dimension)]  # the spline at the lower corner
         with np.errstate(all="ignore"):
             values = evaluate(formula, {**problem.parameters, **names, FIELD: first}, NUMPY)
-        values = np.broadcast_to(values, len(first))
-        bad = np.flatnonzero(~(values > 0))
-        if bad.size:
-            best = bad[np.argmin(np.nan_to_num(values[bad], nan=-np.inf))]
-            if lowest is None or values[best] < lowest[1]:
-                lowest = pieces.corner[best], float(values[best])
+        values = np.nan_to_num(np.broadcast_to(values, len(first)), nan=-np.inf)
+        best = int(np.argmin(values))
+        if values[best] <= 0 and values[best] < least:
+            lowest, least = pieces.corner[best], values[best]
         too_many = pieces.coefficients.size << dimension > 8 * _PIECES
         if too_many or (lowest is not None and depth >= 3):  # near enough for a descent
             break
         pieces = pieces.halves()
-    return lowest
+    return lowest, searched
 
 
 def _descended(problem: Problem, spline: Spline, start: np.ndarray) -> Lowest:
