@@ -3,10 +3,10 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -160,16 +160,29 @@ def _refuse_without_kind(settings: config.RunSettings) -> None:
 def quote_formulas(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments with formulas and paths in quotes: Hydra's own grammar takes sin(...) for its own call.
 
-    A comma cannot be part of either: it separates the values of a sweep, which are quoted one by one.
+    A comma outside of all brackets separates the values of a sweep, which are quoted one by one; one inside is part of
+    the text, and for the formula's parser to refuse.
     """
     quoted = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals and key.lstrip("+") in _TEXTS and not value.lstrip().startswith(("'", '"', "choice(")):
-            escaped = (part.replace("'", r"\'") for part in value.split(","))
+            escaped = (part.replace("'", r"\'") for part in _parts(value))
             argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)
         quoted.append(argument)
     return quoted
+
+
+def _parts(value: str) -> list[str]:
+    """The text cut at the commas that are in no bracket."""
+    depth, parts = 0, [""]
+    for character in value:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -183,10 +196,12 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             return f"{key}={value} is unknown: {hint(value, offered[key])}"
         if key.replace(".", "/") in offered and key not in offered and "," not in value:
             return f"{key} is a group of settings: write {key.replace('.', '/')}={value}"
+        if f"Ambiguous value for argument '{key}=" in str(error):
+            return f"{key}={value}: several values are a sweep, which begins with -m: homog-run -m {key}=..."
         if key == "problem/field" and f"override '{key}'" in str(error):
             return f"{key}={value}: this problem has no field; write problem=random_field {override}"
         if "." not in key and key not in offered and key not in _root_keys():
-            return f"{key} is unknown: {hint(key, [*offered, *_root_keys()])}"
+            return f"{key} is unknown: {hint(key, dict.fromkeys([*offered, *_root_keys()]))}"
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
             return _explain_value(cause)
@@ -198,6 +213,13 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     parent = error.object_type
     if key.startswith("problem.parameters."):
         return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
+    group = _settings_at(key)
+    if group is not None and not isinstance(error, ConfigAttributeError | ConfigKeyError):
+        return f"{key} is a group of settings: write {' '.join(f'{key}.{given}' for given in group)}"
+    if key in _TEXTS:
+        return (
+            f"{key}: write one text, such as {key}='1 + x1**2'; lists and dictionaries are for no setting of this kind"
+        )
     unknown = isinstance(error, ConfigAttributeError | ConfigKeyError)
     if unknown and parent is not None and hasattr(parent, "__dataclass_fields__") and key.rpartition(".")[2] not in (
         known := list(parent.__dataclass_fields__)
@@ -206,6 +228,20 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     if "Missing mandatory value" in str(error) or "MissingMandatoryValue" in type(error).__name__:
         return f"{key} must be given: write {key}=..."
     return f"{key}: {_one_line(error)}" if key else _one_line(error)
+
+
+def _settings_at(key: str) -> list[str] | None:
+    """The settings below a key and their defaults, as one writes them; None where the key is no group of settings."""
+    kind: Any = config.RunSettings
+    for name in key.split("."):
+        found = get_type_hints(kind).get(name)
+        if not is_dataclass(found):
+            return None
+        kind = found
+    made = kind()
+    defaults = {field.name: getattr(made, field.name) for field in fields(made)}
+    texts = {name: yaml.safe_dump(value, default_flow_style=True) for name, value in defaults.items()}
+    return [f"{name}={text.splitlines()[0].replace(' ', '')}" for name, text in texts.items()]
 
 
 def _root_keys() -> list[str]:

@@ -33,8 +33,12 @@ class NotFinite(UserError):
         return self if self.iteration is not None else NotFinite(self.what, self.advice, iteration)
 
 
+_ALIKE = 0.65  # the share of letters in common: eps and epz have 0.67, time and name 0.5
+_LONGER = 2  # letters that one word may have more than the other
+
+
 def hint(word: str, known: Iterable[str]) -> str:
-    """What to write instead of an unknown word: the nearest known one, or all of them."""
+    """What to write instead of an unknown word: a known one that is very much like it, or all of them."""
     known = list(known)
-    near = get_close_matches(word, known, 1, 0.5)
+    near = [other for other in get_close_matches(word, known, 3, _ALIKE) if abs(len(other) - len(word)) <= _LONGER]
     return f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"

@@ -13,7 +13,7 @@ from homog.errors import UserError
 from homog.formula.evaluate import at_points
 from homog.losses.table import spline_of
 from homog.problems import Problem, tensor_grid
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.timestep import TimeSteps
 from homog.walkers import Scheme, SplineValues, Walk, Walkers, key_after, stream_key
 from homog.walkers.cpu import LANES
@@ -102,7 +102,7 @@ class _Sampler:
     """Means of u(X) + R over walkers and the variances of these means, with the control variates."""
 
     def __init__(
-        self, problem: Problem, steps: TimeSteps, spline: CubicSpline, walkers: int, key: np.uint64, cache: Path
+        self, problem: Problem, steps: TimeSteps, spline: Spline, walkers: int, key: np.uint64, cache: Path
     ) -> None:
         self._problem = problem
         self._steps = steps
@@ -140,7 +140,7 @@ class _Sampler:
         return gained
 
 
-def control_variate(spline: CubicSpline, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
+def control_variate(spline: Spline, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
     """grad u(x) . W + 1/2 (W W^T - duration I) : Hess u(x) of each walker, of expectation zero.
 
     Args:

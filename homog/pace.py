@@ -155,13 +155,12 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
     assert field is not None
     dimension, widths = problem.dimension, problem.domain.sides / field.intervals
     nodes = field.coefficients
-    for axis in range(dimension):
+    for axis in range(dimension) if field.degree == 3 else ():
         moved = np.moveaxis(nodes, axis, 0)
         nodes = np.moveaxis((moved[:-2] + 4 * moved[1:-1] + moved[2:]) / 6, 0, axis)
-    lower = np.asarray(field.lower)
-    points = tensor_grid(
-        [start + width * np.arange(n) for start, width, n in zip(lower, widths, nodes.shape, strict=True)]
-    )
+    lower: np.ndarray = np.array(field.lower)
+    places = [lower[i] + widths[i] * np.arange(count) for i, count in enumerate(nodes.shape)]
+    points = tensor_grid(places)
     names = {**problem.parameters, SOLUTION: 0.0, FIELD: nodes}
     with np.errstate(all="ignore"):
         logarithm = np.log(at_points(problem.coefficient, points, names))

@@ -1,7 +1,8 @@
-"""Cubic splines on regular grids: how a function that has no formula is known between its nodes.
+"""Splines on regular grids: how a function that has no formula is known between its nodes.
 
 A random field and the current network are read through these by walkers, finite elements and baselines alike, so all
-of them see one function with continuous second derivatives.
+of them see one function: of degree 3 one with continuous second derivatives, of degree 1 one that stays between the
+values on the nodes.
 """
 
 import itertools
@@ -17,29 +18,32 @@ from jaxtyping import Float, Float64
 
 
 @dataclass(frozen=True, eq=False)
-class CubicSpline:
-    """A tensor product of cubic B-splines on a box whose sides are cut into equal intervals.
+class Spline:
+    """A tensor product of B-splines on a box whose sides are cut into equal intervals.
 
     Attributes:
         lower: Lower corner of the box, d numbers.
         upper: Upper corner.
-        coefficients: Of the B-splines, m + 3 along an axis of m intervals; float64.
+        coefficients: Of the B-splines, m + degree along an axis of m intervals; float64. They bound the spline: it is
+            a mean of those around it.
+        degree: 3, or 1 for multilinear interpolation, whose coefficients are the values on the nodes.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     coefficients: Float64[np.ndarray, "..."]
+    degree: int = 3
 
     @property
     def intervals(self) -> tuple[int, ...]:
         """Number of intervals on each axis."""
-        return tuple(count - 3 for count in self.coefficients.shape)
+        return tuple(count - self.degree for count in self.coefficients.shape)
 
     @property
     def periodic(self) -> bool:
         """Whether it continues itself smoothly over opposite faces of the box."""
         return all(
-            np.array_equal(moved[:3], moved[-3:])
+            np.array_equal(moved[: self.degree], moved[-self.degree :])
             for moved in (np.moveaxis(self.coefficients, axis, 0) for axis in range(self.coefficients.ndim))
         )
 
@@ -48,12 +52,12 @@ class CubicSpline:
         return self._basis(points)
 
     def gradient(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch d"]:
-        """Partial derivatives at points of the box, shape (..., d)."""
+        """Partial derivatives at points of the box, shape (..., d); of degree 1 they jump from interval to interval."""
         orders = np.eye(len(self.lower), dtype=int)
         return np.stack([self._basis(points, nu=tuple(order)) for order in orders], axis=-1)
 
     def hessian(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch d d"]:
-        """Second partial derivatives at points of the box, shape (..., d, d): of order h^2, continuous."""
+        """Second partial derivatives of degree 3 at points of the box, shape (..., d, d): of order h^2, continuous."""
         dimension = len(self.lower)
         found = np.empty((*points.shape, dimension))
         for i, j in itertools.combinations_with_replacement(range(dimension), 2):
@@ -64,16 +68,21 @@ class CubicSpline:
     @cached_property
     def _basis(self) -> Any:
         knots = [
-            low + (high - low) / count * np.arange(-3, count + 4)
+            low + (high - low) / count * np.arange(-self.degree, count + self.degree + 1)
             for low, high, count in zip(self.lower, self.upper, self.intervals, strict=True)
         ]
-        return scipy.interpolate.NdBSpline(tuple(knots), self.coefficients, 3)
+        return scipy.interpolate.NdBSpline(tuple(knots), self.coefficients, self.degree)
 
 
 def interpolate(
-    values: Float[np.ndarray, "..."], lower: Sequence[float], upper: Sequence[float], *, periodic: bool = False
-) -> CubicSpline:
-    """The spline through values on a tensor grid; the error of a smooth function is O(h^4), of its slope O(h^3).
+    values: Float[np.ndarray, "..."],
+    lower: Sequence[float],
+    upper: Sequence[float],
+    *,
+    periodic: bool = False,
+    degree: int = 3,
+) -> Spline:
+    """The spline through values on a tensor grid; the error of a smooth function is O(h^(degree + 1)).
 
     Args:
         values: On equidistant nodes, x1 along the first index. Both ends are nodes; of a periodic function the upper
@@ -81,9 +90,12 @@ def interpolate(
         lower: Lower corner of the box.
         upper: Upper corner.
         periodic: Continue periodically, instead of by the not-a-knot condition.
+        degree: 3, or 1.
     """
     values = np.asarray(values, dtype=np.float64)
-    if periodic:
+    if degree == 1:
+        coefficients = np.pad(values, [(0, 1)] * values.ndim, mode="wrap") if periodic else values
+    elif periodic:
         coefficients = scipy.ndimage.spline_filter(values, order=3, mode="grid-wrap")
         coefficients = np.pad(coefficients, [(1, 2)] * values.ndim, mode="wrap")
     else:
@@ -91,7 +103,7 @@ def interpolate(
         for axis, count in enumerate(values.shape):
             moved = np.tensordot(not_a_knot(count), coefficients, axes=(1, axis))
             coefficients = np.moveaxis(moved, 0, axis)
-    return CubicSpline(tuple(lower), tuple(upper), np.ascontiguousarray(coefficients))
+    return Spline(tuple(lower), tuple(upper), np.ascontiguousarray(coefficients), degree)
 
 
 @cache

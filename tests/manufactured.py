@@ -10,7 +10,7 @@ from torch import nn
 from homog.formula import Formula, parse
 from homog.formula.evaluate import torch_at_points
 from homog.problems import Problem
-from homog.splines import CubicSpline
+from homog.splines import Spline
 
 _NAMES = ("eps", "u", "field")
 
@@ -29,7 +29,7 @@ class Exact(nn.Module):
 
 
 def with_solution(
-    problem: Problem, coefficient: str, solution: str, field: tuple[CubicSpline, str] | None = None
+    problem: Problem, coefficient: str, solution: str, field: tuple[Spline, str] | None = None
 ) -> Problem:
     """The problem with this coefficient, and the forcing and boundary values of this solution.
 

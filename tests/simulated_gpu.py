@@ -61,7 +61,8 @@ class Bump(nn.Module):
 class Case:
     """A problem on the unit cube, as other tests have it, and a scheme.
 
-    With `table_there` walkers on a GPU read a table of u that PyTorch makes; else NumPy makes it.
+    With `table_there` walkers on a GPU read a table of u that PyTorch makes; else NumPy makes it. A field is a spline
+    of the given degree.
     """
 
     coefficient: str
@@ -69,6 +70,7 @@ class Case:
     scheme: Scheme
     forcing: str = "10"
     table_there: bool = False
+    degree: int = 3
 
     @property
     def problem(self) -> Problem:
@@ -78,7 +80,7 @@ class Case:
         plain = problems.build(FormulaProblem("p", "1", self.forcing, domain=box), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
-        field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True)
+        field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
         known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
         return Problem("p", known, plain.forcing, plain.boundary, plain.domain, {"eps": EPS}, None, EPS, field)
 
@@ -113,6 +115,7 @@ class Case:
 
 NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
+STEEP = "exp(60*x1 - 3*x2)*(2 + sin(2*pi*x1/eps) + erf(x1 - x2))/(1 + exp(200*(x2 - 0.5)))"
 CUBE = "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"
 CASES = {
     "linear": Case(LINEAR, 2, Scheme("drift", "heun", "bridge")),
@@ -123,6 +126,10 @@ CASES = {
     "nonlinear, table of the GPU": Case(NONLINEAR, 2, Scheme("drift", "heun", "bridge"), "50", table_there=True),
     "nonlinear, weighed": Case(NONLINEAR, 2, Scheme("girsanov", "euler", "bridge"), "50", table_there=True),
     "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
+    "linear field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", degree=1),
+    "beyond single precision": Case(
+        STEEP, 2, Scheme("drift", "heun", "bridge"), "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))"
+    ),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }
 ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left")

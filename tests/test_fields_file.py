@@ -56,7 +56,30 @@ def test_a_periodic_array_leaves_the_upper_end_out(tmp_path: Path):
     assert problem.field.intervals == (64, 64)
 
 
-@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "<i2", ">u1", "longdouble"])
+def test_linear_interpolation_stays_between_the_nodes_and_is_another_problem(tmp_path: Path):
+    values = np.exp(3 * np.random.default_rng(0).normal(size=(20, 30)))
+    linear = problem_with(replace(saved(values, tmp_path / "a.npy"), interpolation="linear"))
+    found = linear.coefficient_at(SQUARE.sample(20_000, np.random.default_rng(1)))
+    assert values.min() <= found.min() < found.max() <= values.max()
+    with pytest.raises(UserError, match=r"the cubic spline of the field is -.*or problem.field.interpolation=linear"):
+        problem_with(saved(values, tmp_path / "a.npy"))
+    settings = saved(np.log(values), tmp_path / "a.npy")
+    kinds = [problem_with(replace(settings, interpolation=kind), "exp(field)").key() for kind in ("cubic", "linear")]
+    assert kinds[0] != kinds[1]
+    with pytest.raises(UserError, match=r"problem.field.interpolation=nearest is unknown: write one of cubic, linear"):
+        FileField("a.npy", interpolation="nearest")
+
+
+def test_very_different_spacings_are_mentioned_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    settings = saved(np.ones((60, 220)), tmp_path / "a.npy")
+    with caplog.at_level("INFO", "homog"):
+        problem_with(settings, domain=Box((0.0, 0.0), (60.0, 220.0)))
+        problem_with(settings)
+    (line,) = [r.getMessage() for r in caplog.records if "apart" in r.getMessage()]
+    assert "0.0169 along x1, 0.00457 along x2" in line
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "<i2", ">u1", "longdouble", "bool"])
 def test_any_real_numbers_will_do_in_any_order(kind: str, tmp_path: Path):
     values = np.asfortranarray(np.arange(1, 43).reshape(6, 7).astype(kind))
     np.testing.assert_array_equal(fields.build(saved(values, tmp_path / "a.npy"), SQUARE).values, values)
@@ -104,7 +127,6 @@ FILES = {
     "an archive": (npz(), r"is an archive \(.npz\)"),
     "records": (npy(RECORDS), "values of type records"),
     "complex": (npy(np.ones((5, 5)) * 1j), "values of type complex128"),
-    "booleans": (npy(np.ones((5, 5), dtype=bool)), "values of type bool"),
     "words": (npy(np.array([["a", "b"]])), "values of type <U1"),
     "dates": (npy(np.zeros((5, 5), dtype="M8[s]")), "values of type datetime64"),
     "NaN": (npy(WITH_A_HOLE), r"is nan at index \(2, 3\)"),

@@ -21,6 +21,12 @@ FORMULAS = [
     "(1 + x1)**1.5 * b",
     "sqrt(eps)*x1 + sin(b)*cos(b)**2 + b**1.5",
     "3 + tan(pi/2 - x1/2 - 0.2)",
+    "2 + atan(3*x1 - x2) + erf(x2 - 4*x1) + atan(b)*erf(0.5)",
+    "10**(x1 - x2) + x1**x2 + (1 + x1**2)**(b*x2) + b**x1 + 2.0**(x1/eps)",
+    "(x1 - 0.5)**2.0 + (x2 + 0.5)**-3.0",
+    "1 + 99/(1 + exp(-5*(x1 - 0.4)))",
+    "(1 + 10*exp(3*x1))*exp(3*x1)/(2 + 3*exp(3*x1))**2",
+    "sinh(x1)**2/cosh(x1)**3 + 1/(1 + exp(x2))**2.5",
     "7",
 ]
 POINTS = np.random.default_rng(0).uniform(0.1, 0.9, (50, 2))
@@ -121,8 +127,15 @@ HOSTILE = [
     "sin(*x1)",
     "sin",
     "9**9**9",
-    "x1**x2",
     "x1**99",
+    "(-2)**x1",
+    "0**x1",
+    "exp(999*log(x1))",
+    "x1**x2**x1**x2**x1",
+    "[[1, 0], [0, 2]]",
+    "{left: 0, right: 1}",
+    "where(x1, 1, 2)",
+    "max(x1, 1)",
     "((10**16)**16)**16",
     "exp(exp(exp(10)))",
     "1e999",
@@ -169,6 +182,57 @@ def test_any_text_is_a_formula_or_a_user_error(text: str):
     except UserError:
         return
     assert formula.names <= {"x1", "x2", *PARAMETERS}
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("where(x1, 1, 2)", r"0\.5\*\(1 \+ tanh"),
+        ("1 if x1 < 0.5 else 2", r"0\.5\*\(1 \+ tanh"),
+        ("1 + (x1 < 0.5)", r"0\.5\*\(1 \+ tanh"),
+        ("max(x1, x2)", r"sqrt\(\(a - b\)\*\*2 \+ delta\*\*2\)"),
+        ("abs(x1)", r"sqrt\(x\*\*2 \+ delta\*\*2\)"),
+        ("sign(x1)", r"tanh\(x/width\)"),
+        ("floor(x1)", "smooth wave of steps"),
+        ("arctan(x1)", r"atan\(x\)"),
+        ("[[1, 0], [0, 2]]", "one scalar formula"),
+        ("x1**20", r"\(x1\*\*10\)\*\*2"),
+        ("z + 1", "the axes x1, x2"),
+        ("x3", "the axes x1, x2"),
+        ("time + 1", "write one of x1, x2, eps, b, pi"),
+        ("(-1)**x1", "must be positive"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_a_way_out(text: str, way_out: str):
+    with pytest.raises(UserError, match=way_out):
+        parse(text, 2, PARAMETERS)
+    with pytest.raises(UserError, match="one formula holds on all faces"):
+        parse("{left: 0, right: 1}", 2, PARAMETERS, where="problem.boundary")
+
+
+def test_x_y_and_z_are_the_coordinates_unless_a_parameter_has_the_name():
+    assert parse("x*y + z", 3).expression == parse("x1*x2 + x3", 3).expression
+    assert parse("x*y", 2, ("x",)).names == {"x", "x2"}
+
+
+def test_quotients_of_large_exponentials_have_finite_slopes():
+    """Also where exp is beyond double precision; away from the front the slopes are zero."""
+    for text in (
+        "1 + 99/(1 + exp(-5e4*(x1 - 0.4321)))",
+        "exp(2000*x1)/(3 + exp(2000*x1))",
+        "(1 + 100*exp(3e3*(x1 - 0.5)))/(1 + exp(3e3*(x1 - 0.5)))",
+        "1 + 1/cosh(2000*(x1 - 0.5))**2",
+        "sinh(900*x1)/cosh(900*x1)",
+    ):
+        slope = parse(text, 1).gradient()[0]
+        x = np.linspace(0, 1, 1001)[:, None]
+        values = at_points(slope, x, {})
+        assert np.isfinite(values).all(), text
+        whole = np.diff(at_points(parse(text, 1), x[[0, -1]], {}))[0]
+        fine = np.concatenate([np.linspace(0, 1, 400_001), 0.4321 + np.linspace(-1e-3, 1e-3, 40_001)])
+        fine = np.unique(fine)
+        total = np.trapezoid(at_points(slope, fine[:, None], {}), fine)
+        np.testing.assert_allclose(total, whole, atol=2e-3 * max(1, abs(whole)), err_msg=text)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest():

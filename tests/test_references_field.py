@@ -18,7 +18,7 @@ from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 from homog.references.mean import mean_coefficient
 from homog.references.resolution import fine_lattices
-from homog.splines import CubicSpline, interpolate
+from homog.splines import Spline, interpolate
 
 MakeProblem = Callable[..., Problem]
 
@@ -26,13 +26,13 @@ FORMULA = "1 + sin(2*pi*x1)*cos(2*pi*x2)/2"
 needs_dolfinx = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, reason="dolfinx is not installed")
 
 
-def with_field(problem: Problem, field: CubicSpline, coefficient: str = "field") -> Problem:
+def with_field(problem: Problem, field: Spline, coefficient: str = "field") -> Problem:
     formula = parse(coefficient, problem.dimension, ("eps", "u", "field"))
     return replace(problem, coefficient=formula, field=field, scale=0.25, period=None)
 
 
 @pytest.fixture
-def field(make_problem: MakeProblem) -> CubicSpline:
+def field(make_problem: MakeProblem) -> Spline:
     """Through 64 x 64 values of the formula: 1e-6 off."""
     axes = [np.arange(64) / 64] * 2
     values = make_problem(FORMULA).coefficient_at(tensor_grid(axes))
@@ -40,7 +40,7 @@ def field(make_problem: MakeProblem) -> CubicSpline:
 
 
 @pytest.fixture
-def open_field(make_problem: MakeProblem) -> CubicSpline:
+def open_field(make_problem: MakeProblem) -> Spline:
     values = make_problem(FORMULA).coefficient_at(tensor_grid([np.linspace(0, 1, 65)] * 2))
     return interpolate(values, (0.0, 0.0), (1.0, 1.0))
 
@@ -51,9 +51,7 @@ def relative_l2(values: np.ndarray | None, truth: np.ndarray | None) -> float:
     return float(np.linalg.norm(values - truth) / np.linalg.norm(truth))
 
 
-def test_field_that_continues_itself_is_a_cell(
-    make_problem: MakeProblem, field: CubicSpline, open_field: CubicSpline
-) -> None:
+def test_field_that_continues_itself_is_a_cell(make_problem: MakeProblem, field: Spline, open_field: Spline) -> None:
     problem = with_field(make_problem(), field)
     np.testing.assert_array_equal(cell_sides(problem), [1, 1])
     assert cell_sides(with_field(make_problem(), open_field)) is None
@@ -76,7 +74,7 @@ def test_cell_may_be_longer_than_wide(make_problem: MakeProblem) -> None:
         np.testing.assert_allclose(found, np.diag(expected), rtol=0, atol=1e-6)
 
 
-def test_cells_follow_the_fields_scale(make_problem: MakeProblem, field: CubicSpline) -> None:
+def test_cells_follow_the_fields_scale(make_problem: MakeProblem, field: Spline) -> None:
     def cells(scale: float) -> tuple[int, ...]:
         found = fine_lattices(replace(with_field(make_problem(), field), scale=scale), FEMReference())
         assert found
@@ -90,7 +88,7 @@ LATTICE = Lattice((0.0, 0.0), (1.0, 1.0), (16, 16), 3)
 
 
 @needs_dolfinx
-def test_field_solves_like_its_formula(make_problem: MakeProblem, field: CubicSpline, references: Path) -> None:
+def test_field_solves_like_its_formula(make_problem: MakeProblem, field: Spline, references: Path) -> None:
     formula = make_problem(FORMULA)
     (nodal,) = process.solve(formula, [Task(LATTICE, FineLaw(formula))], references)
     settings = FEMReference(degree=3, cells_per_period=4, min_cells=16)
@@ -103,7 +101,7 @@ def test_field_solves_like_its_formula(make_problem: MakeProblem, field: CubicSp
 
 
 @needs_dolfinx
-def test_field_may_meet_the_solution(make_problem: MakeProblem, open_field: CubicSpline, references: Path) -> None:
+def test_field_may_meet_the_solution(make_problem: MakeProblem, open_field: Spline, references: Path) -> None:
     formula = make_problem(f"1 + ({FORMULA})*u**2", forcing="50")
     problem = with_field(formula, open_field, "1 + field*u**2")
     (expected,), (nodal,) = (

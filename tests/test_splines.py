@@ -60,3 +60,27 @@ def test_values_on_the_nodes_are_kept(dimension: int):
     values = np.random.default_rng(0).random((6,) * dimension)
     box = Box((0.0,) * dimension, (1.0,) * dimension)
     np.testing.assert_allclose(interpolate(values, box.lower, box.upper)(box.grid(6)), values, atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_degree_one_is_exact_for_multilinear_functions_and_stays_between_the_nodes(dimension: int, periodic: bool):
+    random = np.random.default_rng(dimension)
+    box = Box((-1.0, 0.0, 2.0)[:dimension], (1.0, 0.5, 3.0)[:dimension])
+    points = box.sample(400, random)
+
+    def multilinear(x):
+        return np.prod(2 + x * np.arange(1, dimension + 1), axis=-1)
+
+    spline = interpolate(multilinear(box.grid(7)), box.lower, box.upper, degree=1)
+    assert (spline.degree, spline.intervals) == (1, (6,) * dimension)
+    np.testing.assert_allclose(spline(points), multilinear(points), rtol=1e-13)
+    ahead, behind = (np.stack([multilinear(points + s * 1e-5 * e) for e in np.eye(dimension)], -1) for s in (1, -1))
+    np.testing.assert_allclose(spline.gradient(points), (ahead - behind) / 2e-5, rtol=1e-8)
+    rough = np.exp(random.normal(size=(8,) * dimension) * 3)
+    spline = interpolate(rough, box.lower, box.upper, degree=1, periodic=periodic)
+    assert spline.periodic == periodic
+    assert spline.intervals == (8 if periodic else 7,) * dimension
+    assert rough.min() <= spline(points).min() <= spline(points).max() <= rough.max()
+    nodes = box.grid(9)[(slice(-1),) * dimension] if periodic else box.grid(8)
+    np.testing.assert_allclose(spline(nodes), rough, rtol=1e-12)

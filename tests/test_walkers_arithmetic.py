@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 from numba import njit
 from scipy.interpolate import BSpline
 
@@ -61,6 +62,9 @@ def test_relative_error_of_the_exponentials(ours, exact, lower: float, upper: fl
         (arithmetic.log, np.log, 0.01, 100),
         (arithmetic.tanh, np.tanh, -50, 50),
         (arithmetic.sinh, np.sinh, -1, 1),
+        (arithmetic.atan, np.arctan, -50, 50),
+        (arithmetic.erf, scipy.special.erf, -6, 6),
+        (arithmetic.logistic, scipy.special.expit, -200, 200),
     ],
 )
 def test_absolute_error_of_the_others(ours, exact, lower: float, upper: float):
@@ -68,10 +72,38 @@ def test_absolute_error_of_the_others(ours, exact, lower: float, upper: float):
     assert np.abs(over(ours)(x) - exact(x.astype(float))).max() < 8 * ULP * max(1, abs(exact(upper)))
 
 
-def test_spline_weights_are_the_cubic_basis_and_its_slopes():
+@pytest.mark.parametrize(("ours", "exact"), [(arithmetic.atan, np.arctan), (arithmetic.erf, scipy.special.erf)])
+def test_odd_functions_keep_their_digits_near_zero(ours, exact):
+    x = np.concatenate([np.geomspace(1e-30, 1, 10_001), -np.geomspace(1e-30, 1, 10_001)]).astype(F)
+    assert np.abs(over(ours)(x) / exact(x.astype(float)) - 1).max() < 8 * ULP
+    assert over(ours)(np.array([0, np.float32(1e30), -1e30], dtype=F)).tolist() == [0, F(exact(1e30)), -F(exact(1e30))]
+
+
+def test_split_gives_mantissa_and_exponent_of_every_normal_number():
+    @njit(fastmath=True, error_model="numpy")
+    def loop(x):
+        m, e = np.empty_like(x), np.empty_like(x)
+        for i in range(x.size):
+            m[i], e[i] = arithmetic.split(x[i])
+        return m, e
+
+    x = np.concatenate([[0.0, 1.0, -1.0, 2.0**-126, 2.0**126], np.random.default_rng(0).normal(size=1000)])
+    x = np.concatenate([x, np.exp2(np.random.default_rng(1).uniform(-125, 126, 1000))]).astype(F)
+    m, e = (part.astype(float) for part in loop(x))
+    np.testing.assert_array_equal(m * 2.0**e, x.astype(float))
+    assert ((np.abs(m[1:]) >= 1) & (np.abs(m[1:]) < 2)).all()
+
+
+def test_linear_weights_are_hat_functions_and_their_slopes():
+    s = np.linspace(0, 1, 101).astype(F)
+    found = [weight + 0 * s for weight in arithmetic.linear_weights(s)]
+    np.testing.assert_array_equal(found, [1 - s, s, -np.ones_like(s), np.ones_like(s)])
+
+
+def test_cubic_weights_are_the_cubic_basis_and_its_slopes():
     """Against scipy's B-splines on integer knots; the slopes are the difference of two numbers of the size of one."""
     s = np.linspace(0, 1, 1001).astype(F)[:-1]
-    found = np.array(arithmetic.spline_weights(s), dtype=float)
+    found = np.array(arithmetic.cubic_weights(s), dtype=float)
     for k in range(4):
         basis = BSpline.basis_element(np.arange(5.0) - 3 + k)  # the k-th that is not zero on (0, 1)
         np.testing.assert_allclose(found[k], basis(s.astype(float)), atol=4 * ULP)

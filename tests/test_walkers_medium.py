@@ -14,6 +14,8 @@ MOVES = EPS * np.random.default_rng(1).uniform(-1, 1, (100, 2))
 NAMES = {
     "F": float, "ZERO": 0.0, "ONE": 1.0, "half_dt": DT / 2, "math": np,
     "exp": np.exp, "log": np.log, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "power": np.power,
+    "logistic": lambda x: 1 / (1 + np.exp(-x)), "exp2": np.exp2, "max": np.maximum, "LOG2E": 1 / np.log(2),
+    "split": lambda x: (2 * np.frexp(x)[0], np.frexp(x)[1] - 1),
     "sin_turns": lambda turns: np.sin(2 * np.pi * turns), "cos_turns": lambda turns: np.cos(2 * np.pi * turns),
 }  # fmt: skip
 
@@ -55,7 +57,7 @@ def test_the_lines_give_drift_and_reward_of_a_step(make_problem, coefficient: st
         solution = interpolate(np.sin(box.grid(33)).sum(-1), box.lower, box.upper)
         slope = solution.gradient(there)
         values |= {"u": solution(there), "u1": slope[:, 0], "u2": slope[:, 1]}
-    assert lines.tables == (("u",) if problem.nonlinear else ())
+    assert lines.tables == ({"u": 3} if problem.nonlinear else {})
     assert lines.reads_start == any(name in "\n".join(lines.lines) for name in ("p1", "p2"))
     exec("\n".join(lines.lines), values)
     drift = problem.drift_at(there, solution) * DT

@@ -9,7 +9,7 @@ from homog import problems
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.formula import parse
 from homog.problems import Box, Problem
-from homog.splines import CubicSpline, interpolate
+from homog.splines import Spline, interpolate
 from homog.timestep import time_steps
 from homog.walkers import Scheme, SplineValues, Walkers, oracle, stream_key
 
@@ -25,7 +25,7 @@ NONLINEAR = {
 }
 
 
-def bump(box: Box, count: int, height: float = 2.0) -> CubicSpline:
+def bump(box: Box, count: int, height: float = 2.0) -> Spline:
     """height * sin(pi x1) ... sin(pi xd), through its values on nodes."""
     return interpolate(height * np.sin(np.pi * box.grid(count)).prod(-1), box.lower, box.upper)
 
@@ -40,7 +40,7 @@ def field_problem(coefficient: str, dimension: int, eps: float, count: int = 64)
     return Problem("a field", known, forcing, boundary, box, {"eps": eps}, None, eps, field)
 
 
-def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: CubicSpline | None):
+def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: Spline | None):
     random = np.random.default_rng(1)
     edge = problem.domain.sample_boundary(30, random)
     inner = np.clip(edge, np.add(problem.domain.lower, 0.05 * eps), np.subtract(problem.domain.upper, 0.05 * eps))

@@ -7,6 +7,8 @@ from homog.config.checks import MISSING, at_least, one_of, positive, require
 
 COVARIANCES = ("Gaussian", "Matern", "Exponential", "Spherical")  # of gstools; all are valid in one to three dimensions
 
+DEGREES = {"cubic": 3, "linear": 1}  # of the spline through the nodes
+
 
 @dataclass
 class FieldSettings:
@@ -51,10 +53,16 @@ class FileField(FieldSettings):
     """An array of the user's own in a .npy file, x1 along the first index, spread over the whole domain.
 
     Of a periodic field the upper end is left out, as that is the lower end again; otherwise both ends are nodes.
+    Between the nodes it is a `cubic` spline, smooth but beyond the values on the nodes where they jump, or `linear`
+    along each axis, between the values on the nodes, with kinks.
     """
 
     path: str = MISSING
     periodic: bool = False
+    interpolation: str = "cubic"
+
+    def __post_init__(self) -> None:
+        one_of("problem.field.interpolation", self.interpolation, DEGREES)
 
 
 @dataclass

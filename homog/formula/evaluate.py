@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.special
 import sympy
 
 from homog.formula.parse import FUNCTIONS, Formula
@@ -65,7 +66,7 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     """The same for a torch tensor of shape (..., d), on its device and differentiable, in the parameters too."""
     import torch
 
-    functions = {name: getattr(torch, name) for name in FUNCTIONS}
+    functions = {name: getattr(torch, name) for name in FUNCTIONS} | {"logistic": torch.sigmoid}
     named = {
         # a number is filled in on the device: copying it there would make the host wait
         name: torch.full((), value, dtype=points.dtype, device=points.device)
@@ -93,9 +94,17 @@ def as_ufl(formula: Formula, coordinates: Any, parameters: Mapping[str, Any]) ->
 
     names = {"log": "ln"}
     functions = {name: getattr(ufl, names.get(name, name)) for name in FUNCTIONS}
+    functions["logistic"] = lambda z: (1 + ufl.tanh(z / 2)) / 2
     values = {**parameters, **{axis: coordinates[i] for i, axis in enumerate(formula.axes)}}
     return ufl.as_ufl(evaluate(formula.expression, values, functions))
 
 
-NUMPY: Mapping[str, Callable] = {name: getattr(np, name) for name in FUNCTIONS}
-MATH: Mapping[str, Callable] = {name: getattr(math, name) for name in FUNCTIONS}
+def _logistic(z: float) -> float:
+    return (1 + math.tanh(z / 2)) / 2
+
+
+_OF_SCIPY = {"erf": scipy.special.erf, "logistic": scipy.special.expit}
+NUMPY: Mapping[str, Callable] = {
+    name: getattr(np, {"atan": "arctan"}.get(name, name)) for name in FUNCTIONS if name not in _OF_SCIPY
+} | _OF_SCIPY
+MATH: Mapping[str, Callable] = {name: getattr(math, name) for name in FUNCTIONS} | {"logistic": _logistic}

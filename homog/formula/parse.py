@@ -7,7 +7,7 @@ evaluates). Sizes are bounded, so that no text can keep the parser busy.
 import ast
 import math
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import sympy
 
 from homog.errors import UserError, hint
+from homog.formula.advice import for_call, for_node
+from homog.formula.logistic import stable
 
 FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], float]]] = {
     "sin": (sympy.sin, math.sin),
@@ -26,6 +28,8 @@ FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], flo
     "sinh": (sympy.sinh, math.sinh),
     "cosh": (sympy.cosh, math.cosh),
     "tanh": (sympy.tanh, math.tanh),
+    "atan": (sympy.atan, math.atan),
+    "erf": (sympy.erf, math.erf),
 }
 """The functions that a formula may call, each with its value for a number."""
 
@@ -58,7 +62,7 @@ class Formula:
 
     def derivative(self, name: str) -> "Formula":
         """The symbolic derivative with respect to one name."""
-        derived = sympy.diff(self.expression, symbol(name))
+        derived = stable(sympy.diff(self.expression, symbol(name)))
         return Formula(f"d/d{name} ({self.text})", derived, self.axes)
 
     def gradient(self) -> tuple["Formula", ...]:
@@ -76,7 +80,8 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
 
     Args:
         text: Mathematics in Python's notation: + - * / ** ( ), numbers, pi, names and the FUNCTIONS.
-        dimension: Number of coordinates, x1 to xd, that may occur.
+        dimension: Number of coordinates, x1 to xd, that may occur; x, y and z stand for x1, x2 and x3 unless a
+            parameter has that name.
         parameters: Further names that may occur, such as eps.
         where: The setting that holds the text, for the error message.
 
@@ -98,8 +103,9 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise refuse("not a formula; write for example 1 + 0.9*sin(2*pi*x1/eps)") from None
-    expression: Any = _Reader((*axes, *parameters), refuse).read(tree, 0, 0)
+    expression: Any = _Reader(axes, parameters, refuse, where).read(tree, 0, 0)
     expression = expression.replace(sympy.cot, lambda a: sympy.cos(a) / sympy.sin(a))  # SymPy's tan(x + pi/2)
+    expression = stable(_with_whole_exponents(expression, refuse))
     if expression.has(sympy.Abs):
         raise refuse("the root of a square is an absolute value, which has no derivative at zero")
     if expression.has(sympy.I, sympy.zoo, sympy.oo, sympy.nan) or not _known(expression):
@@ -107,17 +113,33 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
     return Formula(text, expression, axes)
 
 
+def _with_whole_exponents(expression: Any, refuse: Callable[[str], UserError]) -> Any:
+    """The same with whole numbers for exponents such as 2.0: a negative base has such powers, and no others."""
+    for power in expression.atoms(sympy.Pow):
+        if power.exp.free_symbols or abs(float(power.exp)) > _MAX_POWER:  # as SymPy makes them from exp(999*log(x1))
+            raise refuse(f"powers of powers add up to an exponent beyond {_MAX_POWER}")
+    return expression.replace(
+        lambda node: isinstance(node, sympy.Pow) and node.exp.is_Float and node.exp == int(node.exp),
+        lambda node: node.base ** int(node.exp),
+    )
+
+
 def _known(expression: sympy.Basic) -> bool:
-    """Whether simplification has left functions that formulas may hold."""
-    return all(type(node).__name__ in FUNCTIONS for node in expression.atoms(sympy.Function))
+    """Whether simplification has left functions that formulas may hold, or `stable` has put there."""
+    return all(type(node).__name__ in (*FUNCTIONS, "logistic") for node in expression.atoms(sympy.Function))
 
 
 class _Reader:
     """Walks the syntax tree; every node that is not listed here is refused."""
 
-    def __init__(self, names: Collection[str], refuse: Callable[[str], UserError]) -> None:
-        self.names = names
+    def __init__(
+        self, axes: Sequence[str], parameters: Collection[str], refuse: Callable[[str], UserError], where: str
+    ) -> None:
+        self.axes = axes
+        self.names = (*axes, *parameters)
+        self.short = {letter: axis for letter, axis in zip("xyz", axes, strict=False) if letter not in parameters}
         self.refuse = refuse
+        self.where = where
 
     def read(self, node: ast.AST, depth: int, functions: int) -> sympy.Expr:
         """The node's expression; `depth` nodes and so many functions and powers are around it."""
@@ -135,14 +157,15 @@ class _Reader:
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.read(operand, depth + 1, functions)
             case ast.BinOp(left=left, op=operation, right=right):
-                around = functions + isinstance(operation, ast.Pow)
+                around = functions + _functions_of(operation, right)
                 return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
                 return self._call(name, self.read(argument, depth + 1, functions + 1))
-            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
-                raise self.refuse(f"{name} takes one argument")
+            case ast.Call(func=ast.Name(id=name)):
+                raise self.refuse(f"{name} takes one argument" if name in FUNCTIONS else _unknown_function(name))
+        advice = for_node(node, self.where)
         raise self.refuse(
-            f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions"
+            advice or f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions"
         )
 
     def _number(self, value: float) -> sympy.Expr:
@@ -155,13 +178,17 @@ class _Reader:
             return sympy.pi
         if name in self.names:
             return symbol(name)
+        if name in self.short:
+            return symbol(self.short[name])
         if name in FUNCTIONS:
             raise self.refuse(f"{name} is a function: write {name}(...)")
+        if name in ("x", "y", "z", "x1", "x2", "x3"):
+            raise self.refuse(f"{name} is no coordinate here: {_said(self.axes)}")
         raise self.refuse(f"unknown name {name}; {hint(name, [*self.names, 'pi'])}")
 
     def _call(self, name: str, argument: sympy.Expr) -> sympy.Expr:
         if name not in FUNCTIONS:
-            raise self.refuse(f"unknown function {name!a}; {hint(name, FUNCTIONS)}")
+            raise self.refuse(_unknown_function(name))
         symbolic, numeric = FUNCTIONS[name]
         if argument.free_symbols:
             return symbolic(argument)
@@ -181,18 +208,31 @@ class _Reader:
                     raise self.refuse("division by zero")
                 result = left / right
             case ast.Pow():
-                if right.free_symbols or abs(float(right)) > _MAX_EXPONENT:
-                    raise self.refuse(f"an exponent must be a number of at most {_MAX_EXPONENT}")
-                if numbers:
-                    return self._value(lambda: float(left) ** float(right))
-                self._refuse_growth(left, float(right))
-                result = left**right
+                return self._power(left, right)
             case _:
                 raise self.refuse("only + - * / and ** are allowed")
-        number = result if numbers else result.as_coeff_Mul()[0]
+        self._refuse_large(result if numbers else result.as_coeff_Mul()[0])
+        return result
+
+    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        if exponent.free_symbols:
+            if base.free_symbols:
+                return sympy.exp(exponent * sympy.log(base))
+            if not float(base) > 0:
+                raise self.refuse("the base of a power must be positive where the exponent is no number")
+            return sympy.exp(exponent * self._value(lambda: math.log(float(base))))
+        if abs(float(exponent)) > _MAX_EXPONENT:
+            raise self.refuse(f"an exponent is at most {_MAX_EXPONENT} in size; write (x1**10)**2 for x1**20")
+        if not base.free_symbols:
+            return self._value(lambda: float(base) ** float(exponent))
+        self._refuse_growth(base, float(exponent))
+        result = base**exponent
+        self._refuse_large(result.as_coeff_Mul()[0])
+        return result
+
+    def _refuse_large(self, number: sympy.Expr) -> None:
         if not (number.is_finite and abs(float(number)) < _MAX_NUMBER):
             raise self.refuse("a number is too large")
-        return result
 
     def _refuse_growth(self, base: sympy.Expr, exponent: float) -> None:
         """Of (2*x**16)**16 SymPy makes 2**16*x**256, and so on: before it does, what would become too large."""
@@ -211,3 +251,19 @@ class _Reader:
         if isinstance(value, complex):
             raise self.refuse("a number in it is not real")
         return self._number(value)
+
+
+def _functions_of(operation: ast.operator, exponent: ast.AST) -> int:
+    """How many functions a power is: a**b with a name in b becomes exp(b*log(a))."""
+    if not isinstance(operation, ast.Pow):
+        return 0
+    names = {node.id for node in ast.walk(exponent) if isinstance(node, ast.Name)}
+    return 2 if names - {"pi", *FUNCTIONS} else 1
+
+
+def _unknown_function(name: str) -> str:
+    return for_call(name) or f"unknown function {name!a}; {hint(name, FUNCTIONS)}"
+
+
+def _said(axes: Sequence[str]) -> str:
+    return f"the domain has the axes {', '.join(axes)}" if axes else "this one may name parameters only"

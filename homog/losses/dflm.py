@@ -18,7 +18,7 @@ from homog.losses.loss import LossValue
 from homog.losses.table import spline_of
 from homog.losses.walking import Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.walkers import SplineValues, placed
 
 
@@ -112,7 +112,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             loss = loss + (mismatch**2).sum() / self.settings.boundary_points
         return loss
 
-    def inputs(self, sample: Sample, solution: CubicSpline | None = None) -> Arrivals:
+    def inputs(self, sample: Sample, solution: Spline | None = None) -> Arrivals:
         """What walkers brought back; with `targets=table` u, read from the solution, too."""
         settings, walk, points, device = self.settings, sample.walk, sample.points, self._device
         here = reached = edge = None
@@ -136,7 +136,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             reached=reached,
         )
 
-    def medium(self, network: nn.Module) -> CubicSpline | None:
+    def medium(self, network: nn.Module) -> Spline | None:
         """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one.
 
         Raises:
@@ -146,7 +146,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
         return super().medium(network)
 
-    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
         """The Bellman equation u = target tested with each feature: least-squares temporal difference.
 
         A v = load with A_ij = -mean phi_i(x) E[(phi_j(X) - phi_j(x)) D] and load_i = mean phi_i(x) E[R D] (Bradtke and

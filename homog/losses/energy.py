@@ -14,7 +14,7 @@ from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.walkers import DeviceSpline, Solution, placed
 
 
@@ -79,7 +79,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         gained = network(inputs.ends) - here
         return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
 
-    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
         """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).
 
         The control has (grad phi_i . W)(grad phi_j . W) - duration grad phi_i . grad phi_j in place of dphi_i dphi_j.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from homog.networks import LinearInFeatures
 from homog.problems import Box, Problem
-from homog.splines import CubicSpline
+from homog.splines import Spline
 
 ROWS = 8192  # walkers whose features are in memory at once
 
@@ -38,11 +38,11 @@ class LinearLoss(Protocol):
 
     problem: Problem
 
-    def medium(self, network: nn.Module) -> CubicSpline | None:
+    def medium(self, network: nn.Module) -> Spline | None:
         """What walkers read of the network; None for a linear problem."""
         ...
 
-    def equations(self, network: LinearInFeatures, iteration: int, medium: CubicSpline | None) -> Equations:
+    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
         """One batch's equations, drawn anew for each seed and iteration."""
         ...
 

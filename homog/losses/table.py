@@ -6,11 +6,11 @@ from torch import nn
 
 from homog.networks import values_without_gradient
 from homog.problems import Box
-from homog.splines import CubicSpline, interpolate, not_a_knot
+from homog.splines import Spline, interpolate, not_a_knot
 from homog.walkers import DeviceSpline, placed
 
 
-def spline_of(network: nn.Module, domain: Box, count: int) -> CubicSpline:
+def spline_of(network: nn.Module, domain: Box, count: int) -> Spline:
     """The spline through a network's values on `count` equidistant nodes an axis of the domain, without gradient."""
     device = next(network.parameters()).device
     grid = torch.as_tensor(domain.grid(count), dtype=torch.float32, device=device)

@@ -18,7 +18,7 @@ from homog import ranks
 from homog.config import DFLM, Energy
 from homog.losses.table import DeviceTable, spline_of
 from homog.problems import Problem
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.timestep import TimeSteps
 from homog.walkers import (
     DeviceSpline,
@@ -149,7 +149,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
             return self._table(network)
         return spline_of(network, self.problem.domain, self.settings.table)
 
-    def medium(self, network: nn.Module) -> CubicSpline | None:
+    def medium(self, network: nn.Module) -> Spline | None:
         """The same for linear equations, which are made on the host."""
         return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
 

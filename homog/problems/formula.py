@@ -5,20 +5,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
 from homog.config import FieldProblem, FormulaProblem, ProblemSettings
+from homog.config.field import DEGREES
 from homog.errors import UserError
 from homog.formula import FUNCTIONS, Formula, parse
 from homog.formula.evaluate import at_points
+from homog.formula.undefined import reason
 from homog.problems import fields
 from homog.problems.domain import Box
 from homog.problems.fields import TabulatedField
+from homog.problems.positivity import not_positive
 from homog.problems.problem import FIELD, SOLUTION, Problem
 
 _SAMPLE = 2**16
+_SPLINES = {degree: name for name, degree in DEGREES.items()}
 
 
 def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
@@ -62,17 +67,19 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
     if field is not None:
         _check_nodes(problem, field)
+        _check_between_nodes(problem, field)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
-    _check_finite("problem.forcing", forcing.text, sample, lambda x: at_points(forcing, x, parameters))
-    _check_finite("problem.boundary", boundary.text, closed, lambda x: at_points(boundary, x, parameters))
+    for name, given, points in (("forcing", forcing, sample), ("boundary", boundary, closed)):
+        where = f"problem.{name}={given.text}"
+        _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
     # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
     values = at_points(boundary, closed, parameters)
-    _check_finite("problem.coefficient", coefficient.text, closed, lambda x: problem.coefficient_at(x, values))
-    for axis in range(domain.dimension):  # the walkers drift along it: a must be continuously differentiable
-        _check_finite(
-            "problem.coefficient", coefficient.text, closed, lambda x, i=axis: problem.slopes_at(x, values)[..., i]
-        )
+    where, known = f"problem.coefficient={coefficient.text}", problem.names_at(closed, values)
+    _check_finite(where, coefficient, closed, known, lambda: problem.coefficient_at(closed, values))
+    for axis, partial in enumerate(coefficient.gradient()):  # walkers drift along it: a must have continuous slopes
+        along = f"the slope along x{axis + 1} of {where}"
+        _check_finite(along, partial, closed, known, lambda axis=axis: problem.slopes_at(closed, values)[..., axis])
     _check_positive(problem, sample)
     return problem
 
@@ -87,16 +94,22 @@ def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     return {"eps": eps, **given}
 
 
-def _check_finite(where: str, text: str, points: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> None:
+def _check_finite(
+    where: str, formula: Formula, points: np.ndarray, names: Mapping[str, Any], function: Callable[[], np.ndarray]
+) -> None:
+    """Refuse a function that is not finite at points, and say which part of its formula is to blame."""
     with np.errstate(all="ignore"):
         try:
-            values = function(points)
+            values = function()
         except (OverflowError, ZeroDivisionError, ValueError):
-            raise UserError(f"{where}={text} has no finite value with these parameters") from None
+            raise UserError(f"{where} has no finite value with these parameters") from None
     bad = ~np.isfinite(values)
     if bad.any():
         first = int(np.argmax(bad))
-        raise UserError(f"{where}={text} is {values[first]:g} at {_place(points[first])}: it must be finite")
+        here = {name: value if np.ndim(value) == 0 else value[first] for name, value in names.items()}
+        here |= dict(zip(formula.axes, points[first], strict=True))
+        why = reason(formula.expression, here) or ": it must be finite"
+        raise UserError(f"{where} is {values[first]:g} at {_place(points[first])}{why}")
 
 
 def _check_nodes(problem: Problem, field: TabulatedField) -> None:
@@ -119,6 +132,19 @@ def _check_nodes(problem: Problem, field: TabulatedField) -> None:
                 f" {tuple(index[first].tolist())} of the field, {_place(points[first])}: it must be positive on the"
                 f" whole domain; problem.coefficient='exp({FIELD})' is, whatever the field"
             )
+
+
+def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
+    """Refuse a coefficient that is positive on the nodes of its field and not on its spline."""
+    found = not_positive(problem)
+    if found is not None:
+        spline = f"the {_SPLINES[field.spline.degree]} spline of the field is {found.field:.4g}"
+        exponential = [] if "exp(" in problem.coefficient.text else [f"problem.coefficient='exp({FIELD})'"]
+        remedies = " or ".join([*exponential, *field.remedies])
+        raise UserError(
+            f"problem.coefficient={problem.coefficient.text} is {found.value:.4g} at {_place(found.place)}, between"
+            f" nodes, where {spline}: it must be positive on the whole domain{remedies and '; write ' + remedies}"
+        )
 
 
 def _check_positive(problem: Problem, points: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from homog.errors import UserError
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 from homog.problems.domain import Box
-from homog.splines import CubicSpline
+from homog.splines import Spline
 
 SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solution and a tabulated field
 
@@ -46,7 +46,7 @@ class Problem:
     parameters: Mapping[str, float]
     period: float | None
     scale: float
-    field: CubicSpline | None = None
+    field: Spline | None = None
     field_origin: str | None = None
     measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Problem:
         return slopes
 
     def drift_at(
-        self, points: Float[np.ndarray, "*batch d"], solution: CubicSpline | None = None
+        self, points: Float[np.ndarray, "*batch d"], solution: Spline | None = None
     ) -> Float[np.ndarray, "*batch d"]:
         """V = grad a / (2a) at points of shape (..., d); `solution` is the u of a nonlinear coefficient (6, 15)."""
         u = 0.0 if solution is None else solution(points)
@@ -88,7 +88,7 @@ class Problem:
             slopes = slopes + by_u[..., None] * solution.gradient(points)
         return slopes / (2 * self.coefficient_at(points, u))[..., None]
 
-    def require_positive(self, points: Float[np.ndarray, "*batch d"], solution: CubicSpline) -> None:
+    def require_positive(self, points: Float[np.ndarray, "*batch d"], solution: Spline) -> None:
         """Refuse a solution that leads the coefficient to zero or below at one of the points.
 
         Raises:
@@ -129,6 +129,6 @@ class Problem:
     def _field_digest(self) -> str:
         assert self.field is not None
         spline = self.field
-        digest = hashlib.sha256(repr((spline.lower, spline.upper, spline.coefficients.shape)).encode())
+        digest = hashlib.sha256(repr((spline.lower, spline.upper, spline.coefficients.shape, spline.degree)).encode())
         digest.update(spline.coefficients.tobytes())
         return digest.hexdigest()

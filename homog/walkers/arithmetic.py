@@ -19,7 +19,17 @@ _L4, _L5, _L6, _L7 = F(0.28670746), F(-0.25006906), F(0.23689034), F(-0.14574436
 # 2^r = P(r) on |r| <= 1/2, within 2e-9
 _E0, _E1, _E2, _E3 = F(1.0), F(0.693147207), F(0.240226515), F(0.0555032722)
 _E4, _E5, _E6 = F(0.00961799452), F(0.00134004317), F(0.000154780219)
+# atan(r) = r * P(r^2) on |r| <= 1, within 1e-8
+_A0, _A1, _A2, _A3 = F(1.0), F(-0.333330363), F(0.199918717), F(-0.141977981)
+_A4, _A5, _A6, _A7, _A8 = F(0.106183708), F(-0.0745685473), F(0.0421376228), F(-0.015731249), F(0.00276628346)
+# erf(x) = x * P(x^2) on |x| <= 1, within 2e-9
+_R0, _R1, _R2, _R3 = F(1.12837911), F(-0.37612626), F(0.112835944), F(-0.0268542115)
+_R4, _R5, _R6 = F(0.00518908724), F(-0.00080168643), F(7.87587487e-05)
+# log2(1 - erf(x)) = P(x) on 1 <= x <= 4, so that erf is within 6e-8
+_C0, _C1, _C2, _C3 = F(-0.00110495696), F(-1.62432122), F(-0.922085941), F(-0.149003163)
+_C4, _C5, _C6, _C7 = F(0.032611791), F(-0.00495183654), F(0.00045724347), F(-1.91479703e-05)
 _ONE, _HALF, _QUARTER = F(1), F(0.5), F(0.25)
+_HALF_PI, _LEAST_DIVISOR, _SATURATED = F(math.pi / 2), F(1e-30), F(4)
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA_BITS = np.int32(23)
 _LEAST, _MOST = F(-126), F(127)
@@ -123,7 +133,48 @@ def tanh(x):
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
-def spline_weights(s):
+def logistic(x):
+    """1 / (1 + e^-x)."""
+    return _ONE / (_ONE + exp(-x))
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def atan(x):
+    """Inverse tangent; absolute error below 2e-7."""
+    size = abs(x)
+    r = min(size, _ONE / max(size, _LEAST_DIVISOR))
+    z = r * r
+    p = _A0 + z * (_A1 + z * (_A2 + z * (_A3 + z * (_A4 + z * (_A5 + z * (_A6 + z * (_A7 + z * _A8)))))))
+    angle = r * p
+    return math.copysign(_HALF_PI - angle if size > _ONE else angle, x)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def erf(x):
+    """Error function; absolute error below 2e-7, near zero a relative one."""
+    size = min(abs(x), _SATURATED)
+    z = size * size
+    near = size * (_R0 + z * (_R1 + z * (_R2 + z * (_R3 + z * (_R4 + z * (_R5 + z * _R6))))))
+    far = _C0 + size * (_C1 + size * (_C2 + size * (_C3 + size * (_C4 + size * (_C5 + size * (_C6 + size * _C7))))))
+    return math.copysign(_ONE - exp2(far) if size > _ONE else near, x)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def split(x):
+    """x, of a size below 2^127, as m 2^e with 1 <= |m| < 2 and e whole; of zero, m is zero."""
+    bits = np.float32(x).view(np.int32)
+    e = float32(int32(int32(int32(bits >> _MANTISSA_BITS) & int32(255)) - int32(127)))
+    return x * exp2(-e), e
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def linear_weights(s):
+    """The two linear B-splines that are not zero at a share s of an interval, and their derivatives."""
+    return _ONE - s, s, -_ONE, _ONE
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def cubic_weights(s):
     """The four cubic B-splines that are not zero at a share s of an interval, and their derivatives."""
     r = _ONE - s
     b0, b3 = _SIXTH * r * r * r, _SIXTH * s * s * s

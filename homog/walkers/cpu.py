@@ -22,7 +22,7 @@ from homog.walkers.kernel import (
     step_source,
     table_names,
 )
-from homog.walkers.lookup import lookup_source
+from homog.walkers.lookup import LOOKUP, lookup_source
 from homog.walkers.medium import Medium
 
 LANES = 64
@@ -42,7 +42,8 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
     named = rows, _bits(paced)
     offsets = [f"{name.upper()} = {row * LANES}" for names in named for row, name in enumerate(names)]
     offsets += ["NOBODY = np.uint32(0xFFFFFFFF)"] if paced else []
-    lookup = lookup_source(dimension) if medium.tables else []
+    degrees = sorted(set(medium.tables.values()))
+    lookup = [line for degree in degrees for line in lookup_source(dimension, degree)]
     steps = step_source(medium, dimension, scheme)
     walk = _walk_by_pace(medium, dimension, scheme) if paced else _walk(medium, dimension, scheme)
     lines = [*offsets, "", "", *lookup, *steps, *walk]
@@ -272,11 +273,11 @@ def _surroundings(medium: Medium, dimension: int) -> str:
 def _lookups(medium: Medium, dimension: int, place: list[str]) -> list[str]:
     """Fetch what the medium reads from its tables at a displacement; slopes are wanted per length, not interval."""
     lines = []
-    for table in medium.tables:
+    for table, degree in medium.tables.items():
         counts = [f"c{i + 1}_{table}" for i in range(dimension)]
         spots = [f"({_lane(f'below{i + 1}')} + {place[i]}) * per{i + 1}_{table}" for i in range(dimension)]
         names = axis_names(table, dimension)
-        lines += [f"{joined([table, *names])} = lookup({joined([f'table_{table}', *counts, *spots])})"]
+        lines += [f"{joined([table, *names])} = {LOOKUP[degree]}({joined([f'table_{table}', *counts, *spots])})"]
         lines += [f"{_lane(table)} = {table}"]
         lines += [f"{_lane(name)} = {name} * per{i + 1}_{table}" for i, name in enumerate(names)]
     return lines

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from homog.splines import CubicSpline
+from homog.splines import Spline
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceSpline:
-    """What `CubicSpline` is, in a tensor. Nothing here makes the host wait but `on_host`.
+    """What a cubic `Spline` is, in a tensor. Nothing here makes the host wait but `on_host`.
 
     Attributes:
         lower: Lower corner of the box, d numbers.
@@ -42,12 +42,12 @@ class DeviceSpline:
             weight = (weight[..., None] * _weights(t - first)[..., None, :]).flatten(-2)
         return (self.coefficients.flatten()[index] * weight).sum(-1)
 
-    def on_host(self) -> CubicSpline:
+    def on_host(self) -> Spline:
         """The same in NumPy's memory: the host waits for it."""
-        return CubicSpline(self.lower, self.upper, self.coefficients.cpu().numpy())
+        return Spline(self.lower, self.upper, self.coefficients.cpu().numpy())
 
 
-Solution = CubicSpline | DeviceSpline  # the u that walkers of a nonlinear problem read
+Solution = Spline | DeviceSpline  # the u that walkers of a nonlinear problem read
 
 
 def _weights(s: Float64[Tensor, "*batch"]) -> Float64[Tensor, "*batch 4"]:

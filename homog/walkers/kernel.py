@@ -24,13 +24,13 @@ import numpy as np
 from numba import float32, int32, njit, uint32, uint64
 
 from homog.walkers.arithmetic import (
-    cos_turn, cos_turns, cosh, exp, log, log2, next_bits, power, sin_turn, sin_turns, sinh, spare_bits, spline_weights,
-    stream_state, tanh, turn, uniform,
+    atan, cos_turn, cos_turns, cosh, cubic_weights, erf, exp, exp2, linear_weights, log, log2, logistic, next_bits,
+    power, sin_turn, sin_turns, sinh, spare_bits, split, stream_state, tanh, turn, uniform,
 )
 
 F = np.float32
 ZERO, HALF, ONE = F(0), F(0.5), F(1)
-MINUS_TWO_LN2, MINUS_LN2 = F(-2 * math.log(2)), F(-math.log(2))
+MINUS_TWO_LN2, MINUS_LN2, LN2, LOG2E = F(-2 * math.log(2)), F(-math.log(2)), F(math.log(2)), F(1 / math.log(2))
 """
 DECORATOR = "@njit(fastmath=True, error_model='numpy', forceinline=True)"  # numba-cuda compiles such functions anew
 SPAN = 16  # steps between two looks at the distance to the boundary

@@ -8,26 +8,35 @@ such as 2 pi x1 / eps, becomes a *phase*: its value at p is reduced modulo one t
 the step adds the increment arg(p + d) - arg(p), expanded symbolically so that nothing cancels. Single precision is
 then as accurate at eps = 1e-5 as at 0.1 (method, section 6). All numbers and parameters become run-time constants,
 so that the compiled code serves every eps.
+
+Where a value on the way could leave the range of single precision, as exp(8*field) or 1/(1 + exp(500*x1)) do, the
+lines carry numbers with an exponent of their own instead: `homog.walkers.scaled`.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
 
+from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
+from homog.formula.logistic import Expr, logistic_of
 from homog.formula.parse import symbol
 from homog.problems import FIELD, SOLUTION, Problem
+from homog.walkers.scaled import Scaled, fits
 
-Expr = Any  # a SymPy expression; SymPy's own annotations do not survive its operators
 _TURN = 2 * sympy.pi
 _TERMS = 200  # of a phase's increment: x1**3*x2**3 has 16
 _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
-_FUNCTIONS = {"exp", "log", "sinh", "cosh", "tanh", "sin_turns", "cos_turns"}  # as homog.walkers.arithmetic names them
+_FUNCTIONS = {  # as homog.walkers.arithmetic names them
+    "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns",
+}  # fmt: skip
+_LARGEST_SOLUTION, _LARGEST_SLOPE = 2.0**10, 2.0**14  # that plain single precision is made for: u, and slopes in tables
+_LEAST_COEFFICIENT = 2.0**-40  # beside it what underflows is nothing
 
 
 @dataclass(frozen=True)
@@ -37,15 +46,15 @@ class Medium:
     Attributes:
         lines: Assignments in scalar float32 arithmetic that end by setting v1, ..., vd and h. They read dt / 2,
             the displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
-        tables: What is looked up: of "u" and "field" those that occur. The lines read their values under these names
-            and their slopes as u1, ..., ud and so on.
+        tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines. The lines
+            read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
         phases: Each phase in turns, as an expression in x1, ..., xd.
         constants: Each constant, as an expression in the parameters.
     """
 
     lines: tuple[str, ...]
-    tables: tuple[str, ...]
+    tables: Mapping[str, int]
     reads_start: bool
     phases: tuple[Expr, ...]
     constants: tuple[Expr, ...]
@@ -73,22 +82,83 @@ def _own(name: str) -> sympy.Symbol:
 
 def medium(problem: Problem) -> Medium:
     """The medium of a problem, from its formulas."""
-    coefficient, forcing = problem.coefficient, problem.forcing
-    tables = tuple(name for name in (SOLUTION, FIELD) if name in coefficient.names)
+    axes, names = problem.coefficient.axes, problem.coefficient.names
+    degrees = {SOLUTION: 3, FIELD: 3 if problem.field is None else problem.field.degree}
+    tables = {name: degree for name, degree in degrees.items() if name in names}
+    coefficient, forcing = precise(problem.coefficient.expression), problem.forcing.expression
     slopes = []
-    for i, partial in enumerate(coefficient.gradient()):
-        inner = (coefficient.derivative(name).expression * _own(f"{name}{i + 1}") for name in tables)
-        slopes.append(sum(inner, partial.expression))
-    builder = _Builder(problem.dimension, tables)
-    expressions = (coefficient.expression, forcing.expression, *slopes)
-    return builder.build(*(builder.with_phases(expression) for expression in expressions))
+    for i, axis in enumerate(axes):
+        inner = (sympy.diff(coefficient, symbol(name)) * _own(f"{name}{i + 1}") for name in tables)
+        slopes.append(sum(inner, sympy.diff(coefficient, symbol(axis))))
+    expressions, ranges = (coefficient, forcing, *slopes), _ranges(problem)
+    plain = _in_single_precision(expressions, ranges)
+    builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
+    build = builder.build if plain else builder.build_scaled
+    return build(*map(builder.with_phases, expressions))
+
+
+def precise(expression: Expr) -> Expr:
+    """The same with logistic functions for the tanh of sums, so that no digits cancel where a sum is small.
+
+    c (1 + tanh z) is 2c L(2z), and c (1 - tanh z) is 2c L(-2z).
+    """
+    if not expression.has(sympy.tanh):
+        return expression
+    expression = expression.func(*map(precise, expression.args))
+    if not isinstance(expression, sympy.Add):
+        return expression
+    terms = []
+    for term in expression.args:
+        factor, function = term.as_coeff_Mul()
+        if isinstance(function, sympy.tanh):
+            sign, z = (1 if factor.is_positive else -1), cast(Expr, function.args[0])
+            terms += [2 * sign * factor * logistic_of(2 * sign * z), -sign * factor]
+        else:
+            terms.append(term)
+    return sympy.Add(*terms)
+
+
+def _ranges(problem: Problem) -> dict[str, Range]:
+    """The values that each name can have, in the widest numbers there are."""
+    wide = np.longdouble
+    ranges = {name: (wide(value), wide(value)) for name, value in problem.parameters.items()}
+    ends = zip(problem.coefficient.axes, problem.domain.lower, problem.domain.upper, strict=True)
+    for i, (axis, low, high) in enumerate(ends):
+        ranges[axis] = ranges[f"{_OWN}p{i + 1}"] = wide(low), wide(high)
+        ranges[f"{_OWN}d{i + 1}"] = wide(low - high), wide(high - low)
+    ranges |= {SOLUTION: (wide(-_LARGEST_SOLUTION), wide(_LARGEST_SOLUTION))}
+    slope = wide(-_LARGEST_SLOPE), wide(_LARGEST_SLOPE)
+    ranges |= {f"{_OWN}{name}{i + 1}": slope for name in (SOLUTION, FIELD) for i in range(problem.dimension)}
+    if problem.field is not None:
+        ranges[FIELD] = wide(problem.field.coefficients.min()), wide(problem.field.coefficients.max())
+    return ranges
+
+
+def _in_single_precision(expressions: tuple[Expr, ...], ranges: Mapping[str, Range]) -> bool:
+    """Whether nothing on the way overflows, and nothing underflows beside the coefficient."""
+    known: dict[Expr, Range] = {}
+    least, *_ = (bounds(expression, ranges, known)[0] for expression in expressions)
+    return all(fits(values, small=bool(least >= _LEAST_COEFFICIENT)) for values in known.values())
 
 
 class _Builder:
-    """Collects phases and constants while expressions are rewritten for single precision."""
+    """Collects phases and constants while expressions are rewritten for single precision.
 
-    def __init__(self, dimension: int, tables: tuple[str, ...]) -> None:
-        self.tables = tables
+    Args:
+        dimension: d.
+        tables: What is looked up, and its degree.
+        ranges: Of each name, where numbers get exponents of their own; None where that is not needed.
+        parameters: Of the problem.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        tables: Mapping[str, int],
+        ranges: dict[str, Range] | None,
+        parameters: Mapping[str, float],
+    ) -> None:
+        self.tables, self.ranges, self.parameters = tables, ranges, parameters
         self.looked_up = {symbol(name) for name in tables}
         self.looked_up |= {_own(f"{name}{i + 1}") for name in tables for i in range(dimension)}
         self.x = [symbol(f"x{i + 1}") for i in range(dimension)]
@@ -139,6 +209,18 @@ class _Builder:
         reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
         return Medium(tuple(lines), self.tables, reads_start, tuple(self.phases), tuple(self.constants))
 
+    def build_scaled(self, *expressions: Expr) -> Medium:
+        """The same with exponents beside the numbers. The place x1, ..., xd is added up first."""
+        assert self.ranges is not None
+        self.ranges |= {f"{_OWN}t{i}": (np.longdouble(-0.5), np.longdouble(0.5)) for i in range(len(self.phases))}
+        hoisted = [self.hoist(e) for e in expressions]
+        lines = Scaled(self.ranges, self._constant).lines(*hoisted)
+        names = zip(self.x, self.p, self.d, strict=True)
+        place = [f"{self.emit(x)} = {self.emit(p)} + {self.emit(d)}" for x, p, d in names]
+        reads_start = any(e.has(*self.x, *self.p) for e in hoisted)
+        return Medium((*place, *lines) if reads_start else lines, self.tables, reads_start,
+                      tuple(self.phases), tuple(self.constants))  # fmt: skip
+
     def hoist(self, expression: Expr) -> Expr:
         """Whatever does not move along the path becomes a constant k0, k1, ..."""
         if not self._moves(expression):
@@ -157,10 +239,19 @@ class _Builder:
         phases = {_own(f"t{i}") for i in range(len(self.phases))}
         return bool(expression.free_symbols & (self._moving | phases))
 
-    def _constant(self, expression: Expr) -> sympy.Symbol:
-        if expression not in self.constants:
-            self.constants.append(expression)
-        return _own(f"k{self.constants.index(expression)}")
+    def _constant(self, expression: Expr) -> Expr:
+        """The symbol of a constant; of one too large or small for single precision a number times an exponential."""
+        if expression in self.constants:
+            return _own(f"k{self.constants.index(expression)}")
+        name = _own(f"k{len(self.constants)}")
+        if self.ranges is not None:
+            value = np.longdouble(evaluate(expression, self.parameters, MATH))
+            if not fits((value, value)):
+                exponent = sympy.Integer(round(float(np.log(abs(value)))))
+                return self._constant(expression * sympy.exp(-exponent)) * sympy.exp(self._constant(exponent))
+            self.ranges[name.name] = value, value
+        self.constants.append(expression)
+        return name
 
     def emit(self, expression: Expr) -> str:
         """Source text in float32 scalars; numbers occur as ZERO and ONE only."""

@@ -10,7 +10,7 @@ import torch
 
 from homog.formula.evaluate import at_points
 from homog.problems import Problem
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.timestep import TimeSteps
 from homog.walkers.kernel import Scheme
 from homog.walkers.streams import Streams, spare_bits
@@ -24,7 +24,7 @@ def walk(
     per_point: int,
     steps: TimeSteps,
     key: np.uint64,
-    solution: CubicSpline | None = None,
+    solution: Spline | None = None,
 ) -> Walk:
     """The same as `Walkers.walk`, slowly."""
     count, d = points.shape
@@ -90,7 +90,7 @@ def _share_of_step(steps: TimeSteps, x: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.minimum(longest, 1.0).astype(np.float64))
 
 
-def _medium(problem: Problem, x: torch.Tensor, solution: CubicSpline | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _medium(problem: Problem, x: torch.Tensor, solution: Spline | None) -> tuple[torch.Tensor, torch.Tensor]:
     """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
     points = x.numpy()
     a = problem.coefficient_at(points, 0.0 if solution is None else solution(points))

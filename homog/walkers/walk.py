@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, UInt64
 
 from homog.errors import NotFinite
 from homog.problems import FIELD, SOLUTION, Problem
-from homog.splines import CubicSpline
+from homog.splines import Spline
 from homog.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
 from homog.walkers.compiled import load_module
@@ -209,7 +209,7 @@ class Walkers:
             top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
         return np.float32(_SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
 
-    def _bound_of_speed(self, solution: CubicSpline | None) -> float:
+    def _bound_of_speed(self, solution: Spline | None) -> float:
         """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""
         points = self.problem.domain.sample(2**14 if solution is None else 2**12, np.random.default_rng(0))
         return 1.5 * float(np.linalg.norm(self.problem.drift_at(points, solution), axis=-1).max())

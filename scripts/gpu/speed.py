@@ -17,7 +17,7 @@ from gpu.runs import Run
 from homog import problems
 from homog.config import BoundsTimeStep
 from homog.problems import Problem
-from homog.splines import CubicSpline, interpolate
+from homog.splines import Spline, interpolate
 from homog.timestep import time_steps
 from homog.walkers import Scheme, Walkers, on_cuda, stream_key
 
@@ -76,7 +76,7 @@ def _built(overrides: tuple[str, ...]) -> Problem:
     return problems.build(settings.problem, settings.eps)
 
 
-def solution_like(problem: Problem) -> CubicSpline | None:
+def solution_like(problem: Problem) -> Spline | None:
     """A u for walkers of a nonlinear problem to read: a bump on the nodes that the default table has."""
     if not problem.nonlinear:
         return None

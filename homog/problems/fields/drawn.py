@@ -30,7 +30,7 @@ def drawn_field(settings: GSToolsField, domain: Box) -> TabulatedField:
             f" write a grid of at least {needed}"
         )
     shape = tuple(count + 1 for count in nodes_of(settings.grid - 1, domain))
-    require_affordable(shape, f"problem.field.grid={settings.grid}", periodic=False, most=_MOST_NODES)
+    require_affordable(shape, f"problem.field.grid={settings.grid}", dense=True, most=_MOST_NODES)
     axes = [np.linspace(low, high, n) for low, high, n in zip(domain.lower, domain.upper, shape, strict=True)]
     sample = _gstools().SRF(_covariance(settings, domain.dimension), mean=settings.mean, seed=settings.seed)
     values = np.asarray(sample.structured(axes), dtype=np.float64).reshape(shape)

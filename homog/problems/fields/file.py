@@ -1,14 +1,18 @@
 """A field of the user's own: an array in a .npy file."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from homog.config import FileField
+from homog.config.field import DEGREES
 from homog.errors import UserError
 from homog.problems.domain import Box
 from homog.problems.fields.tabulated import LEAST_NODES, TabulatedField, require_affordable, tabulate
 
+_UNEVEN = 3.0  # spacings this many times as wide along one axis as along another are mentioned
+_log = logging.getLogger("homog")
 _REMEDY = "write one array of real numbers with numpy.save"
 
 
@@ -20,7 +24,7 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
     """
     where = f"problem.field.path={settings.path}"
     stored = _opened(Path(settings.path).expanduser(), where)
-    if stored.dtype.kind not in "fiu":
+    if stored.dtype.kind not in "fiub":  # booleans are 0 and 1
         raise UserError(f"{where} holds values of type {_name(stored.dtype)}: {_REMEDY}")
     if stored.ndim != domain.dimension:
         raise UserError(
@@ -29,7 +33,8 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
         )
     if min(stored.shape) < LEAST_NODES:
         raise UserError(f"{where} has the shape {stored.shape}: write at least {LEAST_NODES} nodes along each axis")
-    require_affordable(stored.shape, where, periodic=settings.periodic)
+    degree = DEGREES[settings.interpolation]
+    require_affordable(stored.shape, where, dense=degree > 1 and not settings.periodic)
     try:
         with np.errstate(over="ignore"):  # a number beyond double precision: infinite, and refused below
             values = np.array(stored, dtype=np.float64, order="C")
@@ -43,7 +48,16 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
         representable = np.isfinite(np.square(values).sum())
     if not representable:
         raise UserError(f"{where} has values up to {np.abs(values).max():.3g}: write smaller numbers, in other units")
-    return tabulate(values, domain, periodic=settings.periodic)
+    _mention_spacings(values.shape, domain, periodic=settings.periodic)
+    remedies = ["problem.field.interpolation=linear"] if degree > 1 else []
+    return tabulate(values, domain, periodic=settings.periodic, degree=degree, remedies=remedies)
+
+
+def _mention_spacings(shape: tuple[int, ...], domain: Box, *, periodic: bool) -> None:
+    spacings = domain.sides / (np.array(shape) - (not periodic))
+    if spacings.max() > _UNEVEN * spacings.min():
+        said = ", ".join(f"{spacing:.3g} along x{i + 1}" for i, spacing in enumerate(spacings))
+        _log.info("the nodes of the field are %s apart: if that is not so, set problem.domain.lower and upper", said)
 
 
 def _opened(path: Path, where: str) -> np.ndarray:

@@ -32,7 +32,7 @@ def spectral_field(settings: SpectralField, domain: Box) -> TabulatedField:
         UserError: If the grid is too coarse for the band, or no band gives the correlation length.
     """
     shape = nodes_of(settings.grid, domain)
-    require_affordable(shape, f"problem.field.grid={settings.grid}", periodic=True)
+    require_affordable(shape, f"problem.field.grid={settings.grid}", dense=False)
     longest = calibrated(settings, domain) if settings.longest is None else settings.longest
     finest = _finest(settings.grid, domain)
     if longest > finest:

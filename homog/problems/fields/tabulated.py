@@ -10,11 +10,11 @@ from jaxtyping import Float64
 from homog.errors import UserError
 from homog.problems.domain import Box
 from homog.problems.fields.correlation import correlation_length
-from homog.splines import CubicSpline, interpolate
+from homog.splines import Spline, interpolate
 
 LEAST_NODES = 4  # along an axis: a cubic
 _MOST_NODES = 50_000_000  # in all: 400 MB in double precision
-_MOST_UNWRAPPED = 4096  # along an axis without periodicity: the spline's coefficients come from a dense matrix
+_MOST_DENSE = 4096  # along an axis without periodicity: a cubic spline's coefficients come from a dense matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,15 @@ class TabulatedField:
         measured: Numbers for the record of a run, the correlation length among them.
         origin: A text that fixes the field up to rounding, where it was computed: a reference is found by it on other
             machines, whose last digits differ. None for values that came from a file.
+        remedies: Settings under which the spline stays between its nodes, as one writes them.
     """
 
     values: Float64[np.ndarray, "..."]
-    spline: CubicSpline
+    spline: Spline
     correlation_length: float
     measured: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None
+    remedies: Sequence[str] = ()
 
 
 def tabulate(
@@ -44,6 +46,8 @@ def tabulate(
     periodic: bool,
     measured: Mapping[str, float] | None = None,
     origin: str | None = None,
+    degree: int = 3,
+    remedies: Sequence[str] = (),
 ) -> TabulatedField:
     """The field through values on equidistant nodes of the domain.
 
@@ -53,10 +57,13 @@ def tabulate(
         periodic: Whether the upper end is left out, as the lower end again; otherwise both ends are nodes.
         measured: Numbers for the record of a run besides the correlation length.
         origin: What it was computed from.
+        degree: Of the spline.
+        remedies: Settings under which the spline stays between its nodes.
     """
     length = correlation_length(values, domain.sides, periodic=periodic)
-    spline = interpolate(values, domain.lower, domain.upper, periodic=periodic)
-    return TabulatedField(values, spline, length, {"correlation_length": length, **(measured or {})}, origin)
+    spline = interpolate(values, domain.lower, domain.upper, periodic=periodic, degree=degree)
+    measured = {"correlation_length": length, **(measured or {})}
+    return TabulatedField(values, spline, length, measured, origin, remedies)
 
 
 def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:
@@ -65,7 +72,7 @@ def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:
     return tuple(max(LEAST_NODES, ceil(grid * side / longest - 1e-9)) for side in domain.sides)
 
 
-def require_affordable(shape: Sequence[int], setting: str, *, periodic: bool, most: int = _MOST_NODES) -> None:
+def require_affordable(shape: Sequence[int], setting: str, *, dense: bool, most: int = _MOST_NODES) -> None:
     """Refuse a grid that would fill the memory or take hours.
 
     Raises:
@@ -76,7 +83,7 @@ def require_affordable(shape: Sequence[int], setting: str, *, periodic: bool, mo
             f"{setting} has {' x '.join(map(str, shape))} nodes, more than {most:,}:"
             f" write at most {int(most ** (1 / len(shape)))} along each of the {len(shape)} axes"
         )
-    if not periodic and max(shape) > _MOST_UNWRAPPED:
+    if dense and max(shape) > _MOST_DENSE:
         raise UserError(
-            f"{setting} has {max(shape)} nodes along an axis: write at most {_MOST_UNWRAPPED}, or a periodic field"
+            f"{setting} has {max(shape)} nodes along an axis: write at most {_MOST_DENSE}, or a periodic field"
         )
