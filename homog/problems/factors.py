@@ -1,5 +1,7 @@
 """Whether a coefficient is a product of functions of one coordinate each, which makes its effective tensor exact."""
 
+from typing import Any
+
 import numpy as np
 import sympy
 
@@ -29,7 +31,7 @@ def axes_of_factors(problem: Problem) -> tuple[int, ...] | None:
     return tuple(i for i, axis in enumerate(axes) if axis in varying)
 
 
-def _factors(expression: sympy.Basic) -> list[sympy.Basic]:
+def _factors(expression: Any) -> list[Any]:
     if isinstance(expression, sympy.Mul):
         return [factor for part in expression.args for factor in _factors(part)]
     if isinstance(expression, sympy.Pow) and expression.args[1].is_number:

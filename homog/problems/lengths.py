@@ -6,6 +6,7 @@ lines, on which intervals are halved until it changes by little on each, and the
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -23,6 +24,7 @@ _CHANGE = 0.5  # of log a on an interval, or of f in relation to a tenth of its 
 _LEAST = 1e-10  # of a side: the narrowest interval
 _FIRST_GUESSES = 512
 _MOST_ARGUMENTS = 8
+_MOST_REPEATED = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,10 @@ class Lengths:
 
     @property
     def of_coefficient(self) -> np.ndarray:
-        """The shortest length of the coefficient along each axis, shape (d,): a wave, or 2 pi times the length on
-        which log a changes by two; infinite where it does not vary."""  # noqa: D205, D209
+        """The shortest length of the coefficient along each axis, shape (d,), infinite where it does not vary.
+
+        It is a wave, or 2 pi times the length on which log a changes by two.
+        """
         slopes = np.array([density.largest / 2 for density in self.slopes])
         with np.errstate(divide="ignore"):
             return 2 * np.pi / np.maximum(slopes, self.waves)
@@ -92,7 +96,7 @@ def shortest_length(problem: Problem) -> Lengths:
         problem: A checked one.
     """
     data = (problem.forcing, problem.boundary)
-    curvature = tuple(_joined(*parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
+    curvature = tuple(joined(*parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(
         slopes=slopes_of_log(problem),
@@ -181,8 +185,7 @@ def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
         moved = np.moveaxis(values, axis, 0)
         values = np.moveaxis((moved[:-2] + 4 * moved[1:-1] + moved[2:]) / 6, 0, axis)
     axes = [
-        np.linspace(low, high, count)
-        for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)
+        np.linspace(low, high, count) for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)
     ]
     largest = [np.zeros(count - 1) for count in values.shape]
     slabs = max(1, values.size // 2**21)
@@ -231,7 +234,7 @@ def _curvature(problem: Problem, formula: Formula) -> tuple[Density, ...]:
     return tuple(found)
 
 
-def _joined(first: Density, second: Density) -> Density:
+def joined(first: Density, second: Density) -> Density:
     """The larger of both."""
     edges = np.union1d(first.edges, second.edges)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -247,6 +250,7 @@ def density_at(density: Density, points: np.ndarray) -> np.ndarray:
 def repeated(density: Density, period: float, upper: float) -> Density:
     """A density of one period from the lower end on, continued to another upper end."""
     count = int(np.ceil((upper - density.edges[0]) / period - 1e-9))
+    density = _merged(density, max(1, _MOST_REPEATED // count))
     starts = density.edges[0] + period * np.arange(count)
     edges = np.append((starts[:, None] + (density.edges[:-1] - density.edges[0])).ravel(), starts[-1] + period)
     values = np.tile(density.values, count)
@@ -255,13 +259,22 @@ def repeated(density: Density, period: float, upper: float) -> Density:
     return replace(density, edges=edges, values=values[keep])
 
 
+def _merged(density: Density, most: int) -> Density:
+    """At most so many intervals, with the largest value of those that each of them holds."""
+    if density.values.size <= most:
+        return density
+    starts = np.unique(np.linspace(0, density.values.size, most + 1).astype(int))[:-1]
+    return Density(density.edges[np.append(starts, -1)], np.maximum.reduceat(density.values, starts))
+
+
 def _wave_numbers(problem: Problem, formula: Formula) -> np.ndarray:
     """max |d phase/dx_i| over the sines, cosines and tangents of a formula, shape (d,)."""
     sample = problem.domain.spread(256, np.random.default_rng(0))
     largest = np.zeros(problem.dimension)
     names = problem.names_at(sample)
     for wave in formula.expression.atoms(sympy.sin, sympy.cos, sympy.tan):
-        phase = Formula(str(wave.args[0]), wave.args[0], formula.axes)
+        argument: Any = wave.args[0]
+        phase = Formula(str(argument), argument, formula.axes)
         slopes = [np.abs(at_points(partial, sample, names)).max() for partial in phase.gradient()]
         largest = np.maximum(largest, np.where(np.isfinite(slopes), slopes, 0.0))
     return largest
@@ -276,7 +289,7 @@ def _places(problem: Problem, formula: Formula, box: Box) -> np.ndarray:
             continue
         if isinstance(node, sympy.Pow) and node.args[1].is_number and node.args[1] > 1:
             continue
-        inner = node.args[0]
+        inner: Any = node.args[0]
         used = {str(name) for name in inner.free_symbols}
         if used & set(formula.axes) and FIELD not in used:
             arguments.append((Formula(str(inner), inner, formula.axes), isinstance(node, sympy.exp)))
@@ -306,7 +319,7 @@ def _places(problem: Problem, formula: Formula, box: Box) -> np.ndarray:
 
 
 def graded(density: Density, growth: float, count: int | None = None) -> np.ndarray:
-    """Edges of cells on an axis, `density` of them to a unit length, whose widths differ by little from one to the next.
+    """Edges of cells on an axis, `density` of them to a unit length, each about as wide as the next.
 
     Args:
         density: Cells a unit length.
@@ -317,10 +330,11 @@ def graded(density: Density, growth: float, count: int | None = None) -> np.ndar
     at_edges = np.minimum(np.append(width, np.inf), np.append(np.inf, width))
     steps = np.diff(edges)
     for _ in range(40):  # halve where the width has yet to come down to that of a neighbour
-        for i, step in enumerate(steps):
-            at_edges[i + 1] = min(at_edges[i + 1], at_edges[i] + growth * step)
-        for i in range(steps.size - 1, -1, -1):
-            at_edges[i] = min(at_edges[i], at_edges[i + 1] + growth * steps[i])
+        rising, falling = at_edges - growth * edges, at_edges + growth * edges
+        at_edges = np.minimum(
+            np.minimum.accumulate(rising) + growth * edges,
+            np.minimum.accumulate(falling[::-1])[::-1] - growth * edges,
+        )
         middle = np.minimum(np.minimum(at_edges[1:], at_edges[:-1]) + growth * steps / 2, width)
         uneven = np.maximum(np.maximum(at_edges[1:], at_edges[:-1]), middle) > 1.5 * np.minimum(
             at_edges[1:], at_edges[:-1]
@@ -338,4 +352,3 @@ def graded(density: Density, growth: float, count: int | None = None) -> np.ndar
     found = np.interp(np.linspace(0, cells[-1], number + 1), cells, edges)
     found[0], found[-1] = edges[0], edges[-1]
     return found
-

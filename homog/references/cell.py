@@ -8,7 +8,7 @@ from homog.problems import Problem
 from homog.problems.factors import axes_of_factors
 from homog.problems.lengths import Density, graded, slopes_of_log
 from homog.references.element_cell import element_bounds
-from homog.references.quadrature import adaptive_mean
+from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
 
 TOLERANCE = 1e-9  # of a*, relative
@@ -65,7 +65,7 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     sampled = _positive(problem, u)
     varying = axes_of_factors(problem)
     if varying is not None:
-        return _of_factors(problem, sampled, lower, sides, u)
+        return tensor_of_factors(problem, sampled, lower, sides, u)
     best = _best(problem, sampled, lower, sides, u, most_points)
     return best.middle, best.gap
 
@@ -100,40 +100,9 @@ def _positive(problem: Problem, u: float) -> Sampled:
     return sampled
 
 
-def _of_factors(
-    problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray, u: float
-) -> tuple[np.ndarray, float]:
-    """a* of a = c a_1(x1) ... a_d(xd): diagonal, since e_i c_i/a_i is a gradient and its flux has no divergence."""
-    corner = sampled(lower[None])[0]
-    panels = _first_panels(problem, slopes_of_log(problem, u), lower, sides)
-    means, estimate = [], 0.0
-    for axis in range(problem.dimension):
-
-        def factor(coordinates: np.ndarray, axis: int = axis) -> np.ndarray:
-            points = np.repeat(lower[None], coordinates.size, axis=0)
-            points[:, axis] = coordinates
-            values = sampled(points) / corner
-            return np.stack([values, 1 / values])
-
-        found, error = adaptive_mean(factor, panels[axis])
-        means.append(found)
-        estimate += error
-    arithmetic, inverse = np.array(means).T
-    diagonal = [corner * np.prod(np.delete(arithmetic, i)) / inverse[i] for i in range(problem.dimension)]
-    return np.diag(diagonal), estimate
-
-
-def _first_panels(problem: Problem, slopes: Sequence[Density], lower: np.ndarray, sides: np.ndarray) -> list[np.ndarray]:
-    """Intervals on which log a changes by little; of a spline, those between its knots."""
-    if problem.field is not None:
-        return [
-            np.linspace(low, low + side, count + 1)
-            for low, side, count in zip(lower, sides, problem.field.intervals, strict=True)
-        ]
-    return [density.edges for density in slopes]
-
-
-def _best(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray, u: float, most_points: int) -> Bounds:
+def _best(
+    problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray, u: float, most_points: int
+) -> Bounds:
     """The closest bounds that are affordable."""
     dimension, wanted = problem.dimension, tolerance(problem)
     slopes = slopes_of_log(problem, u)

@@ -69,8 +69,7 @@ class _Grid:
         """The least means of a |x + grad chi|^2, shape (2, 2), by the second rule, and its distance from the first."""
         potentials = self._potentials(coefficient)
         found = [
-            self._energy(values, count, potentials)
-            for values, count in ((coefficient, _QUADRATURE), (check, _CHECK))
+            self._energy(values, count, potentials) for values, count in ((coefficient, _QUADRATURE), (check, _CHECK))
         ]
         return found[1], float(np.abs(found[1] - found[0]).max() / np.abs(found[1]).max())
 
@@ -139,8 +138,12 @@ class _Grid:
             fields.append(gradient)
         density = values * weights * area[:, None]
         return (
-            np.array([[sum((density * p * q).sum() for p, q in zip(one, two, strict=True)) for two in fields]
-                      for one in fields])
+            np.array(
+                [
+                    [sum((density * p * q).sum() for p, q in zip(one, two, strict=True)) for two in fields]
+                    for one in fields
+                ]
+            )
             / self.area
         )
 

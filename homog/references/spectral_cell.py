@@ -118,15 +118,17 @@ class _Waves:
         waves.append(2 * np.pi * np.fft.rfftfreq(shape[-1], lengths[-1][1] / shape[-1]))
         self._waves = np.meshgrid(*waves, indexing="ij", sparse=True)
         self.symbols = [1j * wave for wave in self._waves]
-        self._turn = np.exp(sum(1j * w * side / n * s for w, (n, side), s in zip(self._waves, lengths, _SHIFT, strict=False)))
+        self._turn = np.exp(
+            sum(1j * w * side / n * s for w, (n, side), s in zip(self._waves, lengths, _SHIFT, strict=False))
+        )
         laplacian = np.asarray(sum(wave**2 for wave in self._waves))
         self.inverse = np.divide(1, laplacian, out=np.zeros_like(laplacian), where=laplacian > 0)
 
     def forth(self, values: np.ndarray) -> np.ndarray:
-        return scipy.fft.rfftn(values)
+        return np.asarray(scipy.fft.rfftn(values))
 
     def back(self, transformed: np.ndarray) -> np.ndarray:
-        return scipy.fft.irfftn(transformed, s=self.shape)
+        return np.asarray(scipy.fft.irfftn(transformed, s=self.shape))
 
     def gradient(self, values: np.ndarray) -> np.ndarray:
         transformed = self.forth(values)
