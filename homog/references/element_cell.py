@@ -8,7 +8,7 @@ from scipy.sparse.linalg import splu
 
 from homog.problems import tensor_grid
 from homog.references.lattice import gauss_lobatto
-from homog.references.spectral_cell import Bounds, Sampled
+from homog.references.spectral_cell import Bounds, Sampled, relative_size
 
 _DEGREE = 4
 _QUADRATURE = _DEGREE + 2  # points an axis of each cell
@@ -71,7 +71,7 @@ class _Grid:
         found = [
             self._energy(values, count, potentials) for values, count in ((coefficient, _QUADRATURE), (check, _CHECK))
         ]
-        return found[1], float(np.abs(found[1] - found[0]).max() / np.abs(found[1]).max())
+        return found[1], relative_size(found[1] - found[0], found[1])
 
     def _by_cell(self, values: np.ndarray, count: int) -> np.ndarray:
         cells = [width.size for width in self.widths]

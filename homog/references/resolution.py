@@ -146,7 +146,12 @@ def _following(problem: Problem, settings: FEMReference, lengths: Lengths) -> Me
     if not affordable:
         return None
     best = next(
-        (lattice for most in (_CHEAP, _WORTH) for lattice in affordable if _fits(lattice, most) and lattice.degree > 1),
+        (
+            lattice
+            for most, degree in ((_CHEAP, 3), (_WORTH, 2))
+            for lattice in affordable
+            if _fits(lattice, most) and lattice.degree >= min(degree, settings.degree)
+        ),
         affordable[-1],
     )
     return _compared(best, settings, resolved=True)
@@ -162,7 +167,7 @@ def _affordable(problem: Problem, settings: FEMReference, lengths: Lengths) -> M
 def _compared(main: Lattice, settings: FEMReference, resolved: bool) -> Meshes:
     second = _less_accurate(main)
     notes = []
-    if main.degree < settings.degree:
+    if resolved and main.degree < settings.degree:
         notes.append(
             f"reference.degree={settings.degree} takes more than it is worth on {_by(main.cells)} cells:"
             f" u_eps has degree {main.degree}"
@@ -202,10 +207,12 @@ def _densities(problem: Problem, settings: FEMReference, lengths: Lengths, chang
 
 def _uniformly(problem: Problem, settings: FEMReference, lengths: Lengths, axis: int) -> float:
     """Cells a unit length that `min_cells`, waves and the problem's scale ask for along a whole axis."""
-    scale = _fine_scale(problem) if lengths.slopes[axis].largest > 0 and problem.field is None else inf
+    varies, least = lengths.slopes[axis].largest > 0, _least_cells(problem, settings)
+    if not varies:  # the solution is smooth along it but for its ends
+        least = min(least, _SMOOTH[problem.dimension][1])
+    scale = _fine_scale(problem) if varies and problem.field is None else inf
     wave = max(2 * np.pi / scale, lengths.waves[axis])
-    least = _least_cells(problem, settings) / float(problem.domain.sides.max())
-    return max(least, settings.cells_per_period * wave / (2 * np.pi))
+    return max(least / float(problem.domain.sides.max()), settings.cells_per_period * wave / (2 * np.pi))
 
 
 def _of_data(lengths: Lengths, a_period: float) -> list[Density]:
@@ -239,7 +246,7 @@ def _lattice(problem: Problem, densities: Iterable[Density], degree: int) -> Lat
         intervals = problem.field.intervals[axis] if problem.field is not None else inf
         if along.size - 1 >= 0.7 * intervals:  # cells that end where the pieces of the spline do
             low, high = problem.domain.lower[axis], problem.domain.upper[axis]
-            along = np.linspace(low, high, int(intervals) * max(1, round((along.size - 1) / intervals)) + 1)
+            along = np.linspace(low, high, int(intervals) * max(1, ceil((along.size - 1) / intervals - 0.25)) + 1)
         edges.append(tuple(along.tolist()))
     cells = tuple(len(along) - 1 for along in edges)
     return Lattice(problem.domain.lower, problem.domain.upper, cells, degree, tuple(edges))

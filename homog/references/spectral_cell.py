@@ -38,11 +38,16 @@ class Bounds(NamedTuple):
         """Bound of |x.(middle - a*) x| / x.(middle x) for every x; infinite where the bounds tell nothing."""
         if not (np.isfinite(self.lower).all() and np.isfinite(self.upper).all()):
             return np.inf
-        scale, axes = np.linalg.eigh(self.middle)
-        if scale.min() <= 0:
+        if np.linalg.eigvalsh(self.middle).min() <= 0:
             return np.inf
-        root = axes / np.sqrt(scale)
-        return float(np.abs(np.linalg.eigvalsh(root.T @ (self.upper - self.lower) @ root)).max() / 2 + self.quadrature)
+        return relative_size(self.upper - self.lower, self.middle) / 2 + self.quadrature
+
+
+def relative_size(difference: np.ndarray, tensor: np.ndarray) -> float:
+    """The largest |x.(difference) x| / x.(tensor x) over all x; both symmetric, the second positive."""
+    scale, axes = np.linalg.eigh(tensor)
+    root = axes / np.sqrt(np.maximum(scale, np.finfo(float).tiny))
+    return float(np.abs(np.linalg.eigvalsh(root.T @ difference @ root)).max())
 
 
 Sampled = Callable[[np.ndarray], np.ndarray]
@@ -98,7 +103,7 @@ def _energies(
         inverse = np.linalg.pinv((at_points[1] + in_between[1]) / 2)
         lower = means.T @ inverse @ means
     off = [
-        _ERROR_OF_SUMS * np.abs(first - second).max() / np.abs(first + second).max()
+        _ERROR_OF_SUMS * relative_size(first - second, first + second)
         for first, second in zip(at_points, in_between, strict=True)
     ]
     return (lower + lower.T) / 2, upper, float(max(off))
