@@ -15,8 +15,8 @@ def solution(coefficient: Function, forcing: float, x: np.ndarray, y: np.ndarray
 
     u is the sum of v_n(x1) sin(n pi x2), n odd, with -(a v')' + (n pi)^2 a v = 4 f/(n pi): a tridiagonal system for
     each n. Conductances are harmonic means by sums over a hundred points an interval, where intervals are short where
-    log a changes: second order in the interval. Where a is small there is a bump of u as thin as that place, with layers
-    as thin at both ends of it, which takes many modes; Lanczos's factors make their sum end smoothly.
+    log a changes: second order in the interval. Where a is small there is a bump of u as thin as that place, with
+    layers as thin at both ends of it: it takes many modes, and Lanczos's factors make their sum end smoothly.
     """
     edges, means, harmonic = _intervals(coefficient, nodes)
     widths = np.diff(edges)

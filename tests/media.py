@@ -60,5 +60,9 @@ def finite_volumes(
     volumes = np.asarray(np.prod(np.meshgrid(*widths, indexing="ij"), axis=0)).ravel()
     u = np.zeros(number.size)
     matrix = whole[inner][:, inner].tocsc()
-    u[inner] = sl.spsolve(matrix, forcing * volumes[inner], permc_spec="MMD_AT_PLUS_A")
+    right = forcing * volumes[inner]
+    if dimension < 3:
+        u[inner] = sl.spsolve(matrix, right, permc_spec="MMD_AT_PLUS_A")
+    else:  # a factorisation would fill up
+        u[inner], _ = sl.cg(matrix, right, rtol=1e-9, M=sp.diags(1 / matrix.diagonal()))
     return u.reshape(shape)
