@@ -176,8 +176,8 @@ def test_two_phases_in_the_square(tmp_path: Path, references: Path, contrast: fl
 
 def test_two_phases_in_the_cube(tmp_path: Path, references: Path) -> None:
     problem = field_problem(tmp_path, media.blobs((12, 12, 12), 1.5, 0.4), "exp(log(10)*field)")
-    found = reference(problem, FEMReference(min_cells=40), 23, references)
-    assert_covered(found, extrapolated(problem, 22), most=5e-2, own=2e-2)
+    found = reference(problem, FEMReference(degree=2, min_cells=40), 23, references)
+    assert_covered(found, extrapolated(problem, 22), most=0.1, own=5e-3)
 
 
 @pytest.mark.slow
