@@ -318,13 +318,12 @@ def _places(problem: Problem, formula: Formula, box: Box) -> np.ndarray:
     return np.unique(np.concatenate(places).round(12), axis=0)
 
 
-def graded(density: Density, growth: float, count: int | None = None) -> np.ndarray:
+def graded(density: Density, growth: float) -> np.ndarray:
     """Edges of cells on an axis, `density` of them to a unit length, each about as wide as the next.
 
     Args:
         density: Cells a unit length.
         growth: Largest slope of the width along the axis.
-        count: Number of cells; by default as many as the density says.
     """
     edges, width = density.edges, 1 / density.values
     at_edges = np.minimum(np.append(width, np.inf), np.append(np.inf, width))
@@ -348,7 +347,7 @@ def graded(density: Density, growth: float, count: int | None = None) -> np.ndar
         width = np.repeat(width, 1 + uneven)
         steps = np.diff(edges)
     cells = np.concatenate([[0.0], np.cumsum(steps * (1 / at_edges[1:] + 1 / at_edges[:-1]) / 2)])
-    number = count or max(1, int(np.ceil(cells[-1] - 1e-6)))
+    number = max(1, int(np.ceil(cells[-1] - 1e-6)))
     found = np.interp(np.linspace(0, cells[-1], number + 1), cells, edges)
     found[0], found[-1] = edges[0], edges[-1]
     return found

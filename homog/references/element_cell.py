@@ -85,7 +85,7 @@ class _Grid:
         """chi at the nodes for both axes, shape (unknowns, 2)."""
         values = self._by_cell(coefficient, _QUADRATURE)
         slopes, weights = _slopes(_QUADRATURE)
-        first, second, area = self._scales()
+        first, second, _ = self._scales()
         weighted = values * weights
         matrices = np.zeros((len(values), slopes[0].shape[1] ** 2))
         for slope, scale in zip(slopes, (second / first, first / second), strict=True):
@@ -95,7 +95,6 @@ class _Grid:
         loads = np.stack(
             [-(weighted @ slope) * scale[:, None] for slope, scale in zip(slopes, (second, first), strict=True)], -1
         )
-        del area, matrices
         return self._solved(local, loads)
 
     def _solved(self, local: np.ndarray, loads: np.ndarray) -> np.ndarray:
