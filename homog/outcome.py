@@ -12,6 +12,17 @@ from homog.references import Reference
 
 _SIGNIFICANT = 3.0  # standard errors
 _LEAST_ERROR = 0.02  # below it the functions that a longer walk looks for are too few to tell
+_WELL_BELOW = 0.1
+_HELD_AGAINST = (
+    (
+        *("rel_l2", "reference_error_estimate", "u_eps (FEM)"),
+        "take more reference.cells_per_period or a larger reference.max_unknowns",
+    ),
+    (
+        *("rel_l2_homogenized", "homogenized_error_estimate", "u_0"),
+        "the forcing, the boundary value or the cell problem is not resolved",
+    ),
+)
 
 
 def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
@@ -26,6 +37,9 @@ def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve
         "rel_l2_last_tenth_mean": float(np.mean(last)) if last else None,
         "rel_l2_last_tenth_std": float(np.std(last)) if last else None,
         "reference_error_estimate": truth.error_estimate,
+        "homogenized_error_estimate": truth.homogenized_error_estimate,
+        "mean_coefficient_error_estimate": truth.mean_coefficient_error_estimate,
+        "cell_problem_error_estimate": truth.cell_problem_error_estimate,
     }
 
 
@@ -60,7 +74,7 @@ def longer_walk_metrics(checked: LongerWalk | None) -> dict[str, float]:
 
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line for each number that puts the answer, or what it is held against, in doubt."""
-    return [*_of_longer_walk(metrics), *_of_reference(metrics)]
+    return [*_of_longer_walk(metrics), *_of_references(metrics)]
 
 
 def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str]:
@@ -79,12 +93,16 @@ def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str
     ]
 
 
-def _of_reference(metrics: Mapping[str, float | int | str | None]) -> list[str]:
-    """A line where the reference is too coarse to tell the error that was found."""
-    error, estimate = metrics.get("rel_l2"), metrics.get("reference_error_estimate")
-    if not isinstance(error, float) or not isinstance(estimate, float) or estimate <= error:
-        return []
-    return [
-        f"the reference's own error is estimated at {estimate:.1e}, above the error of {error:.1e} that it measures:"
-        " take more reference.cells_per_period or a larger reference.max_unknowns"
-    ]
+def _of_references(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line for each reference that may be to blame for the error that was found: its own is no tenth of it."""
+    lines = []
+    for error_name, estimate_name, what, remedy in _HELD_AGAINST:
+        error, estimate = metrics.get(error_name), metrics.get(estimate_name)
+        if not isinstance(error, float) or not isinstance(estimate, float) or estimate <= _WELL_BELOW * error:
+            continue
+        blame = "of which it may be a part" if estimate <= error else "so that this says nothing of the network"
+        lines.append(
+            f"the error of {what} itself is estimated at {estimate:.1e}, that of the network against it is"
+            f" {error:.1e}, {blame}: {remedy}"
+        )
+    return lines

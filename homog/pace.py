@@ -9,6 +9,7 @@ large, and the walkers then step over what is there, without any sign of it in t
 import math
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -153,7 +154,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
     """
     field = problem.field
     assert field is not None
-    dimension, widths = problem.dimension, problem.domain.sides / field.intervals
+    dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
     nodes = field.coefficients
     for axis in range(dimension) if field.degree == 3 else ():
         moved = np.moveaxis(nodes, axis, 0)
@@ -173,7 +174,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
         square += edges**2
     speeds = np.sqrt(square)
     steep = np.argwhere(3 * speeds > doubtful)
-    for offset in tensor_grid([_OFFSETS] * dimension).reshape(-1, dimension):
+    for offset in tensor_grid([np.array(_OFFSETS)] * dimension).reshape(-1, dimension):
         for some in np.array_split(steep, ceil(len(steep) / 2**18) or 1):
             found = _speed(problem, lower + (some + offset) * widths)
             speeds[tuple(some.T)] = np.maximum(speeds[tuple(some.T)], found)
@@ -190,7 +191,8 @@ def _in_reach(speeds: _Speeds, wanted: float, micro_step: float) -> np.ndarray:
     while wanted / level < math.sqrt(micro_step):
         fast = values > level / 2
         # between places in two cells, at least; a step that is felt within the cell is as short as the cell asks
-        away = np.maximum(ndimage.distance_transform_edt(~fast, sampling=widths) - np.linalg.norm(widths), 0)
+        distance: Any = ndimage.distance_transform_edt(~fast, sampling=widths)
+        away = np.maximum(distance - np.linalg.norm(widths), 0)
         steps = np.minimum(steps, np.maximum(wanted / level, away / _REACH))
         level /= 2
     if speeds.periodic:

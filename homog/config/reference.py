@@ -14,7 +14,9 @@ class ReferenceSettings:
 class FEMReference(ReferenceSettings):
     """u_eps by dolfinx with a convergence estimate, and the homogenised and mean-coefficient solutions.
 
-    Cells are refined to `min_cells` on the longest side (in one dimension to its square, in three to an eighth).
+    Equal cells are refined to `min_cells` on the longest side (in one dimension to its square, in three to an eighth).
+    Where they do not resolve the coefficient or the data, cells follow what varies along each axis, and with a field
+    the degree comes down as far as the number of unknowns asks for.
     `max_unknowns` is meant for degree 4 in two dimensions, where an unknown takes 1.2 kB; elsewhere it bounds as many
     entries of the matrix.
     """

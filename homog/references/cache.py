@@ -21,12 +21,16 @@ from homog.problems import Problem
 from homog.references.process import Stopped
 from homog.references.result import Reference
 
-_FORMAT = 1  # counts up when the numbers or their layout change: older entries are then not found
+_FORMAT = 2  # counts up when the numbers or their layout change: older entries are then not found
 _ARRAYS = (
     *("fine", "homogenized", "mean_coefficient", "effective_tensor"),
     *("effective_values", "effective_tensors"),
 )
-_PLAIN = ("mean", "error_estimate", "unknowns", "seconds", "notes")
+_ESTIMATES = (
+    *("error_estimate", "homogenized_error_estimate"),
+    *("mean_coefficient_error_estimate", "cell_problem_error_estimate"),
+)
+_PLAIN = ("mean", *_ESTIMATES, "unknowns", "seconds", "notes")
 
 _log = logging.getLogger("homog")
 
@@ -107,7 +111,7 @@ def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
     values = len(arrays.get("effective_values", ()))
     found = {name: arrays.get(name) for name in _ARRAYS}
     shapes = [grid, grid, grid, tensor, (values,), (values, *tensor)]
-    numbers = [plain[name] for name in ("mean", "error_estimate") if plain[name] is not None]
+    numbers = [plain[name] for name in ("mean", *_ESTIMATES) if plain[name] is not None]
     sound = (
         plain["question"] == json.loads(json.dumps(question))
         and 1 <= dimension <= 3

@@ -1,28 +1,50 @@
 """The cell problem: what a periodic coefficient looks like from far away."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
-from homog.problems import Problem, tensor_grid
+from homog.problems import Problem
+from homog.problems.factors import axes_of_factors
+from homog.problems.lengths import Density, graded, slopes_of_log
+from homog.references.element_cell import element_bounds
+from homog.references.factors import tensor_of_factors
+from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
 
-TOLERANCE = 1e-9  # largest change of a* (relative) between the last two grids
+TOLERANCE = 1e-9  # of a*, relative
 _FIELD_TOLERANCE = 1e-6  # a spline has three derivatives, and one sample's a* is further from another's
 
 # Odd: an even grid has a highest frequency without a derivative. Products of 3 and 5: fast to transform.
-_SIZES = (15, 27, 45, 81, 135, 243, 405, 729, 2187, 6561, 19683)
+_SIZES = (15, 27, 45, 63, 81, 135, 243, 405, 729)
+_MOST_ITERATIONS = 120  # of each cell problem: enough for a contrast of 100
+_MOST_WORK = 6e7  # iterations times points, over all grids: some 10 s
+_CHANGE_A_STEP = 4.0  # of log a: a grid that is coarser may pass a feature by
+_FORMULA_SIZE = 243  # in two dimensions elements are tried before a larger grid, unless that one is close
+_CLOSE = 1e-4
+
+_ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis, most change of log a on a cell
+_MOST_CELLS = 7_000  # elements of degree four: 4 s
+
+_NOTHING = Bounds(np.zeros((1, 1)), np.zeros((1, 1)), np.inf)
 
 
 def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_000) -> tuple[np.ndarray, float]:
-    """The effective tensor a*(u) of a periodic coefficient at one value of the solution.
+    """The effective tensor a*(u) of a periodic coefficient at one value of the solution, between two bounds.
 
     a*_ij is the mean over a cell of a (e_i + grad chi_i) . (e_j + grad chi_j), where the periodic chi_i solve
     -div(a (e_i + grad chi_i)) = 0 (Bensoussan, Lions and Papanicolaou, Asymptotic Analysis for Periodic
-    Structures, chapter 1). Discretised by trigonometric polynomials on finer and finer grids; an error of chi enters
-    a* squared. On the small scale u is a constant: a coefficient a(x/eps, u) has the limit a*(u) of its tensors at
-    each u (Artola and Duvaut, C. R. Acad. Sci. Paris 284, 1977).
+    Structures, chapter 1). On the small scale u is a constant: a coefficient a(x/eps, u) has the limit a*(u) of its
+    tensors at each u (Artola and Duvaut, C. R. Acad. Sci. Paris 284, 1977).
+
+    Any periodic chi gives an upper bound by this primal problem, and any field without divergence a lower one by the
+    dual problem. What is returned is the middle of the two:
+
+    - Where a is a product of functions of one coordinate each, a* is known: along each axis the harmonic mean of
+      that coordinate's factor times the arithmetic means of the others, by adaptive quadrature.
+    - Otherwise by trigonometric polynomials on finer and finer grids; an error of chi enters a* squared.
+    - In two dimensions, where these do not come to an end (a contrast above some hundred), by elements of degree four
+      on a grid that is fine where log a changes. *Measured*, exp(k sin sin) with a* = 1: 1e-9 at k = 15, contrast
+      1e13, with 32 cells an axis in 0.6 s.
 
     Args:
         problem: With a cell; see `cell_sides`.
@@ -30,8 +52,8 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
         most_points: Of the finest grid that is tried.
 
     Returns:
-        a*, shape (d, d), symmetric; and its relative change between the last two grids, at most `tolerance`
-        unless the coefficient is too rough for the finest grid.
+        a*, shape (d, d), symmetric; and the relative estimate e of what it is off: |x.(a* - exact) x| <= e x.a* x for
+        every x. At most `tolerance` unless the coefficient is too rough for what is affordable.
 
     Raises:
         ValueError: If the coefficient is not periodic, or not positive at this u.
@@ -39,19 +61,17 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     sides = cell_sides(problem)
     if sides is None:
         raise ValueError("the coefficient is not periodic")
-    tensor, change = np.zeros((problem.dimension, problem.dimension)), np.inf
-    for size in _SIZES:
-        if size**problem.dimension > most_points:
-            break
-        coarser, tensor = tensor, _tensor(_on_cell(problem, sides, size, u), sides)
-        change = float(np.abs(tensor - coarser).max() / np.abs(tensor).max())
-        if change <= tolerance(problem):
-            break
-    return tensor, change
+    lower = np.asarray(problem.domain.lower, dtype=np.float64)
+    sampled = _positive(problem, u)
+    varying = axes_of_factors(problem)
+    if varying is not None:
+        return tensor_of_factors(problem, sampled, lower, sides, u)
+    best = _best(problem, sampled, lower, sides, u, most_points)
+    return best.middle, best.gap
 
 
 def tolerance(problem: Problem) -> float:
-    """The relative change of a* between two grids at which the finer one is fine enough."""
+    """The relative estimate at which a* is accurate enough."""
     return TOLERANCE if problem.field is None else _FIELD_TOLERANCE
 
 
@@ -69,51 +89,65 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
     return box.sides if (field.lower, field.upper) == (box.lower, box.upper) else None
 
 
-def _on_cell(problem: Problem, sides: np.ndarray, size: int, u: float) -> np.ndarray:
-    """a on `size` equidistant points an axis of one cell, its far sides left out."""
-    axes = [low + side / size * np.arange(size) for low, side in zip(problem.domain.lower, sides, strict=True)]
-    with np.errstate(all="ignore"):
-        coefficient = problem.coefficient_at(tensor_grid(axes), u)
-    if not (np.isfinite(coefficient).all() and coefficient.min() > 0):
-        raise ValueError(f"the coefficient is not positive at u={u:.4g}")
-    return coefficient
+def _positive(problem: Problem, u: float) -> Sampled:
+    def sampled(points: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            coefficient = problem.coefficient_at(points, u)
+        if not (np.isfinite(coefficient).all() and coefficient.min() > 0):
+            raise ValueError(f"the coefficient is not positive at u={u:.4g}")
+        return coefficient
+
+    return sampled
 
 
-def _tensor(coefficient: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """a* from the coefficient's values on a grid of a cell."""
-    dimension, shape = coefficient.ndim, coefficient.shape
-    lengths = sides / sides.max()  # a* knows no scale
-    waves = [2 * np.pi * np.fft.fftfreq(n, side / n) for n, side in zip(shape[:-1], lengths, strict=False)]
-    waves.append(2 * np.pi * np.fft.rfftfreq(shape[-1], lengths[-1] / shape[-1]))
-    symbols = [1j * wave for wave in np.meshgrid(*waves, indexing="ij", sparse=True)]
-    laplacian = -sum((symbol**2).real for symbol in symbols)
-    inverse = np.divide(1, laplacian, out=np.zeros_like(laplacian), where=laplacian > 0)
+def _best(
+    problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray, u: float, most_points: int
+) -> Bounds:
+    """The closest bounds that are affordable."""
+    dimension, wanted = problem.dimension, tolerance(problem)
+    slopes = slopes_of_log(problem, u)
+    least = max(density.largest * side for density, side in zip(slopes, sides, strict=True)) / _CHANGE_A_STEP
+    best, work = _NOTHING, 0.0
+    for size in _SIZES:
+        points = size**dimension
+        most = min(_MOST_ITERATIONS, int((_MOST_WORK - work) / (dimension * points)))
+        beyond = dimension == 2 and problem.field is None and size > _FORMULA_SIZE and best.gap > _CLOSE
+        if points > most_points or most < 20 or beyond:
+            break
+        if size < least:
+            continue
+        bounds = spectral_bounds(sampled, lower, sides, size, most)
+        work += bounds.iterations * points
+        stopped = bounds.iterations >= dimension * most
+        useless = stopped and (dimension == 2 or bounds.gap > best.gap / 2)
+        best = min(best, bounds, key=lambda bounds: bounds.gap)
+        if best.gap <= wanted or useless:
+            break
+    if best.gap > wanted and dimension == 2:
+        for edges in _grids(problem, slopes, lower, sides, most_points):
+            best = min(best, element_bounds(sampled, edges), key=lambda bounds: bounds.gap)
+            if best.gap <= wanted:
+                break
+    if best is _NOTHING:  # three dimensions, and rough
+        best = spectral_bounds(sampled, lower, sides, _SIZES[2], _MOST_ITERATIONS)
+    return best
 
-    def back(transformed: np.ndarray) -> np.ndarray:
-        return np.fft.irfftn(transformed, s=shape, axes=range(dimension))
 
-    def gradient(values: np.ndarray) -> np.ndarray:
-        transformed = np.fft.rfftn(values)
-        return np.stack([back(symbol * transformed) for symbol in symbols])
-
-    def minus_divergence(field: np.ndarray) -> np.ndarray:
-        parts = [symbol * np.fft.rfftn(part) for symbol, part in zip(symbols, field, strict=True)]
-        return back(-np.sum(parts, axis=0))
-
-    def linear(function: Callable[[np.ndarray], np.ndarray]) -> LinearOperator:
-        kind: Any = LinearOperator  # its __new__ takes what pyright looks for in its __init__
-        size, flat = coefficient.size, lambda x: function(x.reshape(shape)).ravel()
-        return kind((size, size), matvec=flat, dtype=np.float64)
-
-    stiffness = linear(lambda chi: minus_divergence(coefficient * gradient(chi)))
-    laplace = linear(lambda residual: back(inverse * np.fft.rfftn(residual)))
-    flows = []  # e_i + grad chi_i, each of shape (d, *shape)
-    for axis in range(dimension):
-        unit = np.zeros((dimension, *shape))
-        unit[axis] = 1
-        # a(e_i + grad chi) may have rounding noise for a divergence: atol keeps cg from chasing it
-        load = -minus_divergence(coefficient * unit).ravel()
-        noise = 1e-13 * float(np.abs(coefficient).max()) * np.sqrt(coefficient.size)
-        corrector, _ = cg(stiffness, load, rtol=1e-6, atol=noise, maxiter=1000, M=laplace)
-        flows.append(unit + gradient(corrector.reshape(shape)))
-    return np.array([[np.mean(coefficient * np.sum(p * q, axis=0)) for q in flows] for p in flows])
+def _grids(
+    problem: Problem, slopes: Sequence[Density], lower: np.ndarray, sides: np.ndarray, most_points: int
+) -> list[list[np.ndarray]]:
+    """Finer and finer edges of cells, denser where log a changes along an axis; of a spline, at its knots."""
+    grids = []
+    if problem.field is not None:
+        counts = [count // max(1, round(count / 80)) for count in problem.field.intervals]
+        grids = [[np.linspace(low, low + side, n + 1) for low, side, n in zip(lower, sides, counts, strict=True)]]
+    else:
+        for cells, change in _ELEMENTS:
+            densities = [
+                Density(density.edges, np.maximum(density.values / change, cells / side))
+                for density, side in zip(slopes, sides, strict=True)
+            ]
+            grids.append([graded(density, 1.0) for density in densities])
+    numbers = [(first.size - 1) * (second.size - 1) for first, second in grids]
+    affordable = [n <= min(_MOST_CELLS, most_points // 16) for n in numbers]
+    return [grid for grid, allowed in zip(grids, affordable, strict=True) if allowed] or grids[:1]

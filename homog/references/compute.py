@@ -12,16 +12,13 @@ from homog.problems import Problem
 from homog.references import cache, process
 from homog.references.cell import cell_sides, effective_tensor, tolerance
 from homog.references.effective import EffectiveLaw, tensors_between
+from homog.references.estimates import distance, fine_estimate
 from homog.references.fem import Task
 from homog.references.lattice import Lattice
 from homog.references.laws import ConstantLaw, FineLaw, Law
 from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solution
-from homog.references.resolution import fine_lattices, smooth_lattice
+from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
-
-# Where two discretisations are compared: midpoints of so many intervals an axis, for each dimension. Prime numbers, so
-# that they visit all phases of a period, whatever the evaluation grid does.
-_SAMPLES = {1: 9973, 2: 331, 3: 61}
 
 
 def reference(
@@ -63,10 +60,10 @@ def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, sol
 def _(settings: FEMReference, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
     fine = fine_lattices(problem, settings)
     missing = (
-        f"reference.max_unknowns={settings.max_unknowns} allows no mesh with {settings.cells_per_period:g} cells a"
-        " period: there is no u_eps"
+        f"reference.max_unknowns={settings.max_unknowns} allows no mesh with"
+        f" reference.cells_per_period={settings.cells_per_period:g}: there is no u_eps"
     )
-    notes = () if fine else (missing,)
+    notes = fine.notes if fine else (missing,)
     return _solve(problem, fine, smooth_lattice(problem, settings), notes, grid_count, solve)
 
 
@@ -78,7 +75,7 @@ def _(settings: HomogenizedReference, problem: Problem, grid_count: int, solve: 
 
 def _solve(
     problem: Problem,
-    fine: tuple[Lattice, Lattice] | None,
+    fine: Meshes | None,
     smooth: Lattice | None,
     notes: tuple[str, ...],
     grid_count: int,
@@ -87,21 +84,17 @@ def _solve(
     """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
-    law, tensor, further = _effective_law(problem)
-    tasks, own = dict[str, Task](), FineLaw(problem)
+    law, tensor, gap, further = _effective_law(problem)
+    solve.check()
+    mean, mean_error = (None, 0.0) if problem.nonlinear else mean_coefficient(problem)
+    tasks = dict[str, Task]()
     if smooth is None:
         further = (*further, "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
     elif law is not None:
-        tasks["homogenized"] = Task(smooth, law)
-    elif problem.nonlinear and fine and smooth.unknowns < fine[1].unknowns:
-        tasks["first"] = Task(smooth, own)  # it resolves nothing, but has about the size of u
-    if fine:
-        tasks["second"] = Task(fine[1], own, continued=problem.nonlinear and bool(tasks))
-        tasks["main"] = Task(fine[0], own, continued=True)
-    solve.check()
-    mean = None if problem.nonlinear else mean_coefficient(problem)
+        tasks |= _pair("homogenized", smooth, fine, law)
+    tasks |= _fine_tasks(problem, smooth, fine, following=bool(tasks))
     if mean is not None and smooth:
-        tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
+        tasks |= _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
     nodal = _solutions(problem, tasks, solve)
@@ -110,15 +103,26 @@ def _solve(
     if problem.nonlinear:
         mean = _mean(problem, tasks, nodal)
         if mean is not None and smooth:
-            tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
-            nodal |= _solutions(problem, {"mean": tasks["mean"]}, solve)
+            added = _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
+            tasks, nodal = tasks | added, nodal | _solutions(problem, added, solve)
         if "homogenized" in nodal:
             u = nodal["homogenized"]
-            values, tensors, change = tensors_between(problem, float(u.min()), float(u.max()))
-            further = (*further, *_resolution_note(problem, change))
+            values, tensors, gap = tensors_between(problem, float(u.min()), float(u.max()))
+            further = (*further, *_resolution_note(problem, gap))
+
+    known = {name: (tasks[name].lattice, solution) for name, solution in nodal.items()}
+
+    def by_second(name: str, further: float | None) -> float | None:
+        if name not in known:
+            return None
+        return distance(problem, known[name], known[f"{name} second"], grid_count) + (further or 0.0)
 
     axes = problem.domain.axes(grid_count)
-    on_grid = {name: tasks[name].lattice.interpolate(solution, axes) for name, solution in nodal.items()}
+    on_grid = {
+        name: known[name][0].interpolate(known[name][1], axes)
+        for name in ("main", "homogenized", "mean")
+        if name in known
+    }
     return Reference(
         axes=axes,
         fine=on_grid.get("main"),
@@ -126,32 +130,60 @@ def _solve(
         mean_coefficient=on_grid.get("mean"),
         effective_tensor=tensor,
         mean=mean,
-        error_estimate=_distance(problem, tasks, nodal) if fine else None,
+        error_estimate=(
+            fine_estimate(problem, fine, known["main"], known["second"], known.get("third"), grid_count)
+            if fine
+            else None
+        ),
         unknowns=unknowns,
         seconds=time.perf_counter() - start,
         notes=(*notes, *further),
         effective_values=values,
         effective_tensors=tensors,
+        homogenized_error_estimate=by_second("homogenized", gap),
+        mean_coefficient_error_estimate=by_second("mean", mean_error),
+        cell_problem_error_estimate=gap if tensor is not None or tensors is not None else None,
     )
 
 
-def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, tuple[str, ...]]:
-    """The law of u_0, a* where it is one tensor, and what has to be said about it."""
+def _pair(name: str, smooth: Lattice, fine: Meshes | None, law: Law) -> dict[str, Task]:
+    """A smooth solution, after a less accurate one that it starts from and is compared with."""
+    second = fine.second if fine and smooth == fine.main else smooth.coarser()
+    return {f"{name} second": Task(second, law), name: Task(smooth, law, continued=True)}
+
+
+def _fine_tasks(problem: Problem, smooth: Lattice | None, fine: Meshes | None, following: bool) -> dict[str, Task]:
+    """u_eps, after the less accurate ones; `following` a solution that a nonlinear problem can start from."""
+    if fine is None:
+        return {}
+    tasks, own = dict[str, Task](), FineLaw(problem)
+    if problem.nonlinear and not following and smooth and smooth.unknowns < fine.second.unknowns:
+        tasks["first"] = Task(smooth, own)  # it resolves nothing, but has about the size of u
+        following = True
+    for name, lattice in (("third", fine.third), ("second", fine.second), ("main", fine.main)):
+        if lattice is not None:
+            tasks[name] = Task(lattice, own, continued=name == "main" or (problem.nonlinear and following))
+            following = True
+    return tasks
+
+
+def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, float | None, tuple[str, ...]]:
+    """The law of u_0, a* where it is one tensor and its relative estimate, and what has to be said about it."""
     if cell_sides(problem) is None:
-        return None, None, ("the coefficient is not periodic: there is no u_0",)
+        return None, None, None, ("the coefficient is not periodic: there is no u_0",)
     if problem.nonlinear:
         if problem.field is not None:  # a cell problem as large as the domain for each of some 30 values of u
-            return None, None, ("the coefficient depends on u and on a field: there is no u_0",)
-        return EffectiveLaw(problem), None, ()
-    tensor, change = effective_tensor(problem)
+            return None, None, None, ("the coefficient depends on u and on a field: there is no u_0",)
+        return EffectiveLaw(problem), None, None, ()
+    tensor, gap = effective_tensor(problem)
     whole = () if problem.field is None else ("u_0 has the a* of the whole field as one period",)
-    return ConstantLaw(tensor), tensor, (*whole, *_resolution_note(problem, change))
+    return ConstantLaw(tensor), tensor, gap, (*whole, *_resolution_note(problem, gap))
 
 
-def _resolution_note(problem: Problem, change: float) -> tuple[str, ...]:
-    if change <= tolerance(problem):
+def _resolution_note(problem: Problem, gap: float) -> tuple[str, ...]:
+    if gap <= tolerance(problem):
         return ()
-    return (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
+    return (f"the cell problem is resolved only to {gap:.1e} (half the distance of the bounds of a*, relative)",)
 
 
 def _solutions(problem: Problem, tasks: dict[str, Task], solve: process.Solver) -> dict[str, np.ndarray]:
@@ -164,13 +196,3 @@ def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]
         if name in nodal:
             return mean(problem, partial(tasks[name].lattice.interpolate, nodal[name]))
     return None
-
-
-def _distance(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float:
-    """Relative L2 distance of the main discretisation from the second."""
-    count = _SAMPLES[problem.dimension]
-    offsets = (np.arange(count) + 0.5) / count
-    axes = [low + side * offsets for low, side in zip(problem.domain.lower, problem.domain.sides, strict=True)]
-    main, second = (tasks[name].lattice.interpolate(nodal[name], axes) for name in ("main", "second"))
-    size = float(np.linalg.norm(main))
-    return float(np.linalg.norm(main - second)) / size if size else 0.0

@@ -22,8 +22,8 @@ class Table:
         low: Least u.
         high: Greatest u.
         series: Coefficients, shape (n, d, d).
-        change: How well it is known: the larger of the relative change of a* between the last two grids of the cell
-            problems, and between the last two sets of nodes.
+        change: How well it is known: the larger of the cell problems' relative estimates, and of the relative change
+            of a* between the last two sets of nodes.
     """
 
     low: float

@@ -129,11 +129,18 @@ def _mesh(dolfinx: Any, lattice: Lattice) -> Any:
     corners = [np.array(lattice.lower), np.array(lattice.upper)]
     cells = list(lattice.cells)
     if lattice.dimension == 1:
-        return dolfinx.mesh.create_interval(MPI.COMM_SELF, cells[0], [corners[0][0], corners[1][0]])
-    if lattice.dimension == 2:
+        mesh = dolfinx.mesh.create_interval(MPI.COMM_SELF, cells[0], [corners[0][0], corners[1][0]])
+    elif lattice.dimension == 2:
         kind = dolfinx.mesh.CellType.quadrilateral
-        return dolfinx.mesh.create_rectangle(MPI.COMM_SELF, corners, cells, kind)
-    return dolfinx.mesh.create_box(MPI.COMM_SELF, corners, cells, dolfinx.mesh.CellType.hexahedron)
+        mesh = dolfinx.mesh.create_rectangle(MPI.COMM_SELF, corners, cells, kind)
+    else:
+        mesh = dolfinx.mesh.create_box(MPI.COMM_SELF, corners, cells, dolfinx.mesh.CellType.hexahedron)
+    if lattice.edges is not None:  # the vertices of equal cells go where those of the lattice are
+        vertices = mesh.geometry.x
+        for axis, edges in enumerate(lattice.edges):
+            share = (vertices[:, axis] - corners[0][axis]) / (corners[1][axis] - corners[0][axis])
+            vertices[:, axis] = np.array(edges)[np.rint(share * cells[axis]).astype(int)]
+    return mesh
 
 
 class Elements:

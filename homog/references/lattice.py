@@ -1,7 +1,7 @@
 """The tensor grid of nodes behind continuous Lagrange elements on a box of equal cells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -11,16 +11,18 @@ import scipy.sparse as sp
 
 @dataclass(frozen=True)
 class Lattice:
-    """`cells` equal cells an axis on a box, with Lagrange elements of one degree.
+    """`cells` cells an axis on a box, with Lagrange elements of one degree.
 
-    The nodes of a cell are the Gauss-Lobatto points, those of its neighbours coincide with them: all nodes together
-    form a tensor grid, and evaluation and preconditioning need no mesh.
+    The cells of an axis are equal, or lie between `edges`, one tuple of ascending coordinates for each axis. The nodes
+    of a cell are the Gauss-Lobatto points, those of its neighbours coincide with them: all nodes together form a tensor
+    grid, and evaluation and preconditioning need no mesh.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     cells: tuple[int, ...]
     degree: int
+    edges: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def dimension(self) -> int:
@@ -42,10 +44,32 @@ class Lattice:
         """Number of entries of a stiffness matrix: a row holds degree + 2 on average along each axis."""
         return self.unknowns * (self.degree + 2) ** self.dimension
 
+    @property
+    def widest(self) -> np.ndarray:
+        """Width of the widest cell on each axis, shape (d,)."""
+        return np.array([np.diff(edges).max() for edges in self.ends])
+
+    @property
+    def ends(self) -> tuple[np.ndarray, ...]:
+        """Where cells end on each axis, ascending."""
+        if self.edges is not None:
+            return tuple(np.array(edges) for edges in self.edges)
+        sides = zip(self.lower, self.upper, self.cells, strict=True)
+        return tuple(np.linspace(low, high, count + 1) for low, high, count in sides)
+
+    def coarser(self) -> "Lattice":
+        """The lattice with every second edge: half as many cells an axis."""
+        if self.edges is None:
+            return replace(self, cells=tuple((count + 1) // 2 for count in self.cells))
+        edges = tuple((*axis[:-1:2], axis[-1]) for axis in self.edges)
+        return replace(self, edges=edges, cells=tuple(len(axis) - 1 for axis in edges))
+
     @cached_property
     def nodes(self) -> tuple[np.ndarray, ...]:
         """Coordinates of the nodes on each axis, ascending."""
         inside = gauss_lobatto(self.degree)[:-1]
+        if self.edges is not None:
+            return tuple(np.append((x[:-1, None] + np.diff(x)[:, None] * inside).ravel(), x[-1]) for x in self.ends)
         return tuple(
             low + (high - low) * np.append((np.arange(count)[:, None] + inside).ravel(), count) / count
             for low, high, count in zip(self.lower, self.upper, self.cells, strict=True)
@@ -92,9 +116,14 @@ class Lattice:
     def _matrix(self, axis: int, points: np.ndarray) -> sp.csr_matrix:
         """Values of the basis functions of one axis at points, shape (points.size, shape[axis])."""
         low, high, count = self.lower[axis], self.upper[axis], self.cells[axis]
-        scaled = (points - low) / (high - low) * count
-        cell = np.clip(np.floor(scaled).astype(int), 0, count - 1)
-        local = scaled - cell
+        if self.edges is None:
+            scaled = (points - low) / (high - low) * count
+            cell = np.clip(np.floor(scaled).astype(int), 0, count - 1)
+            local = scaled - cell
+        else:
+            ends = np.array(self.edges[axis])
+            cell = np.clip(np.searchsorted(ends, points, side="right") - 1, 0, count - 1)
+            local = (points - ends[cell]) / np.diff(ends)[cell]
         nodes = gauss_lobatto(self.degree)
         basis = np.ones((points.size, nodes.size))
         for i, own in enumerate(nodes):

@@ -1,11 +1,15 @@
 """The mean of the coefficient: the naive baseline's tensor."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import ceil
 
 import numpy as np
 
 from homog.problems import Box, Problem, tensor_grid
+from homog.problems.factors import axes_of_factors
+from homog.problems.lengths import Density, graded, slopes_of_log
+from homog.references.factors import mean_of_factors
 
 Solution = Callable[[Sequence[np.ndarray]], np.ndarray]
 """u on the tensor grid of coordinates on each axis."""
@@ -16,16 +20,34 @@ _SMOOTH_PANELS = {1: 64, 2: 6, 3: 2}  # for a solution without small scales
 _POINTS_OF_CELL = {1: 512, 2: 64, 3: 20}
 
 
-def mean_coefficient(problem: Problem) -> float:
+def mean_coefficient(problem: Problem) -> tuple[float, float]:
     """The mean of a linear problem's a, over one period where it has one, else over the domain; by Gauss quadrature.
 
-    Without a period, the panels follow the problem's scale as long as their number allows it.
+    Panels follow the slopes of log a along each axis, as far as their number allows it, and without a period the
+    problem's scale.
+
+    Returns:
+        The mean, and the relative distance from that with every second panel's edge.
     """
+    box, panels = problem.domain, _fine_panels(problem)
     if problem.period is not None:
-        upper = tuple(low + problem.period for low in problem.domain.lower)
+        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    if axes_of_factors(problem) is not None:
+        return mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
+    if problem.period is not None:
         panels = (_PANELS_OF_CELL[problem.dimension],) * problem.dimension
-        return _mean(problem, Box(problem.domain.lower, upper), panels, None)
-    return _mean(problem, problem.domain, _fine_panels(problem), None)
+    edges = []
+    for count, slopes, low, side in zip(panels, slopes_of_log(problem), box.lower, box.sides, strict=True):
+        along = np.linspace(low, low + side, count + 1)
+        if problem.field is None and slopes.largest * side / count > 1:
+            density = Density(slopes.edges, np.maximum(slopes.values, count / side))
+            finer = graded(density, 1.0)
+            along = finer if finer.size - 1 <= _MOST_PANELS[problem.dimension] else along
+        edges.append(along)
+    fine, coarse = (
+        _mean(problem, *_gauss(parts), None) for parts in (edges, [np.append(x[:-1:2], x[-1]) for x in edges])
+    )
+    return fine, abs(fine - coarse) / abs(fine)
 
 
 def mean_on_solution(problem: Problem, u: Solution) -> float:
@@ -35,7 +57,7 @@ def mean_on_solution(problem: Problem, u: Solution) -> float:
         problem: A nonlinear one.
         u: Its solution u_eps.
     """
-    return _mean(problem, problem.domain, _fine_panels(problem), u)
+    return _mean(problem, *_gauss(_equal(problem.domain, _fine_panels(problem))), u)
 
 
 def mean_on_limit(problem: Problem, u: Solution) -> float:
@@ -47,8 +69,9 @@ def mean_on_limit(problem: Problem, u: Solution) -> float:
     """
     assert problem.period is not None
     dimension = problem.dimension
-    axes, weights = _gauss(problem.domain, (_SMOOTH_PANELS[dimension],) * dimension)
-    values, weights = u(axes).ravel(), weights.ravel()
+    axes, weights = _gauss(_equal(problem.domain, (_SMOOTH_PANELS[dimension],) * dimension))
+    values = u(axes).ravel()
+    weights = reduce(np.multiply.outer, weights).ravel()
     phases = problem.period * np.arange(_POINTS_OF_CELL[dimension]) / _POINTS_OF_CELL[dimension]
     cell = tensor_grid([low + phases for low in problem.domain.lower]).reshape(-1, 1, dimension)
     total = 0.0
@@ -66,16 +89,24 @@ def _fine_panels(problem: Problem) -> tuple[int, ...]:
     return tuple(int(np.clip(count, 16, _MOST_PANELS[problem.dimension])) for count in fine)
 
 
-def _mean(problem: Problem, box: Box, panels: tuple[int, ...], u: Solution | None) -> float:
-    axes, weights = _gauss(box, panels)
-    return float(np.sum(weights * problem.coefficient_at(tensor_grid(axes), 0.0 if u is None else u(axes))))
+def _equal(box: Box, panels: tuple[int, ...]) -> list[np.ndarray]:
+    return [np.linspace(low, high, n + 1) for low, high, n in zip(box.lower, box.upper, panels, strict=True)]
 
 
-def _gauss(box: Box, panels: tuple[int, ...]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Coordinates on each axis and the weights of their tensor grid, with sum 1: eight points a panel."""
+def _mean(problem: Problem, axes: list[np.ndarray], weights: list[np.ndarray], u: Solution | None) -> float:
+    """Slab by slab: nothing of the size of the whole grid is kept."""
+    values = None if u is None else u(axes)
+    total, slabs = 0.0, max(1, int(np.prod([float(x.size) for x in axes]) / 2**20))
+    for rows in np.array_split(np.arange(axes[0].size), min(slabs, axes[0].size)):
+        part = problem.coefficient_at(tensor_grid([axes[0][rows], *axes[1:]]), 0.0 if values is None else values[rows])
+        for along in reversed(weights[1:]):
+            part = part @ along
+        total += float(part @ weights[0][rows])
+    return total
+
+
+def _gauss(edges: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Coordinates on each axis and their weights, with sum 1 on each: eight points a panel."""
     nodes, weights = np.polynomial.legendre.leggauss(8)
-    axes, product = [], np.ones(())
-    for low, side, count in zip(box.lower, box.sides, panels, strict=True):
-        axes.append(low + side / count * (np.arange(count)[:, None] + (1 + nodes) / 2).ravel())
-        product = np.multiply.outer(product, np.tile(weights / (2 * count), count))
-    return axes, product
+    axes = [(x[:-1, None] + np.diff(x)[:, None] * (1 + nodes) / 2).ravel() for x in edges]
+    return axes, [(np.diff(x)[:, None] * weights / 2 / (x[-1] - x[0])).ravel() for x in edges]

@@ -16,13 +16,16 @@ class Reference:
         mean_coefficient: u_mean, the solution with the mean of the coefficient, same shape.
         effective_tensor: a*, shape (d, d), of a linear problem.
         mean: The mean of a over the domain; of a nonlinear problem that of a(x, u_eps(x)), or its limit with u_0.
-        error_estimate: Relative L2 distance of u_eps from that of a second, less accurate discretisation: an
-            upper bound of its error wherever the two converge.
+        error_estimate: Relative L2 error of u_eps, estimated: its distance from a second, less accurate discretisation,
+            more where the two do not converge fast, and no less than what cells hide that resolve too little.
         unknowns: Of the largest system solved.
         seconds: What computing it took.
         notes: What is missing and why, a plain sentence each.
         effective_values: Of a nonlinear problem: equidistant values of u over the range of u_0, shape (n,).
         effective_tensors: a*(u) at these, shape (n, d, d).
+        homogenized_error_estimate: Relative L2 error of u_0: by a second mesh, and by the estimate of a*.
+        mean_coefficient_error_estimate: Relative L2 error of u_mean: by a second mesh, and by the mean's quadrature.
+        cell_problem_error_estimate: Relative error of a*: half the distance of its bounds; see `effective_tensor`.
     """
 
     axes: tuple[np.ndarray, ...]
@@ -37,3 +40,6 @@ class Reference:
     notes: tuple[str, ...]
     effective_values: np.ndarray | None = None
     effective_tensors: np.ndarray | None = None
+    homogenized_error_estimate: float | None = None
+    mean_coefficient_error_estimate: float | None = None
+    cell_problem_error_estimate: float | None = None
