@@ -1,4 +1,4 @@
-"""What a trained network answers: u on the reference's grid, the fine scale, the effective tensor."""
+"""What a trained network answers, and what walkers say of it: u on the reference's grid, the fine scale, a*, errors."""
 
 import logging
 import time
@@ -29,18 +29,12 @@ class Answer:
         values: u on the reference's grid.
         fine: The fine scale on that grid; None where it was not asked for.
         fine_seconds: What the fine scale took.
-        tensor: a* by walkers; None where there is none, or no walkers are sent.
-        excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
-        checked: What a longer walk says of its error; None where it could not be walked.
         truth: What it is held against.
     """
 
     values: np.ndarray
     fine: FineScale | None
     fine_seconds: float
-    tensor: EffectiveTensor | None
-    excess: tuple[float, float] | None
-    checked: LongerWalk | None
     truth: Reference
 
     def metrics(self, curve: Curve) -> dict[str, float | None]:
@@ -48,8 +42,6 @@ class Answer:
         return {
             **outcome.error_metrics(evaluation.errors(self.values, self.truth), self.truth, curve),
             **outcome.fine_scale_metrics(self.fine, self.fine_seconds, self.truth),
-            **outcome.effective_metrics(self.tensor),
-            **outcome.longer_walk_metrics(self.checked),
         }
 
     @property
@@ -74,19 +66,54 @@ def answer(network: nn.Module, task: Task, truth: Reference) -> Answer:
         task: What it was trained for.
         truth: The references, and the grid.
     """
-    settings, problem, steps, kernels = task.settings, task.problem, task.steps, task.kernels
+    settings = task.settings
     values = evaluation.values_on_grid(network, truth.axes)
     start = time.perf_counter()
     fine, fine_steps = None, task.fine_scale_steps()
     if fine_steps is not None:
         walkers = settings.evaluation.fine_scale_walkers
-        fine = fine_scale(network, problem, fine_steps, truth.axes, walkers, settings.seed, kernels)
-    seconds = time.perf_counter() - start if fine else 0.0
+        fine = fine_scale(network, task.problem, fine_steps, truth.axes, walkers, settings.seed, task.kernels)
+    return Answer(values, fine, time.perf_counter() - start if fine else 0.0, truth)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What walkers say of the medium and of the answer, after the training.
+
+    Attributes:
+        tensor: a* by walkers; None where there is none, or no walkers are sent.
+        excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
+        checked: What a longer walk says of the answer's error; None where it could not be walked.
+    """
+
+    tensor: EffectiveTensor | None
+    excess: tuple[float, float] | None
+    checked: LongerWalk | None
+
+    def metrics(self) -> dict[str, float]:
+        """Their numbers, by the names that `metrics.json` has for them."""
+        return {**outcome.effective_metrics(self.tensor), **outcome.longer_walk_metrics(self.checked)}
+
+    def warnings(self, truth: Reference) -> list[str]:
+        """A line where a* by walkers contradicts that of the cell problem."""
+        if self.tensor is None or truth.effective_tensor is None:
+            return []
+        return self.tensor.contradiction(truth.effective_tensor)
+
+
+def findings(network: nn.Module, task: Task) -> Findings:
+    """Send walkers for a* and for the error of a trained network.
+
+    Args:
+        network: u.
+        task: What it was trained for.
+    """
+    settings, problem, steps = task.settings, task.problem, task.steps
     tensor = None
     if steps is not None and problem.period is not None and not problem.nonlinear:
-        tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=kernels)
+        tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=task.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
-    return Answer(values, fine, seconds, tensor, excess, _checked(network, task), truth)
+    return Findings(tensor, excess, _checked(network, task))
 
 
 def _checked(network: nn.Module, task: Task) -> LongerWalk | None:

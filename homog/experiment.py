@@ -3,7 +3,8 @@
 import json
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 import yaml
 
 from homog import devices, durable, evaluation, outcome, plots, ranks, report
-from homog.answer import Answer, answer
+from homog.answer import Answer, Findings, answer, findings
 from homog.checkpoints import Checkpoints
 from homog.config import FieldProblem
 from homog.interruption import Interrupted, Interruption
@@ -67,8 +68,13 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             truth = beside.wait()
             supervised.run(task.settings, truth, recorder, interruption)
             found = answer(training.done.solution, task, truth)
-            metrics = _measured(found, supervised, loss.measured(), task, checkpoints.spent, device)
-            _keep(found, metrics, supervised, task, recorder)
+            with ThreadPoolExecutor(1, "homog figures") as drawing:
+                figures = drawing.submit(_draw, found, supervised, task)
+                told = findings(training.done.solution, task)
+                metrics = _measured(found, told, supervised, loss.measured(), task, checkpoints.spent, device)
+                _keep(found, metrics, supervised, task, recorder)
+                for figure in figures.result():
+                    recorder.artifact(figure)
             interruption.hold_to_the_end()
             _write(recorder, task.folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
             checkpoints.clear()
@@ -76,11 +82,9 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             command = task.tags.get("command", "homog-run ...")
             _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
             raise
-    report.print_effective_tensor(found.tensor, truth.effective_tensor, found.excess)
+    report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
     steps = task.steps.warnings() if task.steps else []
-    known = truth.effective_tensor
-    tensor = found.tensor.contradiction(known) if found.tensor is not None and known is not None else []
-    warnings += [*steps, *loss.warnings(), *tensor, *outcome.warnings(metrics)]
+    warnings += [*steps, *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
     report.print_results(metrics, truth, warnings, task.folder, recorder.location)
     return metrics
 
@@ -124,6 +128,7 @@ def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[st
 
 def _measured(
     found: Answer,
+    told: Findings,
     supervised: SupervisedTraining,
     fared: Mapping[str, float],
     task: Task,
@@ -134,6 +139,7 @@ def _measured(
     progress = supervised.training.done
     return {
         **found.metrics(supervised.curve),
+        **told.metrics(),
         "train_seconds": progress.seconds,
         "wall_seconds": supervised.wall_seconds,
         "checkpoint_seconds": checkpoint_seconds,
@@ -148,16 +154,19 @@ def _measured(
 
 
 def _keep(found: Answer, metrics: Metrics, supervised: SupervisedTraining, task: Task, recorder: Recorder) -> None:
-    """Numbers, weights, values and figures of a finished training."""
+    """Numbers, weights and values of a finished training."""
     progress, folder = supervised.training.done, task.folder
     recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
     torch.save(progress.solution.state_dict(), folder / "weights.pt")
     found.save(folder / "solution.npz")
+
+
+def _draw(found: Answer, supervised: SupervisedTraining, task: Task) -> Sequence[Path]:
+    """The figures of a finished training, drawn while walkers walk."""
     title = f"{task.what}, seed {task.settings.seed}"
-    for figure in plots.draw_run(
-        title, task.problem, found.truth, found.values, supervised.curve, folder, found.fine_values
-    ):
-        recorder.artifact(figure)
+    return list(
+        plots.draw_run(title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values)
+    )
 
 
 def _parameters(task: Task) -> dict[str, str | float | int | bool]:

@@ -43,7 +43,7 @@ class BoundsTimeStep(TimeStepSettings):
     follows_medium: ClassVar[bool] = True
     macro_factor: float = 1.0
     count: int | None = None
-    most_steps: float = 2e10  # of all walkers of a run
+    most_steps: float = 1e10  # of all walkers of a run
 
     @property
     def all_steps(self) -> float:
