@@ -1,6 +1,7 @@
 """Hydra's part: the schema registered, the configuration composed, mistakes turned into one line."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -85,7 +86,13 @@ def register() -> None:
         package = ".".join(group.split("/")[1:]) or "_global_"  # schema/problem/field holds settings of problem.field
         store.store(group=group, name=name, node=settings, package=package, provider="homog")
     OmegaConf.register_new_resolver("homog_home", lambda: str(home()), replace=True)
+    OmegaConf.register_new_resolver("if_nonlinear", _if_nonlinear, replace=True)
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
+
+
+def _if_nonlinear(coefficient: object, nonlinear: object, linear: object) -> object:
+    """The one value where the coefficient's formula names the solution u, the other where it does not."""
+    return nonlinear if re.search(r"\bu\b", str(coefficient)) else linear
 
 
 def _run_id(*words: object) -> str:

@@ -16,8 +16,10 @@ from homog.errors import NotFinite
 from homog.galerkin import GalerkinSolver, linear_in_features
 from homog.losses import Loss, LossValue, WalkingLoss
 from homog.optimizers import Adam
+from homog.runaway import Watch
 
-_BETWEEN_LOOKS = 64  # iterations on a GPU between two looks at whether all is finite
+_BETWEEN_LOOKS = {"cpu": 10}  # iterations between two looks at the size of u
+_ON_A_GPU = 64  # there the host waits for what it looks at: also for whether all is finite
 
 
 @runtime_checkable
@@ -200,6 +202,7 @@ class _Descent:
         self._last = torch.tensor(torch.nan)
         self._done = -1
         self._captured = CapturedStep(self._step_on)
+        self._watch = Watch(loss, network)
         self._solve: _Solve | None = None
         if settings.last_layer:
             self._solve_from(network)  # refuses at once what it would refuse at the end
@@ -213,9 +216,14 @@ class _Descent:
         self._adam.prepare(iteration)
         self._last, walker_steps = self._descend(iteration)
         self._adam.conclude(iteration)
-        # to look at a GPU's numbers the host waits for it
-        if self._last.device.type == "cpu" or iteration % _BETWEEN_LOOKS == 0:
+        between = _BETWEEN_LOOKS.get(self._last.device.type, _ON_A_GPU)
+        if self._last.device.type == "cpu" or iteration % between == 0:
             self._adam.require_finite(iteration, self._last)
+        if iteration % between == 0:
+            self._watch.look(iteration)
+        if iteration + 1 == self._settings.all_iterations:
+            self._adam.require_finite(iteration, self._last)
+            self._watch.look_at_the_answer(self._adam.solution(), iteration)
         self._done = iteration
         return walker_steps
 

@@ -24,7 +24,7 @@ ADAM = AdamCosine(6, 1e-2, average=0.5)
 PLACES = torch.rand((50, 2), generator=torch.Generator().manual_seed(0))
 CASES = {
     "penalty": (LINEAR, DFLM(37, 3, 21), TANH, ADAM),
-    "gradient": (LINEAR, DFLM(37, 3, estimator="gradient", boundary="ansatz"), TANH, ADAM),
+    "gradient": (LINEAR, DFLM(37, 3, estimator="gradient", boundary="ansatz", sampling="coefficient"), TANH, ADAM),
     "walkers": (LINEAR, DFLM(37, 3, 21, sampling="walkers"), TANH, ADAM),
     "least squares": (LINEAR, DFLM(201, 2, boundary="ansatz"), Legendre(4), Galerkin(4, groups=4)),
     "nonlinear": (NONLINEAR, DFLM(37, 3, 21, table=33), TANH, ADAM),

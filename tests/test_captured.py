@@ -17,7 +17,7 @@ TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
 METHODS = {
     "energy": Energy(30, 2),
     "DFLM": DFLM(30, 3, 10),
-    "DFLM, gradient": DFLM(30, 3, estimator="gradient", boundary="ansatz"),
+    "DFLM, gradient": DFLM(30, 3, estimator="gradient", boundary="ansatz", sampling="coefficient"),
 }
 COEFFICIENTS = {
     "linear": "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",

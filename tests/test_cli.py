@@ -97,6 +97,17 @@ def test_a_formula_with_calls_reaches_the_configuration_as_it_is(tmp_path: Path)
     assert f"coefficient: {formula}" in result.stdout
 
 
+def test_a_run_that_runs_away_ends_in_one_line_and_status_2(home: Path):
+    result = homog_run(
+        "eps=0.1", "method=deep_ritz", "method.points=50", "optimizer.learning_rate=10", "optimizer.iterations=120",
+        "evaluation.grid=21", "reference=homogenized", "tracking=off", home=home,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "homog-run: the training has run away: |u| is " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(home.glob("runs/*/metrics.json"))
+
+
 def test_one_real_run_with_its_reference_records_and_errors(home: Path):
     """eps = 0.1, shrunk. The floor of a homogenised answer is about 2e-2 there; the network must come near it."""
     result = homog_run(

@@ -47,6 +47,20 @@ def test_a_group_within_a_group_is_one_of_its_own():
     assert (problem.coefficient, problem.field) == ("exp(field)", config.GSToolsField())
 
 
+def test_dflm_takes_fewer_iterations_where_the_walkers_read_u():
+    """Whether the formula names u, not which problem it belongs to; what is chosen on the command line stays."""
+    linear, nonlinear, formula, chosen = (
+        settings("method=dflm", *more).optimizer.iterations
+        for more in (
+            ["problem=random_field", "problem.coefficient=exp(field) + mu", "+problem.parameters.mu=1"],
+            ["problem=nonlinear"],
+            ["problem.coefficient=2 + exp(-u**2)*sin(2*pi*x1/eps)"],
+            ["problem=nonlinear", "optimizer.iterations=7"],
+        )
+    )
+    assert (linear, nonlinear, formula, chosen) == (1500, 400, 400, 7)
+
+
 @pytest.mark.parametrize(
     ("eps", "micro", "iterations", "rate"), [(0.05, 1.10e-5, 5000, 1e-4), (0.01, 4.42e-7, 15000, 7e-5)]
 )

@@ -9,9 +9,10 @@ from manufactured import sine_series
 from torch import nn
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep
+from homog.config import DFLM, MLP, AdamCosine, BoundsTimeStep, Legendre
 from homog.errors import UserError
 from homog.evaluation import relative_l2, values_on_grid
+from homog.networks import LinearInFeatures
 from homog.problems import Problem
 from homog.timestep import TimeSteps, time_steps
 from homog.training import train
@@ -98,6 +99,88 @@ def test_a_walker_that_left_brings_the_boundary_value_and_not_the_networks(make_
     assert 0.2 < walk.left.mean() < 0.8
     target = (np.where(walk.left, 2, 0.7) + walk.reward).mean(1)
     assert float(loss(Constant(), 0).loss.detach()) == pytest.approx(((0.7 - target) ** 2).mean(), rel=1e-5)
+
+
+class Bubble(nn.Module):
+    """u = s prod_i 4 x_i (1 - x_i)."""
+
+    def __init__(self, height: float) -> None:
+        super().__init__()
+        self.s = nn.Parameter(torch.tensor(height))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.s * (4 * x * (1 - x)).prod(-1)
+
+
+@pytest.mark.parametrize("height", [0.5, 5.0])
+def test_a_large_u_feeds_on_itself_in_the_uniform_measure_and_falls_in_that_of_the_walkers(
+    make_problem, kernels, height: float
+):
+    """With a = 1 + u^2 and f = 0 the slope of the loss in s is -2 Dt int rho u L u dx / s, L = 1/2 Lap + V . grad.
+
+    int u L u dx = 1/2 int (u^2 - 1) / (u^2 + 1) |grad u|^2 dx, and int a u L u dx = -1/2 int a |grad u|^2 dx. Dt is so
+    short that (P - 1) / Dt is L up to some percent; sigma from twenty iterations.
+    """
+    problem = make_problem("1 + u**2", eps=0.3, forcing="0")
+    x = (np.arange(400) + 0.5) / 400
+    bubble, change = 4 * x * (1 - x), 4 * (1 - 2 * x)
+    square = (height * np.multiply.outer(bubble, bubble)) ** 2
+    slope = height**2 * (np.multiply.outer(change, bubble) ** 2 + np.multiply.outer(bubble, change) ** 2)
+    time, coefficient = 5e-4, 1 + square
+    slopes = {
+        "uniform": -time * ((square - 1) / coefficient * slope).mean() / height,
+        "coefficient": time * (coefficient * slope).mean() / coefficient.mean() / height,
+    }
+    assert (slopes["uniform"] < 0) == (height > 1)  # descent then makes s larger
+    for sampling, expected in slopes.items():
+        method = DFLM(2000, 8, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling)
+        loss = losses.DFLMLoss(method, problem, TimeSteps(time / 20, 20, 1, 1), 0, kernels)
+        network = Bubble(height)
+        found = [float(torch.autograd.grad(loss(network, n).loss, network.s)[0]) for n in range(20)]
+        sigma = np.std(found, ddof=1) / np.sqrt(20)
+        assert sigma < 0.03 * abs(expected)
+        assert abs(np.mean(found) - expected) < 4 * sigma + 0.03 * abs(expected)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "coefficient"])
+def test_descent_in_the_walkers_measure_converges_where_that_in_the_uniform_one_runs_away(
+    make_problem, kernels, sampling: str
+):
+    """-div((1 + u^2) grad u) = 50, of maximum 1.7, at a short Dt and a learning rate higher than any default."""
+    problem = make_problem("1 + u**2", eps=0.3, forcing="50")
+    method = DFLM(400, 8, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling, table=65)
+    loss = losses.build(method, problem, TimeSteps(1e-4, 20, 1, 1), 0, kernels)
+    training = train(
+        loss, loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0)), AdamCosine(100, 5e-3)
+    )
+    if sampling == "uniform":
+        with pytest.raises(
+            UserError, match=r"run away: \|u\| is .* stays below 3\.98; write method.sampling=coefficient"
+        ):
+            list(training)
+        return
+    *_, progress = training
+    u = values_on_grid(progress.solution, problem.domain.axes(51))
+    exact = 2 * np.sinh(np.arcsinh(1.5 * 5 * sine_series(np.linspace(0, 1, 51))) / 3)
+    assert relative_l2(u, exact) < 0.08  # 3.6e-2 was measured
+
+
+def test_the_equations_are_taken_in_the_measure_of_the_sampling(make_problem, kernels):
+    """In a dx the Bellman matrix is symmetric, since walkers are reversible; in dx it is not, by far."""
+    problem = make_problem("1 + 20*x1**2", dimension=1, forcing="1")
+    asymmetry = {}
+    for sampling in ("uniform", "coefficient"):
+        method = DFLM(20000, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling)
+        loss = losses.DFLMLoss(method, problem, TimeSteps(5e-4, 20, 1, 1), 0, kernels)
+        network = loss.network(networks.build(Legendre(4), problem.domain, 0))
+        assert isinstance(network, LinearInFeatures)
+        found = [loss.equations(network, n, None) for n in range(4)]
+        matrices = np.array([each.matrix + each.control for each in found])[:, :4, :4]
+        scale = np.sqrt(np.einsum("i,j->ij", *2 * [np.abs(np.diagonal(matrices.mean(0)))]))
+        skew = (matrices - matrices.transpose(0, 2, 1)) / scale
+        asymmetry[sampling] = np.abs(skew.mean(0)).max(), np.abs(skew.std(0, ddof=1)).max() / 2
+    assert asymmetry["coefficient"][0] < 5 * asymmetry["coefficient"][1]  # the largest of six, at five sigma
+    assert asymmetry["uniform"][0] > 20 * asymmetry["uniform"][1]
 
 
 def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kernels):

@@ -26,6 +26,7 @@ METHODS = {
     "energy": Energy(30, 2, table=17),
     "DFLM": DFLM(30, 3, 10, table=17),
     "DFLM, drift walkers": DFLM(30, 3, 10, "drift", "heun", table=17),
+    "DFLM in the walkers' measure": DFLM(30, 3, 10, "drift", "heun", sampling="coefficient", table=17),
 }
 EACH = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 GPU, META = torch.device("cuda"), torch.device("meta")

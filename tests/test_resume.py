@@ -62,6 +62,12 @@ CASES = {
         SMALL,
         AdamCosine(6, 1e-3, average=0.5),
     ),
+    "nonlinear, in the walkers' measure": (
+        NONLINEAR,
+        DFLM(20, 4, 20, "drift", "heun", "bridge", "gradient", "ansatz", "coefficient", table=9),
+        SMALL,
+        AdamCosine(6, 1e-3, average=0.5),
+    ),
     "energy by Adam, then its last layer": ("1", Energy(20, 2), SMALL, AdamCosine(4, 1e-3, average=0.5, last_layer=6)),
     "one solve": ("1", Energy(20, 2), Legendre(3), Galerkin(6, groups=3)),
     "Picard": (NONLINEAR, Energy(20, 2, table=9), Legendre(3), Galerkin(16, groups=3)),

@@ -47,7 +47,7 @@ class DFLM(MethodSettings):
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
-        one_of("method.sampling", self.sampling, ("uniform", "walkers"))
+        one_of("method.sampling", self.sampling, ("uniform", "coefficient", "walkers"))
         one_of("method.targets", self.targets, ("network", "table"))
         check_table(self.table)
         if self.targets == "table" and self.estimator == "plain":

@@ -16,10 +16,10 @@ from homog.errors import UserError
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.table import spline_of
-from homog.losses.walking import Sample, WalkingLoss
+from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
 from homog.splines import Spline
-from homog.walkers import SplineValues, placed
+from homog.walkers import Solution, SplineValues, placed
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Arrivals:
         reward: R.
         weight: D.
         brownian: W.
+        mass: What each point counts for, 1 on average; None where all count the same.
         edge: Points on the boundary, for a penalty.
         here: u(x) without gradient, by the same arithmetic as u(X); None where it is asked of the network.
         reached: u(X), likewise.
@@ -44,6 +45,7 @@ class Arrivals:
     reward: Float[Tensor, "n s"]
     weight: Float[Tensor, "n s"]
     brownian: Float[Tensor, "d n s"]
+    mass: Float[Tensor, " n"] | None
     edge: Float[Tensor, "m d"] | None
     here: Float[Tensor, " n"] | None
     reached: Float[Tensor, "n s"] | None
@@ -62,8 +64,22 @@ class DFLMLoss(WalkingLoss[DFLM]):
 
     A nonlinear coefficient is read on the path from a table of the current network, `table` nodes an axis, through
     cubic splines. With `targets=table` u(X) and u(x) in the difference come from it too: 4^d coefficients instead of
-    a network. The points are drawn anew in each iteration, or (`sampling=walkers`, Han, Nica and Stinchcombe 2020)
-    are where the walkers of the last iteration arrived, one from each point, and drawn anew where it left.
+    a network.
+
+    `sampling` is the measure rho in which the mean over the points is taken: `uniform`, the paper's; `coefficient`,
+    where a uniform point counts for a(x, u(x)) over the mean of a; or `walkers` (Han, Nica and Stinchcombe 2020),
+    where the points are where the walkers of the last iteration arrived, one from each point, and drawn anew where it
+    left. The residual of the solution is zero in each of them, so the fixed point is the same; the way to it is not.
+    The target is held, so what is descended is no gradient: along v = du/dtheta it is int rho v (u - P u - h - r) dx
+    (P, h and r as in `EnergyLoss`), and where I - P is not positive in rho, u feeds on itself, as temporal differences
+    do away from the process' own law (Tsitsiklis and Van Roy 1997). Walkers are reversible in a dx: there P is
+    self-adjoint and contracts, and what is descended is a multiple of the energy's slope. In the uniform measure, for
+    short Dt and g = 0, int u (P - I) u dx / Dt is 1/2 int (V . grad u^2 - |grad u|^2) dx; with a = 1 + alpha u^2 that
+    is 1/2 int (alpha u^2 - 1) / (alpha u^2 + 1) |grad u|^2 dx, positive once alpha u^2 is mostly above 1: the larger u
+    is, the faster it grows.
+
+    A smooth u also sees E[X - x]: its mean over a period cell is zero in a dx, and in dx only where a reflection leaves
+    the cell as it is; elsewhere the uniform measure adds a drift of order eps / Dt that is not there.
 
     Args:
         settings: Sample sizes, scheme, estimator and boundary condition.
@@ -94,6 +110,11 @@ class DFLMLoss(WalkingLoss[DFLM]):
         sample = self.sample(iteration, medium)
         return LossValue(self.value(network, self.inputs(sample, table)), sample.walker_steps)
 
+    def remedy(self) -> str:
+        """What to write instead where a training by Adam runs away."""
+        measure = "write method.sampling=coefficient, " if self.settings.sampling == "uniform" else ""
+        return f"{measure}take a smaller optimizer.learning_rate, or method=energy"
+
     @property
     def capturable(self) -> bool:
         return super().capturable and self.settings.targets == "network"
@@ -106,7 +127,8 @@ class DFLMLoss(WalkingLoss[DFLM]):
             reached = values_without_gradient(network, inputs.ends)
         value = torch.where(inputs.left, boundary_values(self.problem, inputs.ends), reached) + inputs.reward
         target = _TARGETS[self.settings.estimator](network, inputs, here, value)
-        loss = ((network(inputs.x) - target) ** 2).sum() / self.settings.points
+        squares = (network(inputs.x) - target) ** 2
+        loss = (squares if inputs.mass is None else inputs.mass * squares).sum() / self.settings.points
         if inputs.edge is not None:
             mismatch = network(inputs.edge) - boundary_values(self.problem, inputs.edge)
             loss = loss + (mismatch**2).sum() / self.settings.boundary_points
@@ -131,6 +153,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             reward=placed(walk.reward, self._device),
             weight=torch.exp(placed(walk.log_weight, self._device)),
             brownian=placed(walk.brownian, self._device),
+            mass=self._mass(sample),
             edge=edge,
             here=here,
             reached=reached,
@@ -150,8 +173,9 @@ class DFLMLoss(WalkingLoss[DFLM]):
         """The Bellman equation u = target tested with each feature: least-squares temporal difference.
 
         A v = load with A_ij = -mean phi_i(x) E[(phi_j(X) - phi_j(x)) D] and load_i = mean phi_i(x) E[R D] (Bradtke and
-        Barto 1996). The features are zero on the boundary and the lift is g there. With `estimator=gradient` the
-        control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and `control_variate` are one here.
+        Barto 1996), the mean in the measure of `sampling`. The features are zero on the boundary and the lift is g
+        there. With `estimator=gradient` the control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and
+        `control_variate` are one here.
 
         Args:
             network: In the boundary ansatz.
@@ -167,6 +191,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             (weight * placed(walk.reward, self._device)).sum(1),
             placed(walk.brownian, self._device).sum(2) / walkers,
         )
+        mass = self._mass(sample)
         rows = max(1, ROWS // self.settings.walkers)
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
@@ -176,14 +201,28 @@ class DFLMLoss(WalkingLoss[DFLM]):
                 block = slice(first, first + rows)
                 here = functions(network, starts[block])  # (n, functions)
                 gained = functions(network, ends[block]) - here[:, None]
+                tested = here if mass is None else mass[block, None] * here
                 gained = torch.einsum("ns,nsf->nf", weight[block], gained)
-                matrix -= (here.T @ gained).double().cpu().numpy()
-                load += (reward[block] @ here).double().cpu().numpy()
+                matrix -= (tested.T @ gained).double().cpu().numpy()
+                load += (reward[block] @ tested).double().cpu().numpy()
                 if self.settings.estimator == "gradient":
                     slope = slopes(network, starts[block], math.sqrt(self.steps.macro_step), self.problem.domain)
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
-                    control += (here.T @ along).double().cpu().numpy()
+                    control += (tested.T @ along).double().cpu().numpy()
         return Equations(matrix, control, load, sample.walker_steps)
+
+    def _points(self, random: np.random.Generator, medium: Solution | None) -> tuple[np.ndarray, Mass | None]:
+        points, _ = super()._points(random, medium)
+        if self.settings.sampling != "coefficient":
+            return points, None
+        mass = self._coefficient(points, medium)
+        return points, mass / mass.mean()
+
+    def _mass(self, sample: Sample) -> Float[Tensor, " n"] | None:
+        mass = sample.mass
+        if mass is None:
+            return None
+        return mass.float() if isinstance(mass, Tensor) else placed(mass.astype(np.float32), self._device)
 
 
 def _plain(network: nn.Module, walk: Arrivals, here: Tensor, value: Tensor) -> Float[Tensor, " n"]:

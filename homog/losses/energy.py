@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import Energy
-from homog.formula.evaluate import torch_at_points
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.splines import Spline
-from homog.walkers import DeviceSpline, Solution, placed
+from homog.walkers import Solution, placed
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
         sample = self.sample(iteration, self.solution(network))
         return LossValue(self.value(network, self.inputs(sample)), sample.walker_steps)
+
+    def remedy(self) -> str:
+        """What to write instead where a training by Adam runs away."""
+        return "take a smaller optimizer.learning_rate, or optimizer=galerkin"
 
     @property
     def capturable(self) -> bool:
@@ -142,19 +145,15 @@ class EnergyLoss(WalkingLoss[Energy]):
         share, but for places where a is above the ceiling, whose share makes it good.
         """
         domain, count = self.problem.domain, self.settings.points
-        if isinstance(medium, DeviceSpline):  # uniform ones: to accept points, the host would wait for a
-            points = domain.spread(count, random)
-            return points, self._coefficient_there(points, medium) * float(np.prod(domain.sides) / count)
-
-        def coefficient(points: np.ndarray) -> np.ndarray:
-            if medium is None:
-                return self.problem.coefficient_at(points)
-            self.problem.require_positive(points, medium)
-            return self.problem.coefficient_at(points, medium(points))
-
         if self.settings.sampling == "uniform":
             points = domain.spread(count, random)
-            return points, coefficient(points) * np.prod(domain.sides) / count
+            return points, self._coefficient(points, medium) * float(np.prod(domain.sides)) / count
+
+        def coefficient(points: np.ndarray) -> np.ndarray:
+            found = self._coefficient(points, medium)
+            assert isinstance(found, np.ndarray)  # to accept points, the host would wait for a GPU: not `capturable`
+            return found
+
         seen = coefficient(domain.spread(4096, np.random.default_rng(0)))
         ceiling = seen.max()
         proposed = math.ceil(count * ceiling / seen.mean())
@@ -162,10 +161,3 @@ class EnergyLoss(WalkingLoss[Energy]):
         density = coefficient(points)
         accepted = random.random(proposed) < density / ceiling
         return points[accepted], np.maximum(density, ceiling)[accepted] * np.prod(domain.sides) / proposed
-
-    def _coefficient_there(self, points: Float64[np.ndarray, "n d"], solution: DeviceSpline) -> Float64[Tensor, " n"]:
-        """a at points, made on the device where the solution is."""
-        there = placed(points, self._device)
-        names = self.problem.names_at(points, solution(there))
-        field = {name: placed(value, self._device) for name, value in names.items() if isinstance(value, np.ndarray)}
-        return torch_at_points(self.problem.coefficient, there, {**names, **field})

@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from homog.problems import Problem
+
 
 @dataclass(frozen=True)
 class LossValue:
@@ -20,8 +22,13 @@ class LossValue:
 class Loss(Protocol):
     """A method: what is minimised, given a network and the number of the iteration.
 
-    One that keeps nothing between iterations, counts nothing and has nothing to do ahead inherits the last five.
+    One that keeps nothing between iterations, counts nothing and has nothing to do ahead inherits the last six.
+
+    Attributes:
+        problem: What is solved.
     """
+
+    problem: Problem
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it, for example with its boundary values built in."""
@@ -41,6 +48,10 @@ class Loss(Protocol):
     def warnings(self) -> Sequence[str]:
         """What puts the answer in doubt, a line each."""
         return []
+
+    def remedy(self) -> str:
+        """What to write instead where a training by Adam runs away."""
+        return "take a smaller optimizer.learning_rate, or method=energy"
 
     def state(self) -> dict[str, Any]:
         """What is kept from one iteration to the next: tensors, plain values, dictionaries and lists."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from homog import ranks
 from homog.config import DFLM, Energy
+from homog.formula.evaluate import torch_at_points
 from homog.losses.table import DeviceTable, spline_of
 from homog.problems import Problem
 from homog.splines import Spline
@@ -29,6 +30,7 @@ from homog.walkers import (
     Walkers,
     key_after,
     missing_for_cuda,
+    placed,
     point_generator,
     point_keys,
     stream_key,
@@ -178,6 +180,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         return self._device.type == "cuda" and ranks.count() == 1
 
     @abstractmethod
+    def remedy(self) -> str:
+        """What to write instead where a training by Adam runs away."""
+
+    @abstractmethod
     def inputs(self, sample: Sample) -> Any:
         """What walkers brought back, as tensors on the device, in a dataclass."""
 
@@ -279,6 +285,22 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
     ) -> tuple[Float64[np.ndarray, "n d"], Mass | None]:
         """Points of all ranks, and what each stands for."""
         return self.problem.domain.sample(self.settings.points, random), None
+
+    def _coefficient(self, points: Float64[np.ndarray, "n d"], medium: Solution | None) -> Mass:
+        """a at points, made where the solution is.
+
+        Raises:
+            UserError: If it is not positive where the solution leads it. One on a GPU is looked at in `sample`.
+        """
+        if medium is None:
+            return self.problem.coefficient_at(points)
+        if isinstance(medium, Spline):
+            self.problem.require_positive(points, medium)
+            return self.problem.coefficient_at(points, medium(points))
+        there = placed(points, self._device)
+        names = self.problem.names_at(points, medium(there))
+        field = {name: placed(value, self._device) for name, value in names.items() if isinstance(value, np.ndarray)}
+        return torch_at_points(self.problem.coefficient, there, {**names, **field})
 
     def _forget(self) -> None:
         """What was drawn ahead is not wanted: let it come to its end, since walkers cannot be sent twice at a time."""
