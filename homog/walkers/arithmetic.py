@@ -134,8 +134,11 @@ def tanh(x):
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
 def logistic(x):
-    """1 / (1 + e^-x)."""
-    return _ONE / (_ONE + exp(-x))
+    """1 / (1 + e^-x); held at 4e-18 from x = -40 down.
+
+    Compilers may put the divisions of a formula together: the product of two such divisors must not overflow.
+    """
+    return _ONE / (_ONE + exp(min(-x, _LOGISTIC_TAIL)))
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
