@@ -47,18 +47,23 @@ def test_a_group_within_a_group_is_one_of_its_own():
     assert (problem.coefficient, problem.field) == ("exp(field)", config.GSToolsField())
 
 
-def test_dflm_takes_fewer_iterations_where_the_walkers_read_u():
+def test_dflm_takes_fewer_walkers_and_iterations_where_they_read_u():
     """Whether the formula names u, not which problem it belongs to; what is chosen on the command line stays."""
     linear, nonlinear, formula, chosen = (
-        settings("method=dflm", *more).optimizer.iterations
+        sizes(settings("method=dflm", *more))
         for more in (
             ["problem=random_field", "problem.coefficient=exp(field) + mu", "+problem.parameters.mu=1"],
             ["problem=nonlinear"],
             ["problem.coefficient=2 + exp(-u**2)*sin(2*pi*x1/eps)"],
-            ["problem=nonlinear", "optimizer.iterations=7"],
+            ["problem=nonlinear", "optimizer.iterations=7", "method.walkers=3"],
         )
     )
-    assert (linear, nonlinear, formula, chosen) == (1500, 400, 400, 7)
+    assert (linear, nonlinear, formula, chosen) == ((1500, 8), (1200, 2), (1200, 2), (7, 3))
+
+
+def sizes(run: config.RunSettings) -> tuple[int, int]:
+    assert isinstance(run.method, config.DFLM)
+    return run.optimizer.iterations, run.method.walkers
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,16 @@ def test_the_small_budget_changes_sample_sizes_and_estimators_alone():
     assert small.network == full.network
     assert small.optimizer == full.optimizer
     assert (small.method.walkers, small.method.points) == (16, 400)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.slow  # five minutes on two idle cores
+@pytest.mark.parametrize("eps", [0.05, 0.01])
+def test_dflm_solves_the_papers_nonlinear_problem_with_its_defaults(eps: float, shared: Path, tmp_path: Path):
+    """In the uniform measure it runs away at eps = 0.01; the error is to u_eps by finite elements."""
+    composition.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
+        composed = compose("config", ["method=dflm", "problem=nonlinear", f"eps={eps}", "tracking=off"])
+        settings = composition.settings_of(composed)
+    runner.run(settings, tmp_path, shared)
+    assert json.loads((tmp_path / "metrics.json").read_text())["rel_l2"] < 2e-2
