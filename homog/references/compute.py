@@ -23,6 +23,13 @@ from homog.references.result import Reference
 # that they visit all phases of a period, whatever the evaluation grid does.
 _SAMPLES = {1: 9973, 2: 331, 3: 61}
 
+_CALLED = {
+    "homogenized": "u_0",
+    "second": "second discretisation, and no estimate of u_eps's own error",
+    "main": "u_eps",
+    "mean": "u_mean",
+}
+
 
 def reference(
     problem: Problem,
@@ -45,9 +52,9 @@ def reference(
 
     Raises:
         Stopped: If `stop` was set.
-        UserError: If nothing is cached and dolfinx is missing, or ended for want of memory, if a nonlinear problem is
-            not solved, or if the folder cannot be written.
-        RuntimeError: If dolfinx failed otherwise.
+        UserError: If nothing is cached and dolfinx is missing, if no solution of a nonlinear problem is found, or if
+            the folder cannot be written.
+        SolverFailed: If dolfinx ended for want of memory, or otherwise.
     """
     path, question = cache.entry(problem, settings, grid_count, folder)
     solve = process.Solver(folder, stop)
@@ -104,14 +111,14 @@ def _solve(
         tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
-    nodal = _solutions(problem, tasks, solve)
+    nodal, unsolved = _solutions(problem, tasks, solve)
     solve.check()
     values = tensors = None
     if problem.nonlinear:
         mean = _mean(problem, tasks, nodal)
         if mean is not None and smooth:
             tasks["mean"] = Task(smooth, ConstantLaw(mean * np.eye(problem.dimension)))
-            nodal |= _solutions(problem, {"mean": tasks["mean"]}, solve)
+            nodal |= _solutions(problem, {"mean": tasks["mean"]}, solve)[0]
         if "homogenized" in nodal:
             u = nodal["homogenized"]
             values, tensors, change = tensors_between(problem, float(u.min()), float(u.max()))
@@ -126,10 +133,10 @@ def _solve(
         mean_coefficient=on_grid.get("mean"),
         effective_tensor=tensor,
         mean=mean,
-        error_estimate=_distance(problem, tasks, nodal) if fine else None,
+        error_estimate=_distance(problem, tasks, nodal) if {"main", "second"} <= set(nodal) else None,
         unknowns=unknowns,
         seconds=time.perf_counter() - start,
-        notes=(*notes, *further),
+        notes=(*notes, *further, *unsolved),
         effective_values=values,
         effective_tensors=tensors,
     )
@@ -154,8 +161,19 @@ def _resolution_note(problem: Problem, change: float) -> tuple[str, ...]:
     return (f"the cell problem is resolved only to {change:.1e} (relative change of a* between grids)",)
 
 
-def _solutions(problem: Problem, tasks: dict[str, Task], solve: process.Solver) -> dict[str, np.ndarray]:
-    return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)) if tasks else {}
+def _solutions(
+    problem: Problem, tasks: dict[str, Task], solve: process.Solver
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """What was solved, and a note on what was not."""
+    if not tasks:
+        return {}, ()
+    try:
+        return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)), ()
+    except process.Unsolved as error:
+        found = dict(zip(tasks, error.solutions, strict=True))
+        reasons = {name: one for name, one in found.items() if isinstance(one, str)}
+        notes = (f"there is no {_CALLED[name]}: {reason}" for name, reason in reasons.items() if name in _CALLED)
+        return {name: one for name, one in found.items() if not isinstance(one, str)}, tuple(notes)
 
 
 def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float | None:
