@@ -70,6 +70,7 @@ def test_failure_of_the_child_is_told(
     assert os.listdir(tmp_path / "cache") == ["jit"]  # nothing else is left behind
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_interrupt_ends_the_child(make_problem: MakeProblem, impostor: Impostor, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     impostor(f"echo $$ > {note}.part; mv {note}.part {note}; exec sleep 60")
