@@ -128,7 +128,9 @@ def refuse_idle_budget(choices: Mapping[str, Any]) -> None:
         UserError: If there is no such part.
     """
     budget, method = choices.get("budget"), choices.get("method")
-    cut = sorted(path.stem.removesuffix(f"_{budget}") for path in (conf_folder() / "budget/parts").glob(f"*_{budget}.yaml"))
+    cut = sorted(
+        path.stem.removesuffix(f"_{budget}") for path in (conf_folder() / "budget/parts").glob(f"*_{budget}.yaml")
+    )
     if budget and cut and method not in cut:
         raise UserError(
             f"budget={budget} cuts nothing of method={method}: leave it out, or write it with method={', '.join(cut)}"

@@ -9,6 +9,8 @@ from homog.effective import EffectiveTensor
 from homog.fine_scale import FineScale
 from homog.references import Reference
 
+_MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
+
 
 def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
     """Final errors, and the best, the mean and the spread of the last tenth of the training curve."""
@@ -48,11 +50,17 @@ def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
 
 
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
-    """A line where the reference is too coarse to tell the error that was found."""
-    error, estimate = metrics.get("rel_l2"), metrics.get("reference_error_estimate")
-    if not isinstance(error, float) or not isinstance(estimate, float) or estimate <= error:
-        return []
-    return [
-        f"the reference's own error is estimated at {estimate:.1e}, above the error of {error:.1e} that it measures:"
-        " take more reference.cells_per_period or a larger reference.max_unknowns"
-    ]
+    """A line where the reference is too coarse to tell the error that was found, and where passes did not settle."""
+    lines, error, estimate = [], metrics.get("rel_l2"), metrics.get("reference_error_estimate")
+    if isinstance(error, float) and isinstance(estimate, float) and estimate > error:
+        lines.append(
+            f"the reference's own error is estimated at {estimate:.1e}, above the error of {error:.1e} that it"
+            " measures: take more reference.cells_per_period or a larger reference.max_unknowns"
+        )
+    change = metrics.get("last_pass_change")
+    if isinstance(change, float) and not change <= _MOST_CHANGE:
+        lines.append(
+            f"the last pass of the nonlinear iteration still changed the answer by {100 * change:.3g} %: it has not"
+            " settled; write more optimizer.passes, and at least 2^(passes - 1) optimizer.iterations"
+        )
+    return lines

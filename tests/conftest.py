@@ -55,7 +55,7 @@ def home(tmp_path: Path, references: Path) -> Path:
 
 @pytest.fixture
 def hears_interrupts() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, here and in child processes: what a script starts in its background ignores it."""
+    """SIGINT raises KeyboardInterrupt, in child processes too: what a script starts in its background ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -148,6 +148,14 @@ class Elements:
         self._fem.assemble_matrix(self._matrix, self._stiffness, bcs=[self._condition])
         return self._matrix.indptr, self._matrix.indices, self._matrix.data
 
+    @property
+    def contrast(self) -> float:
+        """Of the largest diagonal entry of A to the smallest, at the Gauss points where it was taken last."""
+        values = self._coefficient.x.array
+        if self.law.shape:
+            values = np.diagonal(values.reshape(-1, *self.law.shape), axis1=-2, axis2=-1)
+        return float(values.max() / values.min())
+
     def nearby(self, u: np.ndarray) -> Rows:
         """Finite volumes with A at u: close to the derivative of the residual, and cheaper."""
         on_lattice = np.empty(self.lattice.unknowns)

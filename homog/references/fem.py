@@ -43,7 +43,7 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
     that took 16 s and 2.5 GB, a Cholesky factorisation by MUMPS 29 s and 5 GB; it grows linearly. The factorisation
     serves where the iterations fail. Where A depends on u, see `nonlinear`: Newton's method is around GMRES with the
     same preconditioner, made once for A at the start, 7 to 16 iterations a step. The paper's nonlinear problem at
-    eps = 0.01 takes @@@ steps on the lattice of u_0, then two on each of 1.4 and 2.6 million unknowns: 37 s of one
+    eps = 0.01 takes three steps on the lattice of u_0, then two on each of 1.4 and 2.6 million unknowns: 38 s of one
     core and 3.1 GB in all.
 
     Args:

@@ -1,5 +1,7 @@
 """Krylov iterations by PETSc, preconditioned by algebraic multigrid on a matrix near the one to be solved."""
 
+from typing import Any
+
 import numpy as np
 
 from homog.references.factorisation import NotSolved, Rows, petsc, solve_by_factors, vector, wrapped
@@ -24,8 +26,8 @@ _OPTIONS = {
 class Multigrid:
     """A symmetric positive preconditioner, and what is solved with it.
 
-    Where the iterations fail, the matrix is factorised, as far as memory allows it: on a coefficient whose contrast is
-    beyond 1e15 or so, rounding makes the multigrid hierarchy indefinite.
+    Where the iterations fail, the matrix is factorised, as far as memory allows it, and so are those after it: on a
+    coefficient whose contrast is beyond 1e15 or so, rounding makes the multigrid hierarchy indefinite.
 
     Args:
         nearby: The matrix that it is made from, symmetric and positive definite.
@@ -36,6 +38,7 @@ class Multigrid:
 
     def __init__(self, nearby: Rows) -> None:
         self._petsc = petsc()
+        self._failed = ""
         options = self._petsc.Options("homog_")
         for name, value in _OPTIONS.items():
             options[name] = value
@@ -58,9 +61,10 @@ class Multigrid:
         """
         result = np.empty_like(residual)
         self._solver.getPC().apply(vector(residual), vector(result))
-        square = float(residual @ result)
-        if not (np.isfinite(square) and square >= 0):
-            square = float(np.sum(residual**2 / self._diagonal))
+        with np.errstate(over="ignore", invalid="ignore"):  # a step that led too far: the infinite norm refuses it
+            square = float(residual @ result)
+            if not (np.isfinite(square) and square >= 0):
+                square = float(np.sum(residual**2 / self._diagonal))
         return float(np.sqrt(square))
 
     def symmetric(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float) -> np.ndarray:
@@ -88,19 +92,27 @@ class Multigrid:
         self._solver.destroy()
 
     def _solve(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float, most: int) -> np.ndarray:
-        solver, definite = self._solver, self._solver.getType() == "cg"
-        solver.setOperators(wrapped(matrix, definite=definite), self._nearby)
-        solver.setTolerances(rtol=tolerance, atol=0.0, divtol=1e30, max_it=most)
-        solver.setInitialGuessNonzero(True)
+        definite = self._solver.getType() == "cg"
         found = start.copy()
-        try:
-            solver.solve(vector(right), vector(found))
-            if solver.getConvergedReason() > 0 and np.isfinite(found).all():
+        if not self._failed:
+            self._failed = self._iterate(wrapped(matrix, definite=definite), right, found, tolerance, most)
+            if not self._failed:
                 return found
-            why = f"{solver.getType()} stopped after {solver.getIterationNumber()} iterations without converging"
-        except self._petsc.Error as error:
-            why = f"{solver.getType()} failed (PETSc's error {error.ierr})"
         try:
             return solve_by_factors(matrix, right, tolerance, symmetric=definite)
         except NotSolved as error:
-            raise NotSolved(f"{why}, and {error}") from None
+            raise NotSolved(f"{self._failed}, and {error}") from None
+
+    def _iterate(self, matrix: Any, right: np.ndarray, found: np.ndarray, tolerance: float, most: int) -> str:
+        """Improve `found` in place; what went wrong, or nothing."""
+        solver = self._solver
+        solver.setOperators(matrix, self._nearby)
+        solver.setTolerances(rtol=tolerance, atol=0.0, divtol=1e30, max_it=most)
+        solver.setInitialGuessNonzero(True)
+        try:
+            solver.solve(vector(right), vector(found))
+        except self._petsc.Error as error:
+            return f"{solver.getType()} failed (PETSc's error {error.ierr})"
+        if solver.getConvergedReason() > 0 and np.isfinite(found).all():
+            return ""
+        return f"{solver.getType()} stopped after {solver.getIterationNumber()} iterations without converging"

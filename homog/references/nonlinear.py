@@ -45,9 +45,19 @@ def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
             return _newton(elements, guess, 1.0)
     path = _path(elements)
     if path is None:
-        extension = at_points(elements.problem.boundary, elements.points, elements.problem.parameters)
-        return _newton(elements, solve_linear(elements, elements.boundary_values, frozen=extension), 1.0)
-    return path.follow()
+        return _from_extension(elements)
+    try:
+        return path.follow()
+    except NotConverged:
+        with suppress(NotConverged, NotSolved):  # where A has no lower bound, a share of the data may be too much
+            return _from_extension(elements)
+        raise
+
+
+def _from_extension(elements: Elements) -> np.ndarray:
+    """From the linear problem with A at the boundary values' continuation into the domain, where it is positive."""
+    extension = at_points(elements.problem.boundary, elements.points, elements.problem.parameters)
+    return _newton(elements, solve_linear(elements, elements.boundary_values, frozen=extension), 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +110,10 @@ class _Path:
         low, high = float(u.min()), float(u.max())
         edge = self.kirchhoff.ends_near(low, high)
         why = "the coefficient is not positive at u beyond these" if edge else "there may be no solution"
+        found = f"a solution for {100 * share:.0f} %" if share > 0 else f"no solution for {100 * _LEAST_STEP:.1g} %"
         return NotConverged(
-            f"Newton's method finds a solution for {100 * share:.0f} % of f and of the variation of g, with u between"
-            f" {low:.4g} and {high:.4g}, and none for more: {why}"
+            f"Newton's method finds {found} of f and of the variation of g, with u between {low:.4g} and {high:.4g},"
+            f" and none for more: {why}"
         )
 
 
