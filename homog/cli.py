@@ -140,6 +140,7 @@ class _Task:
         self.started = True
         fresh = Path(HydraConfig.get().runtime.output_dir)
         try:
+            composition.refuse_idle_budget(HydraConfig.get().runtime.choices)
             settings = composition.settings_of(composed)
             from homog import runner
 

@@ -125,6 +125,26 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
     return settings
 
 
+def refuse_idle_budget(choices: Mapping[str, Any]) -> None:
+    """Refuse a budget that cuts nothing of the chosen method: the run would be the one without it.
+
+    Args:
+        choices: The option of each group, as Hydra has composed them.
+
+    Raises:
+        UserError: If there is no such part.
+    """
+    budget, method = choices.get("budget"), choices.get("method")
+    cut = sorted(
+        path.stem.removesuffix(f"_{budget}") for path in (conf_folder() / "budget/parts").glob(f"*_{budget}.yaml")
+    )
+    if budget and cut and method not in cut:
+        raise UserError(
+            f"budget={budget} cuts nothing of method={method}: leave it out, or write it with method={', '.join(cut)}"
+            " or a preset of these"
+        )
+
+
 def tracking_of(composed: DictConfig) -> config.TrackingSettings:
     """The part of a composed configuration that says where to record, for what is no run itself.
 

@@ -14,7 +14,7 @@ from torch import nn
 from homog import ranks
 from homog.config import Galerkin
 from homog.errors import NotFinite, UserError
-from homog.losses import LinearLoss, Loss, functions
+from homog.losses import LinearLoss, Loss, WalkingLoss, functions
 from homog.networks import LinearInFeatures
 from homog.problems import Box
 
@@ -88,11 +88,7 @@ class GalerkinSolver:
         batch = self._loss.equations(self._linear, iteration, self._medium)
         ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
         if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
-            raise NotFinite(
-                "the walkers' equations are not finite",
-                "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
-                " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain",
-            )
+            raise NotFinite("the walkers' equations are not finite", self._advice())
         group = self._batches % self._groups
         self._matrix[group] += batch.matrix
         self._control[group] += batch.control
@@ -126,6 +122,20 @@ class GalerkinSolver:
         found = self._solve()
         return None if math.isnan(found.noise) or found.size == 0 else found.noise / found.size
 
+    def last_change(self) -> float | None:
+        """Of a nonlinear problem, how far the last pass has moved the answer, in the L2 norm and relative to it.
+
+        Where passes converge, what the next ones would still change is about as much, or less.
+
+        Returns:
+            None for a linear problem, and for the answer zero.
+        """
+        found = self._solve()
+        if self._medium is None or found.size == 0:
+            return None
+        moved = np.append(found.weights - self._weights, 0.0)
+        return math.sqrt(moved @ self._norm @ moved) / found.size
+
     def state(self) -> dict[str, Any]:
         """All that the batches to come and the answer depend on: the system, and the weights that made the medium."""
         arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
@@ -144,6 +154,19 @@ class GalerkinSolver:
         self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
         self._set_weights(self._weights)
         self._medium = self._loss.medium(self._answer)
+
+    def _advice(self) -> str:
+        """Against equations that are not finite though the walkers themselves are: that was looked at."""
+        weighted = isinstance(self._loss, WalkingLoss) and self._loss.settings.martingale == "girsanov"
+        if weighted:
+            return (
+                "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
+                " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain"
+            )
+        return (
+            "they are summed in single precision, up to 3e38: write the coefficient, f and g in units in which they are"
+            " closer to 1, and look for a place in the domain where a formula has no value"
+        )
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"matrix": self._matrix, "control": self._control, "load": self._load, "weights": self._weights}

@@ -23,6 +23,7 @@ _HELD_AGAINST = (
         "the forcing, the boundary value or the cell problem is not resolved",
     ),
 )
+_MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
 
 
 def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve) -> dict[str, float | None]:
@@ -74,7 +75,7 @@ def longer_walk_metrics(checked: LongerWalk | None) -> dict[str, float]:
 
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line for each number that puts the answer, or what it is held against, in doubt."""
-    return [*_of_longer_walk(metrics), *_of_references(metrics)]
+    return [*_of_longer_walk(metrics), *_of_passes(metrics), *_of_references(metrics)]
 
 
 def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str]:
@@ -90,6 +91,17 @@ def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str
     return [
         f"a longer walk finds the answer {100 * error:.2g} +- {100 * noise:.1g} % off{beside}: the functions of the"
         " network cannot follow this medium, or Dt or the number of walkers is too small for it"
+    ]
+
+
+def _of_passes(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where the passes of a nonlinear problem did not settle."""
+    change = metrics.get("last_pass_change")
+    if not isinstance(change, float) or change <= _MOST_CHANGE:
+        return []
+    return [
+        f"the last pass of the nonlinear iteration still changed the answer by {100 * change:.3g} %: it has not"
+        " settled; write more optimizer.passes, and at least 2^(passes - 1) optimizer.iterations"
     ]
 
 

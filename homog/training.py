@@ -294,6 +294,7 @@ class _Solve:
         return {
             "rel_l2_standard_error": self._solver.standard_error(),
             "control_coefficient": self._solver.control_coefficient(),
+            "last_pass_change": self._solver.last_change(),
         }
 
     def state(self) -> dict[str, Any]:

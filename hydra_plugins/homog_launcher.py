@@ -107,13 +107,14 @@ class ProcessLauncher(Launcher):
 
 
 def _settings(config: DictConfig) -> "RunSettings | UserError":
-    from homog.composition import settings_of
+    from homog.composition import refuse_idle_budget, settings_of
     from homog.errors import UserError
 
     task = config.copy()
     with read_write(task), open_dict(task):
         del task["hydra"]
     try:
+        refuse_idle_budget(config.hydra.runtime.choices)
         return settings_of(task)
     except UserError as error:
         return error

@@ -1,7 +1,8 @@
 """Shared pieces: problems as the settings make them, and one cache of compiled kernels for the whole session."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from homog import threads
@@ -50,6 +51,14 @@ def home(tmp_path: Path, references: Path) -> Path:
     references.mkdir(parents=True, exist_ok=True)
     (tmp_path / "cache").symlink_to(references)
     return tmp_path
+
+
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, in child processes too: what a script starts in its background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

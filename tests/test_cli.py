@@ -49,6 +49,10 @@ MISTAKES = [
     (["evaluation.fine_scale=perhaps"], "evaluation.fine_scale"),
     (["evaluation.fine_scale_walkers=1"], "write a number from 2 to 65536"),
     (["timestep=fixed"], "timestep.micro_step must be given"),
+    (
+        ["budget=small"],
+        "budget=small cuts nothing of method=energy: leave it out, or write it with method=deep_ritz, dflm",
+    ),
     (["experiment=paper/linear_0.02"], "did you mean paper/linear_0.0"),
     (["problem.coefficient=__import__('os').system('touch hacked')"], "is not allowed"),
     (["problem.coefficient=1+sn(x1)"], "did you mean sin"),

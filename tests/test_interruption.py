@@ -11,6 +11,7 @@ import pytest
 from homog.interruption import SIGNALS, Interrupted, Interruption
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_raised_at_once_or_where_it_is_asked_for(number: signal.Signals):
     before = [signal.getsignal(other) for other in SIGNALS]

@@ -53,6 +53,25 @@ def test_it_returns_what_is_cached_and_raises_what_went_wrong(
         assert beside.wait().mean == 2.5
 
 
+def test_where_the_solver_ends_badly_there_is_a_note(
+    make_problem: MakeProblem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Walkers answer all the same; nothing is kept, and the next run tries again."""
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nkill -9 $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(process, "require_dolfinx", lambda: None)
+    with ReferenceBeside(make_problem(), SETTINGS, 21, tmp_path) as beside:
+        found = beside.wait()
+    assert found.fine is None
+    assert found.homogenized is None
+    assert [axis.size for axis in found.axes] == [21, 21]
+    (note,) = found.notes
+    assert "there is no reference: the FEM solver was killed" in note
+    assert not list(tmp_path.glob("references/*.npz"))
+
+
 def test_whoever_leaves_ends_the_solver(make_problem: MakeProblem, patient: Path, tmp_path: Path):
     with ReferenceBeside(make_problem(), SETTINGS, 21, tmp_path / "cache"):
         await_file(patient)

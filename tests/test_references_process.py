@@ -15,9 +15,11 @@ import pytest
 from homog.errors import UserError
 from homog.problems import Problem
 from homog.references import process
-from homog.references.fem import Task, purge
+from homog.references.elements import purge
+from homog.references.fem import Task
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
+from homog.references.process import SolverFailed
 
 MakeProblem = Callable[..., Problem]
 Impostor = Callable[[str], None]
@@ -46,13 +48,18 @@ def impostor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Impostor:
 @pytest.mark.parametrize(
     ("script", "error", "message"),
     [
-        ("kill -9 $$", UserError, "killed.*reference.max_unknowns"),
+        ("kill -9 $$", SolverFailed, "killed.*reference.max_unknowns"),
+        (
+            "echo 'MemoryError: Unable to allocate 2 GiB'; exit 1",
+            SolverFailed,
+            "want of memory.*reference.max_unknowns",
+        ),
         ("echo 'libmpi.so.12: cannot open' >&2; exit 3", UserError, "libmpi.so.12.*pip install"),
         ("echo 'VerificationError: CompileError: gcc' >&2; exit 1", UserError, "C compiler"),
-        ("echo Traceback; echo 'ValueError: a reason'; exit 1", RuntimeError, "status 1: ValueError: a reason"),
-        ("kill -SEGV $$", RuntimeError, "status -11"),
+        ("echo Traceback; echo 'ValueError: a reason'; exit 1", SolverFailed, r"status 1 \(ValueError: a reason"),
+        ("kill -SEGV $$", SolverFailed, "status -11"),
     ],
-    ids=["killed", "not importable", "no compiler", "failed", "crashed"],
+    ids=["killed", "no memory", "not importable", "no compiler", "failed", "crashed"],
 )
 def test_failure_of_the_child_is_told(
     make_problem: MakeProblem, impostor: Impostor, tmp_path: Path, script: str, error: type, message: str
@@ -63,6 +70,7 @@ def test_failure_of_the_child_is_told(
     assert os.listdir(tmp_path / "cache") == ["jit"]  # nothing else is left behind
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_interrupt_ends_the_child(make_problem: MakeProblem, impostor: Impostor, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     impostor(f"echo $$ > {note}.part; mv {note}.part {note}; exec sleep 60")

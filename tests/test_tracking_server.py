@@ -64,6 +64,7 @@ def await_that(condition: Callable[[], Any], seconds: float) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", ["killed", "hung"])

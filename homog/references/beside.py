@@ -11,6 +11,7 @@ from homog.config import ReferenceSettings
 from homog.problems import Problem
 from homog.references import cache
 from homog.references.compute import reference
+from homog.references.process import SolverFailed
 from homog.references.result import Reference
 
 _log = logging.getLogger("homog")
@@ -34,14 +35,25 @@ class ReferenceBeside:
     def wait(self) -> Reference:
         """The reference; the log tells of it here, and not while others speak.
 
+        Without one walkers answer all the same: where the solver ends badly, for want of memory say, there is an empty
+        one whose note says so, and the next run tries again.
+
         Raises:
-            UserError: As `reference` does; likewise a RuntimeError.
+            UserError: As `reference` does.
         """
         if not (self._known or self._found.done()):
             _log.info("computing the FEM reference")
-        found = self._found.result()
+        try:
+            found = self._found.result()
+        except (SolverFailed, MemoryError) as error:
+            return self._missing(str(error) or "out of memory: write a smaller reference.max_unknowns")
         _log.info("reference of %s unknowns, kept in %s", f"{found.unknowns:,}", self._path)
         return found
+
+    def _missing(self, why: str) -> Reference:
+        problem, _, grid_count, _ = self._question
+        axes = problem.domain.axes(grid_count)
+        return Reference(axes, None, None, None, None, None, None, 0, 0.0, (f"there is no reference: {why}",))
 
     def __enter__(self) -> Self:
         self._path, _ = cache.entry(*self._question)

@@ -20,6 +20,13 @@ from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solut
 from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
 
+_CALLED = {
+    "homogenized": "u_0",
+    "second": "second discretisation, and no estimate of u_eps's own error",
+    "main": "u_eps",
+    "mean": "u_mean",
+}
+
 
 def reference(
     problem: Problem,
@@ -42,9 +49,9 @@ def reference(
 
     Raises:
         Stopped: If `stop` was set.
-        UserError: If nothing is cached and dolfinx is missing, or ended for want of memory, if a nonlinear problem is
-            not solved, or if the folder cannot be written.
-        RuntimeError: If dolfinx failed otherwise.
+        UserError: If nothing is cached and dolfinx is missing, if no solution of a nonlinear problem is found, or if
+            the folder cannot be written.
+        SolverFailed: If dolfinx ended for want of memory, or otherwise.
     """
     path, question = cache.entry(problem, settings, grid_count, folder)
     solve = process.Solver(folder, stop)
@@ -97,14 +104,14 @@ def _solve(
         tasks |= _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
 
     unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
-    nodal = _solutions(problem, tasks, solve)
+    nodal, unsolved = _solutions(problem, tasks, solve)
     solve.check()
     values = tensors = None
     if problem.nonlinear:
         mean = _mean(problem, tasks, nodal)
         if mean is not None and smooth:
             added = _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
-            tasks, nodal = tasks | added, nodal | _solutions(problem, added, solve)
+            tasks, nodal = tasks | added, nodal | _solutions(problem, added, solve)[0]
         if "homogenized" in nodal:
             u = nodal["homogenized"]
             values, tensors, gap = tensors_between(problem, float(u.min()), float(u.max()))
@@ -113,7 +120,7 @@ def _solve(
     known = {name: (tasks[name].lattice, solution) for name, solution in nodal.items()}
 
     def by_second(name: str, further: float | None) -> float | None:
-        if name not in known:
+        if name not in known or f"{name} second" not in known:
             return None
         return distance(problem, known[name], known[f"{name} second"], grid_count) + (further or 0.0)
 
@@ -132,12 +139,12 @@ def _solve(
         mean=mean,
         error_estimate=(
             fine_estimate(problem, fine, known["main"], known["second"], known.get("third"), grid_count)
-            if fine
+            if fine and {"main", "second"} <= set(known)
             else None
         ),
         unknowns=unknowns,
         seconds=time.perf_counter() - start,
-        notes=(*notes, *further),
+        notes=(*notes, *further, *unsolved),
         effective_values=values,
         effective_tensors=tensors,
         homogenized_error_estimate=by_second("homogenized", gap),
@@ -186,8 +193,19 @@ def _resolution_note(problem: Problem, gap: float) -> tuple[str, ...]:
     return (f"the cell problem is resolved only to {gap:.1e} (half the distance of the bounds of a*, relative)",)
 
 
-def _solutions(problem: Problem, tasks: dict[str, Task], solve: process.Solver) -> dict[str, np.ndarray]:
-    return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)) if tasks else {}
+def _solutions(
+    problem: Problem, tasks: dict[str, Task], solve: process.Solver
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """What was solved, and a note on what was not."""
+    if not tasks:
+        return {}, ()
+    try:
+        return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)), ()
+    except process.Unsolved as error:
+        found = dict(zip(tasks, error.solutions, strict=True))
+        reasons = {name: one for name, one in found.items() if isinstance(one, str)}
+        notes = (f"there is no {_CALLED[name]}: {reason}" for name, reason in reasons.items() if name in _CALLED)
+        return {name: one for name, one in found.items() if not isinstance(one, str)}, tuple(notes)
 
 
 def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float | None:

@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from homog.references.factorisation import NotSolved, Rows, petsc, solve_by_factors, vector, wrapped
+
 _MOST_ITERATIONS = 1_000
+_MOST_GENERAL_ITERATIONS = 150  # 7 to 16 are the rule
 
 # The inner "ksp" is there for multigrid to see nothing but the finite-volume matrix: left to itself, it takes
 # residuals with the finite elements' on the finest level, and is then not positive. One symmetric Gauss-Seidel sweep
@@ -19,73 +22,97 @@ _OPTIONS = {
     "ksp_mg_levels_pc_type": "sor",
 }
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""A sparse matrix: starts of the rows, columns, entries."""
-
 
 class Multigrid:
     """A symmetric positive preconditioner, and what is solved with it.
 
+    Where the iterations fail, the matrix is factorised, as far as memory allows it, and so are those after it: on a
+    coefficient whose contrast is beyond 1e15 or so, rounding makes the multigrid hierarchy indefinite.
+
     Args:
         nearby: The matrix that it is made from, symmetric and positive definite.
+
+    Raises:
+        NotSolved: If no hierarchy can be made of it.
     """
 
     def __init__(self, nearby: Rows) -> None:
-        import petsc4py.PETSc
-
-        self._petsc: Any = petsc4py.PETSc  # its stubs know neither enumerations nor arrays
+        self._petsc = petsc()
+        self._failed = ""
         options = self._petsc.Options("homog_")
         for name, value in _OPTIONS.items():
             options[name] = value
-        self._nearby = self._wrap(nearby, symmetric=True)
+        self._nearby = wrapped(nearby, definite=True)
+        self._diagonal = self._nearby.getDiagonal().getArray().copy()
         self._solver = self._petsc.KSP().create(self._petsc.COMM_SELF)
         self._solver.setOptionsPrefix("homog_")
         self._solver.setOperators(self._nearby, self._nearby)
         self._solver.setFromOptions()
-        self._solver.setUp()
+        try:
+            self._solver.setUp()
+        except self._petsc.Error as error:
+            raise NotSolved(f"multigrid cannot be set up (PETSc's error {error.ierr})") from None
         self._solver.getPC().setReusePreconditioner(True)
 
     def norm(self, residual: np.ndarray) -> float:
-        """The root of r . M^-1 r: the energy norm of the error behind a residual, as far as M is the matrix."""
+        """The root of r . M^-1 r: the energy norm of the error behind a residual, as far as M is the matrix.
+
+        Where M is not positive, its diagonal is taken.
+        """
         result = np.empty_like(residual)
-        self._solver.getPC().apply(self._vector(residual), self._vector(result))
-        return float(np.sqrt(residual @ result))
+        self._solver.getPC().apply(vector(residual), vector(result))
+        with np.errstate(over="ignore", invalid="ignore"):  # a step that led too far: the infinite norm refuses it
+            square = float(residual @ result)
+            if not (np.isfinite(square) and square >= 0):
+                square = float(np.sum(residual**2 / self._diagonal))
+        return float(np.sqrt(square))
 
     def symmetric(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float) -> np.ndarray:
-        """The solution by conjugate gradients, in the place of `start`; tolerance in the energy norm, relative."""
+        """The solution by conjugate gradients, in the place of `start`; tolerance in the energy norm, relative.
+
+        Raises:
+            NotSolved: If neither they nor a factorisation find it.
+        """
         self._solver.setType("cg")
         self._solver.setNormType(self._petsc.KSP.NormType.NATURAL)
-        return self._solve(self._wrap(matrix, symmetric=True), right, start, tolerance)
+        return self._solve(matrix, right, start, tolerance, _MOST_ITERATIONS)
 
     def general(self, matrix: Rows, right: np.ndarray, tolerance: float) -> np.ndarray:
-        """The solution by GMRES."""
+        """The solution by GMRES.
+
+        Raises:
+            NotSolved: As `symmetric` does.
+        """
         self._solver.setType("gmres")
         self._solver.setNormType(self._petsc.KSP.NormType.PRECONDITIONED)
-        return self._solve(self._wrap(matrix, symmetric=False), right, np.zeros_like(right), tolerance)
+        return self._solve(matrix, right, np.zeros_like(right), tolerance, _MOST_GENERAL_ITERATIONS)
 
     def close(self) -> None:
         """Give the memory back."""
         self._solver.destroy()
 
-    def _solve(self, matrix: Any, right: np.ndarray, start: np.ndarray, tolerance: float) -> np.ndarray:
+    def _solve(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float, most: int) -> np.ndarray:
+        definite = self._solver.getType() == "cg"
+        found = start.copy()
+        if not self._failed:
+            self._failed = self._iterate(wrapped(matrix, definite=definite), right, found, tolerance, most)
+            if not self._failed:
+                return found
+        try:
+            return solve_by_factors(matrix, right, tolerance, symmetric=definite)
+        except NotSolved as error:
+            raise NotSolved(f"{self._failed}, and {error}") from None
+
+    def _iterate(self, matrix: Any, right: np.ndarray, found: np.ndarray, tolerance: float, most: int) -> str:
+        """Improve `found` in place; what went wrong, or nothing."""
         solver = self._solver
         solver.setOperators(matrix, self._nearby)
-        solver.setTolerances(rtol=tolerance, max_it=_MOST_ITERATIONS)
+        solver.setTolerances(rtol=tolerance, atol=0.0, divtol=1e30, max_it=most)
         solver.setInitialGuessNonzero(True)
-        solver.solve(self._vector(right), self._vector(start))
-        if solver.getConvergedReason() <= 0:
-            raise RuntimeError(
-                f"{solver.getType()} stopped after {solver.getIterationNumber()} iterations without converging"
-            )
-        return start
-
-    def _vector(self, values: np.ndarray) -> Any:
-        return self._petsc.Vec().createWithArray(values, comm=self._petsc.COMM_SELF)
-
-    def _wrap(self, rows: Rows, *, symmetric: bool) -> Any:
-        PETSc, (starts, columns, entries) = self._petsc, rows
-        structure = starts.astype(PETSc.IntType), columns.astype(PETSc.IntType, copy=False)
-        size = starts.size - 1
-        wrapped = PETSc.Mat().createAIJWithArrays((size, size), (*structure, entries), comm=PETSc.COMM_SELF)
-        wrapped.setOption(PETSc.Mat.Option.SPD, symmetric)
-        return wrapped
+        try:
+            solver.solve(vector(right), vector(found))
+        except self._petsc.Error as error:
+            return f"{solver.getType()} failed (PETSc's error {error.ierr})"
+        if solver.getConvergedReason() > 0 and np.isfinite(found).all():
+            return ""
+        return f"{solver.getType()} stopped after {solver.getIterationNumber()} iterations without converging"

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 TOLERANCE = 1e-8  # algebraic error in the energy norm, relative
-_MOST_STEPS = 60
-_LEAST_DAMPING = 2.0**-12
+_MOST_STEPS = 15
+_LEAST_DAMPING = 2.0**-5
 
 _log = logging.getLogger("homog")
 

@@ -22,8 +22,8 @@ from homog.errors import UserError
 from homog.problems import Problem
 from homog.references.fem import Task
 
-# what parent and child agree on
-TASKS, SOLUTION = "tasks.pickle", "solution{}.npy"
+# what parent and child agree on; REASON has why there is no solution
+TASKS, SOLUTION, REASON = "tasks.pickle", "solution{}.npy", "reason{}.txt"
 NOT_IMPORTABLE, NOT_CONVERGED = 3, 4
 
 _BETWEEN_LOOKS = 0.1  # seconds
@@ -32,6 +32,22 @@ _INSTALL = "pip install 'dolfinx-solver-real>=0.11,<0.12' mpich, or conda-forge'
 
 class Stopped(Exception):
     """Nobody waits for the solutions any more."""
+
+
+class SolverFailed(UserError):
+    """The solver ended without its solutions: the problem may have an answer all the same, by walkers alone."""
+
+
+class Unsolved(SolverFailed):
+    """Some tasks, or all, were not solved.
+
+    Attributes:
+        solutions: Nodal values of each task, as `solve` returns them; of one that was not solved, the reason.
+    """
+
+    def __init__(self, solutions: list[np.ndarray | str]) -> None:
+        super().__init__("; ".join(sorted({found for found in solutions if isinstance(found, str)})))
+        self.solutions = solutions
 
 
 def require_dolfinx() -> None:
@@ -60,8 +76,9 @@ def solve(
 
     Raises:
         Stopped: If `stop` was set.
-        UserError: If dolfinx cannot be imported, a nonlinear problem is not solved, or the child was killed.
-        RuntimeError: If the child failed otherwise.
+        UserError: If dolfinx cannot be imported, or a nonlinear problem has no solution that it finds.
+        Unsolved: If a linear system was too much for it.
+        SolverFailed: If the child was killed or failed otherwise.
     """
     require_dolfinx()
     cache = folder / "jit"
@@ -80,7 +97,7 @@ def solve(
                     child.wait()
         if status != 0:
             raise _failure(status, (scratch / "log").read_text(errors="replace"))
-        return [np.load(scratch / SOLUTION.format(number), allow_pickle=False) for number in range(len(tasks))]
+        return _solved(scratch, len(tasks))
 
 
 class Solver:
@@ -108,6 +125,24 @@ class Solver:
             raise Stopped
 
 
+def _solved(scratch: Path, count: int) -> list[np.ndarray]:
+    """What the child has left.
+
+    Raises:
+        Unsolved: If that is not a solution of each task.
+    """
+    found: list[np.ndarray | str] = []
+    for number in range(count):
+        reason = scratch / REASON.format(number)
+        found.append(
+            reason.read_text() if reason.exists() else np.load(scratch / SOLUTION.format(number), allow_pickle=False)
+        )
+    solutions = [one for one in found if not isinstance(one, str)]
+    if len(solutions) < count:
+        raise Unsolved(found)
+    return solutions
+
+
 def _awaited(child: subprocess.Popen[bytes], stop: threading.Event) -> int:
     """The child's exit status."""
     while not stop.is_set():
@@ -133,9 +168,9 @@ def _failure(status: int, log: str) -> Exception:
         return UserError(f"the reference cannot be computed: {last}")
     if "CompileError" in log or "VerificationError" in log:
         return UserError(f"dolfinx could not compile its forms ({last}): it needs a C compiler, such as gcc")
-    if status == -signal.SIGKILL:
-        return UserError(
-            "the FEM solver was killed, for want of memory perhaps: write a smaller reference.max_unknowns, or"
-            " reference=homogenized"
+    if status == -signal.SIGKILL or "MemoryError" in last or "out of memory" in last.lower():
+        return SolverFailed(
+            "the FEM solver was killed, for want of memory perhaps: write a smaller reference.max_unknowns, such as"
+            " 1_000_000"
         )
-    return RuntimeError(f"the FEM solver failed with status {status}: {last}")
+    return SolverFailed(f"the FEM solver failed with status {status} ({last[:200]})")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from homog.references import fem, process
+from homog.references import elements, fem, process
 from homog.references.newton import NotConverged
 
 
@@ -20,7 +20,7 @@ def main(folder: Path) -> int:
     with (folder / process.TASKS).open("rb") as file:
         problem, tasks, cache = pickle.load(file)
     try:
-        fem.import_dolfinx()
+        elements.import_dolfinx()
     except ImportError as error:
         print(error, file=sys.stderr)
         return process.NOT_IMPORTABLE
@@ -29,8 +29,11 @@ def main(folder: Path) -> int:
     except NotConverged as error:
         print(error, file=sys.stderr)
         return process.NOT_CONVERGED
-    for number, values in enumerate(solutions):
-        np.save(folder / process.SOLUTION.format(number), values)
+    for number, found in enumerate(solutions):
+        if isinstance(found, str):
+            (folder / process.REASON.format(number)).write_text(found)
+        else:
+            np.save(folder / process.SOLUTION.format(number), found)
     return 0
 
 

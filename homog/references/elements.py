@@ -1,0 +1,223 @@
+"""The discretised equation by dolfinx: the only file that knows it."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from homog.formula.evaluate import at_points
+from homog.problems import Problem
+from homog.references.factorisation import Rows
+from homog.references.lattice import Lattice
+from homog.references.laws import Law
+from homog.references.newton import Residual
+from homog.references.preconditioner import finite_volumes
+
+
+def import_dolfinx() -> Any:
+    """The module dolfinx.
+
+    Raises:
+        ImportError: If it, or a library that it needs, is missing.
+    """
+    with suppress(ModuleNotFoundError):  # conda-forge's fenics-dolfinx has none
+        import dolfinx_solver  # noqa: F401  # the wheel's own entry, which has to come before dolfinx
+    import dolfinx
+    import dolfinx.fem
+
+    return dolfinx
+
+
+def _mesh(dolfinx: Any, lattice: Lattice) -> Any:
+    from mpi4py import MPI
+
+    corners = [np.array(lattice.lower), np.array(lattice.upper)]
+    cells = list(lattice.cells)
+    if lattice.dimension == 1:
+        mesh = dolfinx.mesh.create_interval(MPI.COMM_SELF, cells[0], [corners[0][0], corners[1][0]])
+    elif lattice.dimension == 2:
+        kind = dolfinx.mesh.CellType.quadrilateral
+        mesh = dolfinx.mesh.create_rectangle(MPI.COMM_SELF, corners, cells, kind)
+    else:
+        mesh = dolfinx.mesh.create_box(MPI.COMM_SELF, corners, cells, dolfinx.mesh.CellType.hexahedron)
+    if lattice.edges is not None:  # the vertices of equal cells go where those of the lattice are
+        vertices = mesh.geometry.x
+        for axis, edges in enumerate(lattice.edges):
+            share = (vertices[:, axis] - corners[0][axis]) / (corners[1][axis] - corners[0][axis])
+            vertices[:, axis] = np.array(edges)[np.rint(share * cells[axis]).astype(int)]
+    return mesh
+
+
+class Elements:
+    """The discretised equation. Arrays of unknowns are in dolfinx's order of the nodes; see `positions`.
+
+    Attributes:
+        problem: Gives f and g.
+        lattice: The nodes.
+        law: A.
+        positions: Where each unknown lies in the flattened lattice.
+        points: Coordinates of each unknown, shape (unknowns, d).
+        on_boundary: The unknowns on the boundary.
+        boundary_values: g on the boundary, zero inside.
+    """
+
+    def __init__(self, problem: Problem, lattice: Lattice, law: Law, cache: Path) -> None:
+        dolfinx = import_dolfinx()
+        import basix.ufl
+
+        self.problem, self.lattice, self.law = problem, lattice, law
+        self._fem: Any = dolfinx.fem
+        mesh = _mesh(dolfinx, lattice)
+        space = self._fem.functionspace(mesh, ("Lagrange", lattice.degree))
+        self.points = space.tabulate_dof_coordinates()[:, : lattice.dimension]
+        self.positions = lattice.positions(self.points)
+        mesh.topology.create_connectivity(lattice.dimension - 1, lattice.dimension)
+        facets = dolfinx.mesh.exterior_facet_indices(mesh.topology)
+        self.on_boundary = self._fem.locate_dofs_topological(space, lattice.dimension - 1, facets)
+        self.boundary_values = np.zeros(lattice.unknowns)
+        edge = self.points[self.on_boundary]
+        self.boundary_values[self.on_boundary] = at_points(problem.boundary, edge, problem.parameters)
+        self._condition = self._fem.dirichletbc(self._fem.Function(space), self.on_boundary)
+
+        def at_gauss_points(shape: tuple[int, ...]) -> Any:
+            kind = basix.ufl.quadrature_element(mesh.basix_cell(), value_shape=shape, degree=2 * lattice.degree)
+            return self._fem.functionspace(mesh, kind)
+
+        scalars, values = at_gauss_points(()), at_gauss_points(law.shape)
+        self._u, self._u_there = self._fem.Function(space), self._fem.Function(scalars)
+        self._coefficient, self._by_u = self._fem.Function(values), self._fem.Function(values)
+        self._law_there = law.at(scalars.tabulate_dof_coordinates()[:, : lattice.dimension])
+        with FileLock(cache / ".lock"):
+            purge(cache)
+            options = {"cache_dir": str(cache), "cffi_extra_compile_args": ["-O3"]}
+            if law.nonlinear:
+                points_of_cell = scalars.element.interpolation_points
+                self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
+            forcing = self._forcing(problem, mesh)
+            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, forcing)
+            self._flow, self._stiffness, load = (self._fem.form(form, jit_options=options) for form in forms)
+        self._load = self._fem.assemble_vector(load).array
+        self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
+
+    def _forcing(self, problem: Problem, mesh: Any) -> Any:
+        """f at the Gauss points of the load."""
+        import basix.ufl
+
+        kind = basix.ufl.quadrature_element(mesh.basix_cell(), degree=_load_degree(self.lattice.degree))
+        forcing = self._fem.Function(self._fem.functionspace(mesh, kind))
+        points = forcing.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension]
+        forcing.x.array[:] = at_points(problem.forcing, points, problem.parameters)
+        return forcing
+
+    def admissible(self, u: np.ndarray) -> np.ndarray:
+        """u with the boundary values."""
+        u = u.copy()
+        u[self.on_boundary] = self.boundary_values[self.on_boundary]
+        return u
+
+    def residual(self, u: np.ndarray, share: float = 1.0, frozen: np.ndarray | None = None) -> Residual | None:
+        """The integral of A grad u . grad v - share f v for each v, zero on the boundary; None where A is not positive.
+
+        The size of u is the root of the integral of A (|grad u|^2 + u^2/L^2), L the longest side: not zero where u is
+        constant.
+
+        Args:
+            u: The unknowns.
+            share: Of f.
+            frozen: What A is taken at; u itself where it is not given.
+        """
+        if not self._take(u if frozen is None else frozen):
+            return None
+        self._u.x.array[:] = u
+        flow = self._fem.assemble_vector(self._flow).array
+        sides = np.subtract(self.lattice.upper, self.lattice.lower)
+        scale = float(np.abs(self._coefficient.x.array).mean() * np.prod(sides) / sides.max() ** 2)
+        size = float(np.sqrt(max(0.0, u @ flow) + scale * np.mean(u**2)))
+        flow -= share * self._load
+        flow[self.on_boundary] = 0
+        return Residual(flow, size)
+
+    def stiffness(self, u: np.ndarray, *, frozen: bool = False) -> Rows:
+        """The derivative of the residual, a row of the unit matrix for each node on the boundary.
+
+        The next call writes into the same arrays.
+
+        Args:
+            u: Where.
+            frozen: Leave out that A depends on u.
+        """
+        self._take(u)
+        if self.law.nonlinear:
+            self._by_u.x.array[:] = 0 if frozen else self._law_there(self._u_there.x.array, 1).ravel()
+        self._matrix.set_value(0)
+        self._fem.assemble_matrix(self._matrix, self._stiffness, bcs=[self._condition])
+        return self._matrix.indptr, self._matrix.indices, self._matrix.data
+
+    @property
+    def contrast(self) -> float:
+        """Of the largest diagonal entry of A to the smallest, at the Gauss points where it was taken last."""
+        values = self._coefficient.x.array
+        if self.law.shape:
+            values = np.diagonal(values.reshape(-1, *self.law.shape), axis1=-2, axis2=-1)
+        return float(values.max() / values.min())
+
+    def nearby(self, u: np.ndarray) -> Rows:
+        """Finite volumes with A at u: close to the derivative of the residual, and cheaper."""
+        on_lattice = np.empty(self.lattice.unknowns)
+        on_lattice[self.positions] = u
+        on_lattice = on_lattice.reshape(self.lattice.shape)
+
+        def across(axis: int, points: np.ndarray) -> np.ndarray:
+            along = np.moveaxis(on_lattice, axis, 0)
+            between = np.moveaxis((along[1:] + along[:-1]) / 2, 0, axis)
+            values = self.law.at(points)(between, 0)
+            return values[..., axis, axis] if self.law.shape else values
+
+        matrix = finite_volumes(self.lattice, across)[self.positions][:, self.positions]
+        return matrix.indptr, matrix.indices, matrix.data
+
+    def _take(self, u: np.ndarray) -> bool:
+        """Put u and A(x, u) into the forms; whether A is positive."""
+        self._u.x.array[:] = u
+        if self.law.nonlinear:
+            self._u_there.interpolate(self._interpolated)
+        with np.errstate(all="ignore"):
+            values = self._law_there(self._u_there.x.array, 0)
+        diagonal = np.diagonal(values, axis1=-2, axis2=-1) if self.law.shape else values
+        self._coefficient.x.array[:] = values.ravel()
+        return bool(np.isfinite(values).all() and (diagonal > 0).all())
+
+
+def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any) -> tuple[Any, ...]:
+    """The flow of u, its derivative with respect to u, and the load.
+
+    Coefficient and forcing are numbers: one compilation serves all problems.
+    """
+    import ufl
+
+    space = u.function_space
+    degree = space.element.basix_element.degree
+    trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
+    there = ufl.dx(metadata={"quadrature_degree": 2 * degree, "quadrature_rule": "default"})
+    flow = ufl.inner(coefficient * ufl.grad(u), ufl.grad(test)) * there
+    change = coefficient * ufl.grad(trial)
+    if nonlinear:
+        change += trial * by_u * ufl.grad(u)
+    stiffness = ufl.inner(change, ufl.grad(test)) * there
+    load = forcing * test * ufl.dx(metadata={"quadrature_degree": _load_degree(degree)})
+    return flow, stiffness, load
+
+
+def _load_degree(degree: int) -> int:
+    """Of the quadrature of the load: one Gauss point an axis more than the stiffness has."""
+    return 2 * degree + 2
+
+
+def purge(cache: Path) -> None:
+    """Remove forms whose compilation was cut short: FFCx would wait for them and fail. Needs the folder's lock."""
+    for source in cache.glob("libffcx_*.c"):
+        if not source.with_suffix(".c.cached").exists():
+            for file in cache.glob(source.stem + "*"):
+                file.unlink()

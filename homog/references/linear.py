@@ -1,0 +1,90 @@
+"""The linear equation, and the nonlinear one with its coefficient frozen."""
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from homog.references.elements import Elements
+from homog.references.factorisation import NotSolved, solve_by_factors
+from homog.references.multigrid import Multigrid
+from homog.references.newton import TOLERANCE, NotConverged
+
+_HIGH_CONTRAST = 1e4  # from which on rounding errors are looked at
+_MOST_CONTRAST = 1e14  # in one dimension, where all that flows passes the least value, beside the rounded largest
+_MOST_CHANGE = 1e-6  # by rounding errors, relative
+_MOST_REFINEMENTS = 10
+
+
+def solve_linear(
+    elements: Elements, lifted: np.ndarray, *, start: np.ndarray | None = None, frozen: np.ndarray | None = None
+) -> np.ndarray:
+    """The solution of -div(A grad u) = f.
+
+    By a factorisation in one dimension, where it costs next to nothing and multigrid's idea of the error is of no use
+    from a contrast of 1e4 on; else by conjugate gradients.
+
+    At a high contrast the matrix itself is inexact: the sum of a row is zero, but for rounding, and where the
+    coefficient is large around a place and small beyond, that is more than what flows out of there. The residual, which
+    takes the gradient of u before it is multiplied, does not have that error, so the solution is refined by it.
+
+    Args:
+        elements: The equation.
+        lifted: Has the boundary values.
+        start: Near the solution, with the boundary values; None where nothing is known.
+        frozen: The values of u that A is taken at; a linear law needs none.
+
+    Raises:
+        NotConverged: If A is not positive.
+        NotSolved: If the linear solver fails, or the contrast is too much for double precision.
+    """
+    at = lifted if frozen is None else frozen
+    residual = elements.residual(lifted, frozen=at)
+    if residual is None:  # the problem was checked, but on a sample
+        raise NotConverged("the coefficient is not positive on the whole domain")
+    if elements.lattice.dimension == 1 and elements.contrast > _MOST_CONTRAST:
+        raise _too_much(elements)
+    guess = np.zeros_like(lifted) if start is None else start - lifted
+    with _Solver(elements, at) as solver:
+        u = lifted + solver(-residual.values, guess)
+        if elements.contrast < _HIGH_CONTRAST:
+            return u
+        for _ in range(_MOST_REFINEMENTS):
+            change = solver(-_residual(elements, u, at), np.zeros_like(u))
+            u = u + change
+            share = float(np.linalg.norm(change) / (np.linalg.norm(u) or 1.0))
+            if share <= _MOST_CHANGE:
+                return u
+    raise _too_much(elements)
+
+
+def _too_much(elements: Elements) -> NotSolved:
+    return NotSolved(f"a contrast of {elements.contrast:.0e} in the coefficient is too much for double precision")
+
+
+def _residual(elements: Elements, u: np.ndarray, at: np.ndarray) -> np.ndarray:
+    found = elements.residual(u, frozen=at)
+    assert found is not None  # it was at the same values
+    return found.values
+
+
+class _Solver:
+    """The linear solver, for several right sides."""
+
+    def __init__(self, elements: Elements, at: np.ndarray) -> None:
+        self._multigrid = Multigrid(elements.nearby(at)) if elements.lattice.dimension > 1 else None
+        self._matrix = elements.stiffness(at, frozen=True)
+
+    def __call__(self, right: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        if self._multigrid is None:
+            return solve_by_factors(self._matrix, right, TOLERANCE, symmetric=True)
+        return self._multigrid.symmetric(self._matrix, right, guess, TOLERANCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._multigrid is not None:
+            self._multigrid.close()
