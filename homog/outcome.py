@@ -97,7 +97,7 @@ def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str
 def _of_passes(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line where the passes of a nonlinear problem did not settle."""
     change = metrics.get("last_pass_change")
-    if not isinstance(change, float) or change <= _MOST_CHANGE:
+    if not isinstance(change, float) or change <= _MOST_CHANGE:  # not a number is worse than any
         return []
     return [
         f"the last pass of the nonlinear iteration still changed the answer by {100 * change:.3g} %: it has not"

@@ -14,6 +14,7 @@ _HIGH_CONTRAST = 1e4  # from which on rounding errors are looked at
 _MOST_CONTRAST = 1e14  # in one dimension, where all that flows passes the least value, beside the rounded largest
 _MOST_CHANGE = 1e-6  # by rounding errors, relative
 _MOST_REFINEMENTS = 10
+_REFINEMENT = 1e-3  # tolerance of each
 
 
 def solve_linear(
@@ -46,11 +47,11 @@ def solve_linear(
         raise _too_much(elements)
     guess = np.zeros_like(lifted) if start is None else start - lifted
     with _Solver(elements, at) as solver:
-        u = lifted + solver(-residual.values, guess)
+        u = lifted + solver(-residual.values, guess, TOLERANCE)
         if elements.contrast < _HIGH_CONTRAST:
             return u
         for _ in range(_MOST_REFINEMENTS):
-            change = solver(-_residual(elements, u, at), np.zeros_like(u))
+            change = solver(-_residual(elements, u, at), np.zeros_like(u), _REFINEMENT)
             u = u + change
             share = float(np.linalg.norm(change) / (np.linalg.norm(u) or 1.0))
             if share <= _MOST_CHANGE:
@@ -75,10 +76,10 @@ class _Solver:
         self._multigrid = Multigrid(elements.nearby(at)) if elements.lattice.dimension > 1 else None
         self._matrix = elements.stiffness(at, frozen=True)
 
-    def __call__(self, right: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    def __call__(self, right: np.ndarray, guess: np.ndarray, tolerance: float) -> np.ndarray:
         if self._multigrid is None:
-            return solve_by_factors(self._matrix, right, TOLERANCE, symmetric=True)
-        return self._multigrid.symmetric(self._matrix, right, guess, TOLERANCE)
+            return solve_by_factors(self._matrix, right, tolerance, symmetric=True)
+        return self._multigrid.symmetric(self._matrix, right, guess, tolerance)
 
     def __enter__(self) -> Self:
         return self
