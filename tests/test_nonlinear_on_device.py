@@ -40,7 +40,8 @@ class Imitated(Cpu):
         return table.coefficients.numpy(), table.counts, table.per_length
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
-        return Found(*map(torch.from_numpy, super().run(kernel, batch, constants, tables)))
+        found = super().run(kernel, batch, constants, tables)
+        return Found(*(part if part is None else torch.from_numpy(part) for part in found))
 
 
 class WithoutNumbers(Imitated):

@@ -81,24 +81,6 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     return result.to(points.dtype).expand(points.shape[:-1])
 
 
-def as_ufl(formula: Formula, coordinates: Any, parameters: Mapping[str, Any]) -> Any:
-    """The same as a UFL expression.
-
-    Args:
-        formula: In x1, ..., xd and the parameters.
-        coordinates: `ufl.SpatialCoordinate(mesh)`.
-        parameters: A number or a `dolfinx.fem.Constant` for each parameter: constants keep the compiled form
-            independent of their values.
-    """
-    import ufl
-
-    names = {"log": "ln"}
-    functions = {name: getattr(ufl, names.get(name, name)) for name in FUNCTIONS}
-    functions["logistic"] = lambda z: (1 + ufl.tanh(z / 2)) / 2
-    values = {**parameters, **{axis: coordinates[i] for i, axis in enumerate(formula.axes)}}
-    return ufl.as_ufl(evaluate(formula.expression, values, functions))
-
-
 def _logistic(z: float) -> float:
     return (1 + math.tanh(z / 2)) / 2
 
