@@ -69,8 +69,12 @@ class Found(NamedTuple):
 class Processor(Protocol):
     """Where kernels run."""
 
-    def source(self, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
-        """The text of a module with the kernel `walk`; `paced` for batches with a pace."""
+    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        """The text of a module with the kernel `walk`."""
+        ...
+
+    def source_by_pace(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        """The same for batches with a pace."""
         ...
 
     def hold(self, table: Table) -> tuple[Any, ...]:

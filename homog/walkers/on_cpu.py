@@ -18,8 +18,11 @@ from homog.walkers.medium import Medium
 class Cpu:
     """The processor of this machine, on as many threads as Numba was given."""
 
-    def source(self, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
-        return cpu_source(medium, dimension, scheme, paced=paced)
+    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        return cpu_source(medium, dimension, scheme)
+
+    def source_by_pace(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        return cpu_source(medium, dimension, scheme, paced=True)
 
     def hold(self, table: Table) -> tuple[Any, ...]:
         return table.arguments

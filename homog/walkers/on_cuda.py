@@ -50,10 +50,11 @@ class Cuda:
 
         self._device = device
 
-    def source(self, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
-        if paced:
-            raise ValueError("walkers that choose their steps by the place walk on the CPU")
+    def source(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
         return cuda_source(medium, dimension, scheme)
+
+    def source_by_pace(self, medium: Medium, dimension: int, scheme: Scheme) -> str:
+        raise ValueError("walkers that choose their steps by the place walk on the CPU")
 
     def hold(self, table: Table) -> tuple[Any, ...]:
         return placed(table.coefficients, self._device), *table.counts, *table.per_length

@@ -119,7 +119,7 @@ class Walkers:
         known = scheme.martingale == "drift" and not problem.nonlinear
         self._top_speed = self._bound_of_speed(None) if known else 0.0
         self._cache = cache
-        self._walk = self._kernel(paced=False)
+        self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
 
     def walk(
         self,
@@ -161,10 +161,7 @@ class Walkers:
 
     @cached_property
     def _walk_by_pace(self) -> Any:
-        return self._kernel(paced=True)
-
-    def _kernel(self, *, paced: bool) -> Any:
-        source = self._processor.source(self._medium, self.problem.dimension, self.scheme, paced=paced)
+        source = self._processor.source_by_pace(self._medium, self.problem.dimension, self.scheme)
         return load_module(source, self._cache).walk
 
     def compile(self) -> None:
