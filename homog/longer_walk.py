@@ -4,10 +4,11 @@ The exact solution fulfils u = E[u(X_T) + R_T] for every T, so the error e = u -
 
     e(x) - E[e(X_T); inside] = E[u_answer(X_T) + R_T] - u_answer(x),
 
-whatever method, network and macro step the answer came from. It is solved for e in a few smooth functions psi: the
-equation is tested with each of them, by one walker from each of many points, as in the least squares of temporal
-differences (Bradtke and Barto 1996). So the smooth part of the error is found, its size beside its noise. T is long
-enough for the fine scale to be forgotten, and the steps are those that the medium asks for.
+whatever method, network and macro step the answer came from. It is solved for e in a few functions psi: smooth ones,
+and the shape of the answer itself, along which an answer that is too large or too small is wrong. The equation is
+tested with each of them, by one walker from each of many points, as in the least squares of temporal differences (Bradtke
+and Barto 1996). So that part of the error is found, its size beside its noise. T is long enough for the fine scale to be
+forgotten, and the steps are those that the medium asks for.
 
 Points count alike, and not by a: the answer's error is measured in that norm, and where a is large little is seen.
 """
@@ -25,6 +26,7 @@ from homog.formula.evaluate import at_points
 from homog.losses.table import spline_of
 from homog.pace import with_pace
 from homog.problems import Box, Problem
+from homog.splines import Spline
 from homog.timestep import TimeSteps, macro_bound
 from homog.walkers import Scheme, SplineValues, Walkers, point_generator, stream_key
 
@@ -35,8 +37,9 @@ _FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
 _NODES = {1: 1025, 2: 257, 3: 65}  # an axis of the table of u
 _CUTOFF = 1e-4  # of singular values
 _STEPS = 4e8  # of all walkers
-_MOST_WALKERS, _LEAST_WALKERS = 2**16, 2**12
-_LARGEST_TIME = 0.2  # in units of the box's slowest decay time, if nothing held the walkers up
+_MOST_WALKERS, _LEAST_WALKERS = 2**18, 2**12
+_LARGEST_TIME = 0.2  # in units of the time in which the answer's shape decays
+_LOOKS, _FASTEST = 4096, 100.0
 _PERIODS = 64  # least macro steps in which a period is forgotten to some thousandths
 
 
@@ -78,8 +81,8 @@ def longer_walk(
     """
     domain, dimension = problem.domain, problem.dimension
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
-    steps, count = _planned(steps, problem)
     spline = spline_of(network, domain, _NODES[dimension])
+    steps, count = _planned(steps, problem, _rate(spline, problem))
     medium = spline if problem.nonlinear else None
     points = domain.spread(count, point_generator(seed, _POINTS))
     if medium is not None:
@@ -99,16 +102,33 @@ def longer_walk(
     size = float(control @ control)
     if size > 0:
         residual = residual - (control @ (residual - residual.mean())) / size * control
-    tests = _functions(points, domain)
-    gained = tests - np.where(left[:, None], 0.0, _functions(ends, domain))
+    shapes = [here - at_points(problem.boundary, points, problem.parameters), np.where(left, 0.0, there)]
+    shapes[1] -= np.where(left, 0.0, at_points(problem.boundary, ends, problem.parameters))
+    size = math.sqrt(float(np.mean(shapes[0] ** 2))) or 1.0
+    tests, after = (
+        np.column_stack([_functions(places, domain), shape / size])
+        for places, shape in zip((points, ends), shapes, strict=True)
+    )
+    gained = tests - np.where(left[:, None], 0.0, after)
     error, noise = _solved(tests, gained, residual, here)
     return LongerWalk(error, noise, steps.macro_step, count, walk.steps)
 
 
-def _planned(steps: TimeSteps, problem: Problem) -> tuple[TimeSteps, int]:
+def _rate(spline: Spline, problem: Problem) -> float:
+    """How fast the answer's own shape decays where nothing holds the walkers up, at least as fast as the slowest.
+
+    The longer T, the fewer walkers: beyond the time in which what is looked for decays, walkers tell less and less.
+    """
+    slowest = 0.5 * math.pi**2 * float((1 / problem.domain.sides**2).sum())
+    points = problem.domain.spread(_LOOKS, np.random.default_rng(0))
+    size = float(np.mean((spline(points) - at_points(problem.boundary, points, problem.parameters)) ** 2))
+    slope = float(np.mean((spline.gradient(points) ** 2).sum(-1)))
+    return slowest if size == 0 else float(np.clip(0.5 * slope / size, slowest, _FASTEST * slowest))
+
+
+def _planned(steps: TimeSteps, problem: Problem, rate: float) -> tuple[TimeSteps, int]:
     """The time steps of one long walk, and how many walkers take it."""
-    sides = problem.domain.sides
-    time = _LARGEST_TIME / float(0.5 * math.pi**2 * (1 / sides**2).sum())
+    time = _LARGEST_TIME / rate
     if problem.period is not None:
         time = min(time, _PERIODS * macro_bound(problem.period, problem.dimension))
     slowdown = 1.0 if steps.pace is None else steps.pace.slowdown

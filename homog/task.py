@@ -10,6 +10,7 @@ from homog.problems import Problem
 from homog.run_folder import RunRecord
 from homog.timestep import TimeSteps, time_steps
 
+_SMOOTH = 0.125  # of the shortest side: a length that the steps of a longer walk resolve where nothing is steep
 _MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
 
 
@@ -56,6 +57,8 @@ class Task:
         """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
         policy, problem = self.settings.timestep, self.problem
         scale = min(problem.scale, policy.eps or problem.scale)
+        if problem.period is None and not problem.nonlinear:  # what is steep is walked in shorter steps, by its pace
+            scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
         bounds = BoundsTimeStep(scale, max(policy.m0, BoundsTimeStep.m0))
         return time_steps(bounds, problem.dimension), bounds.m0
 
