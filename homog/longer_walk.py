@@ -6,9 +6,9 @@ The exact solution fulfils u = E[u(X_T) + R_T] for every T, so the error e = u -
 
 whatever method, network and macro step the answer came from. It is solved for e in a few functions psi: smooth ones,
 and the shape of the answer itself, along which an answer that is too large or too small is wrong. The equation is
-tested with each of them, by one walker from each of many points, as in the least squares of temporal differences (Bradtke
-and Barto 1996). So that part of the error is found, its size beside its noise. T is long enough for the fine scale to be
-forgotten, and the steps are those that the medium asks for.
+tested with each of them, by one walker from each of many points, as in the least squares of temporal differences
+(Bradtke and Barto 1996). So that part of the error is found, its size beside its noise. T is long enough for the fine
+scale to be forgotten, and the steps are those that the medium asks for.
 
 Points count alike, and not by a: the answer's error is measured in that norm, and where a is large little is seen.
 """
@@ -36,7 +36,7 @@ _GROUPS = 32
 _FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
 _NODES = {1: 1025, 2: 257, 3: 65}  # an axis of the table of u
 _CUTOFF = 1e-4  # of singular values
-_STEPS = 4e8  # of all walkers
+_STEPS, _STEPS_OF_PERIODIC = 4e8, 1.5e8  # of all walkers: a* says more of a periodic medium
 _MOST_WALKERS, _LEAST_WALKERS = 2**18, 2**12
 _LARGEST_TIME = 0.2  # in units of the time in which the answer's shape decays
 _LOOKS, _FASTEST = 4096, 100.0
@@ -132,7 +132,7 @@ def _planned(steps: TimeSteps, problem: Problem, rate: float) -> tuple[TimeSteps
     if problem.period is not None:
         time = min(time, _PERIODS * macro_bound(problem.period, problem.dimension))
     slowdown = 1.0 if steps.pace is None else steps.pace.slowdown
-    affordable = _STEPS / slowdown  # of length dt
+    affordable = (_STEPS if problem.period is None else _STEPS_OF_PERIODIC) / slowdown  # of length dt
     longest = max(steps.count, int(min(time / steps.micro_step, affordable / _LEAST_WALKERS)))
     walkers = int(min(_MOST_WALKERS, max(_LEAST_WALKERS, affordable / longest)))
     return replace(steps, count=longest), walkers // _GROUPS * _GROUPS
