@@ -76,7 +76,7 @@ def test_oblique_layers_whose_step_was_too_long(make_problem, kernels):
 def test_thin_and_fine_layers(make_problem, kernels, coefficient, known):
     """Both were far off, without a sign of it: 0.0482 +- 0.0008 and 9.36 +- 0.09."""
     found = effective_tensor_by_walkers(make_problem(coefficient, 0.05, 1), 8, cache=kernels)
-    assert abs(found.value[0, 0] - known) < 4.5 * found.standard_error[0, 0] < 0.2 * known
+    assert abs(found.value[0, 0] - known) < 4.5 * found.standard_error[0, 0] < 0.3 * known
 
 
 def test_a_tensor_outside_of_the_interval_is_a_contradiction():
