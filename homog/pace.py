@@ -155,10 +155,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
     field = problem.field
     assert field is not None
     dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
-    nodes = field.coefficients
-    for axis in range(dimension) if field.degree == 3 else ():
-        moved = np.moveaxis(nodes, axis, 0)
-        nodes = np.moveaxis((moved[:-2] + 4 * moved[1:-1] + moved[2:]) / 6, 0, axis)
+    nodes = field.nodes
     lower: np.ndarray = np.array(field.lower)
     places = [lower[i] + widths[i] * np.arange(count) for i, count in enumerate(nodes.shape)]
     points = tensor_grid(places)

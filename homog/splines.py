@@ -40,6 +40,15 @@ class Spline:
         return tuple(count - self.degree for count in self.coefficients.shape)
 
     @property
+    def nodes(self) -> Float64[np.ndarray, "..."]:
+        """Values on the nodes, both ends of each axis among them, x1 along the first index."""
+        values = self.coefficients
+        for axis in range(values.ndim) if self.degree == 3 else ():
+            moved = np.moveaxis(values, axis, 0)
+            values = np.moveaxis((moved[:-2] + 4 * moved[1:-1] + moved[2:]) / 6, 0, axis)
+        return values
+
+    @property
     def periodic(self) -> bool:
         """Whether it continues itself smoothly over opposite faces of the box."""
         return all(

@@ -84,3 +84,11 @@ def test_degree_one_is_exact_for_multilinear_functions_and_stays_between_the_nod
     assert rough.min() <= spline(points).min() <= spline(points).max() <= rough.max()
     nodes = box.grid(9)[(slice(-1),) * dimension] if periodic else box.grid(8)
     np.testing.assert_allclose(spline(nodes), rough, rtol=1e-12)
+
+
+@pytest.mark.parametrize("degree", [1, 3])
+def test_the_nodes_are_the_values_that_were_interpolated(degree: int):
+    values = np.random.default_rng(0).standard_normal((7, 9))
+    spline = interpolate(values, (0, 0), (1, 2), degree=degree)
+    np.testing.assert_allclose(spline.nodes, values, atol=1e-12)
+    assert tuple(count - 1 for count in spline.nodes.shape) == spline.intervals

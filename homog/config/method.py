@@ -24,8 +24,24 @@ class MethodSettings:
         return False
 
 
+class WalkingSettings(MethodSettings):
+    """What the methods that send walkers have in common; the fields are those of each method."""
+
+    points: int
+    walkers: int
+    martingale: str
+
+    @property
+    def walkers_an_iteration(self) -> int:
+        return self.points * self.walkers
+
+    @property
+    def drifts(self) -> bool:
+        return self.martingale == "drift"
+
+
 @dataclass
-class DFLM(MethodSettings):
+class DFLM(WalkingSettings):
     """The derivative-free loss (equations 9 to 14) and the walkers that feed it."""
 
     points: int = 400  # N_r
@@ -56,17 +72,9 @@ class DFLM(MethodSettings):
                 " enters the answer multiplied by 1 / (lambda Dt), a hundred times and more"
             )
 
-    @property
-    def walkers_an_iteration(self) -> int:
-        return self.points * self.walkers
-
-    @property
-    def drifts(self) -> bool:
-        return self.martingale == "drift"
-
 
 @dataclass
-class Energy(MethodSettings):
+class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
 
     points: int = 16384
@@ -83,14 +91,6 @@ class Energy(MethodSettings):
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.sampling", self.sampling, ("uniform", "coefficient"))
         check_table(self.table)
-
-    @property
-    def walkers_an_iteration(self) -> int:
-        return self.points * self.walkers
-
-    @property
-    def drifts(self) -> bool:
-        return self.martingale == "drift"
 
 
 def check_scheme(martingale: str, step: str, exit: str) -> None:

@@ -180,10 +180,7 @@ def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
     """Of a coefficient made of a field: from node to node."""
     spline, box = problem.field, problem.domain
     assert spline is not None
-    values = spline.coefficients
-    for axis in range(values.ndim):
-        moved = np.moveaxis(values, axis, 0)
-        values = np.moveaxis((moved[:-2] + 4 * moved[1:-1] + moved[2:]) / 6, 0, axis)
+    values = spline.nodes
     axes = [
         np.linspace(low, high, count) for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)
     ]
