@@ -8,6 +8,7 @@ large, and the walkers then step over what is there, without any sign of it in t
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -149,9 +150,24 @@ def _speed(problem: Problem, points: np.ndarray) -> np.ndarray:
 def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
     """The largest |V| in each interval of the field's grid, shape `field.intervals`.
 
-    Along an edge between two nodes the mean of V is half the difference of log a over its length. Where three times
-    that is above `doubtful` the drift is looked at within the interval too.
+    Where three times the mean along an edge is above `doubtful` the drift is looked at within the interval too.
     """
+    field = problem.field
+    assert field is not None
+    widths = np.divide(problem.domain.sides, field.intervals)
+    lower: np.ndarray = np.array(field.lower)
+    speeds = _along_edges(problem).copy()
+    steep = np.argwhere(3 * speeds > doubtful)
+    for offset in tensor_grid([np.array(_OFFSETS)] * problem.dimension).reshape(-1, problem.dimension):
+        for some in np.array_split(steep, ceil(len(steep) / 2**18) or 1):
+            found = _speed(problem, lower + (some + offset) * widths)
+            speeds[tuple(some.T)] = np.maximum(speeds[tuple(some.T)], found)
+    return speeds
+
+
+@lru_cache(maxsize=2)  # a run asks several times, for steps of several lengths
+def _along_edges(problem: Problem) -> np.ndarray:
+    """The mean of |V| along the edges of each interval: half the difference of log a between nodes, over the length."""
     field = problem.field
     assert field is not None
     dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
@@ -169,13 +185,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
             moved = np.moveaxis(edges, other, 0)
             edges = np.moveaxis(np.maximum(moved[:-1], moved[1:]), 0, other)
         square += edges**2
-    speeds = np.sqrt(square)
-    steep = np.argwhere(3 * speeds > doubtful)
-    for offset in tensor_grid([np.array(_OFFSETS)] * dimension).reshape(-1, dimension):
-        for some in np.array_split(steep, ceil(len(steep) / 2**18) or 1):
-            found = _speed(problem, lower + (some + offset) * widths)
-            speeds[tuple(some.T)] = np.maximum(speeds[tuple(some.T)], found)
-    return speeds
+    return np.sqrt(square)
 
 
 def _in_reach(speeds: _Speeds, wanted: float, micro_step: float) -> np.ndarray:
