@@ -7,11 +7,9 @@ import numpy as np
 from homog import evaluation, plots
 from homog.effective import EffectiveTensor
 from homog.fine_scale import FineScale
-from homog.longer_walk import LongerWalk
+from homog.longer_walk import LEAST_ERROR, SIGNIFICANT, LongerWalk
 from homog.references import Reference
 
-_SIGNIFICANT = 3.0  # standard errors
-_LEAST_ERROR = 0.02  # below it the functions that a longer walk looks for are too few to tell
 _WELL_BELOW = 0.1
 _HELD_AGAINST = (
     (
@@ -85,7 +83,7 @@ def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str
     if not isinstance(error, float) or not isinstance(noise, float):
         return []
     stated = sampling if isinstance(sampling, float) else 0.0
-    if error < _SIGNIFICANT * noise or error < max(_LEAST_ERROR, _SIGNIFICANT * stated):
+    if error < SIGNIFICANT * noise or error < max(LEAST_ERROR, SIGNIFICANT * stated):
         return []
     beside = f", and not the {100 * stated:.2g} % that its sampling noise is" if stated else ""
     return [

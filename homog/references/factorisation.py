@@ -16,45 +16,56 @@ class NotSolved(Exception):
     """A linear system that nothing here solves."""
 
 
-def solve_by_factors(matrix: Rows, right: np.ndarray, tolerance: float, *, symmetric: bool) -> np.ndarray:
-    """The solution by factors L D L^T or L U, refined by GMRES until the preconditioned residual is small.
+class Factors:
+    """Factors L D L^T or L U of a matrix, for as many right sides as there are.
 
     Args:
         matrix: Square.
-        right: The right side.
-        tolerance: Of the residual through the factors, relative.
         symmetric: Whether the matrix is.
-
-    Raises:
-        NotSolved: If the factors need more memory than there is, or are worth nothing: where the matrix is singular
-            in double precision.
     """
-    PETSc = petsc()
-    options = PETSc.Options("homog_factors_")
-    options["mat_mumps_icntl_23"] = str(min(_MOST_MEMORY, _free_memory() // 2))
-    solver = PETSc.KSP().create(PETSc.COMM_SELF)
-    try:
-        solver.setOptionsPrefix("homog_factors_")
+
+    def __init__(self, matrix: Rows, *, symmetric: bool) -> None:
+        PETSc = petsc()
+        options = PETSc.Options("homog_factors_")
+        options["mat_mumps_icntl_23"] = str(min(_MOST_MEMORY, _free_memory() // 2))
         wrapping = wrapped(matrix, symmetric=symmetric)
-        solver.setOperators(wrapping, wrapping)
-        solver.setType("gmres")
-        factors = solver.getPC()
+        self._solver = PETSc.KSP().create(PETSc.COMM_SELF)
+        self._solver.setOptionsPrefix("homog_factors_")
+        self._solver.setOperators(wrapping, wrapping)
+        self._solver.setType("gmres")
+        factors = self._solver.getPC()
         factors.setType("cholesky" if symmetric else "lu")
         factors.setFactorSolverType("mumps")
-        solver.setFromOptions()
-        solver.setTolerances(rtol=tolerance, atol=0.0, max_it=20)
+        self._solver.setFromOptions()
+
+    def __call__(self, right: np.ndarray, tolerance: float) -> np.ndarray:
+        """The solution, refined by GMRES until the preconditioned residual is small.
+
+        Args:
+            right: The right side.
+            tolerance: Of the residual through the factors, relative.
+
+        Raises:
+            NotSolved: If the factors need more memory than there is, or are worth nothing: where the matrix is
+                singular in double precision.
+        """
+        PETSc = petsc()
+        self._solver.setTolerances(rtol=tolerance, atol=0.0, max_it=20)
         found = np.zeros_like(right)
-        solver.solve(vector(right), vector(found))
-        reason = solver.getConvergedReason()
-    except PETSc.Error as error:
-        raise NotSolved(f"it cannot be factorised (PETSc's error {error.ierr})") from None
-    finally:
-        solver.destroy()
-    if reason == PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED:
-        raise NotSolved("its factors take too much memory, or it is singular in double precision")
-    if reason <= 0 or not np.isfinite(found).all():
-        raise NotSolved("its factors are worth nothing in double precision")
-    return found
+        try:
+            self._solver.solve(vector(right), vector(found))
+            reason = self._solver.getConvergedReason()
+        except PETSc.Error as error:
+            raise NotSolved(f"it cannot be factorised (PETSc's error {error.ierr})") from None
+        if reason == PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED:
+            raise NotSolved("its factors take too much memory, or it is singular in double precision")
+        if reason <= 0 or not np.isfinite(found).all():
+            raise NotSolved("its factors are worth nothing in double precision")
+        return found
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._solver.destroy()
 
 
 def petsc() -> Any:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from homog.references.elements import Elements
-from homog.references.factorisation import NotSolved, solve_by_factors
+from homog.references.factorisation import Factors, NotSolved
 from homog.references.multigrid import Multigrid
 from homog.references.newton import TOLERANCE, NotConverged
 
@@ -73,13 +73,17 @@ class _Solver:
     """The linear solver, for several right sides."""
 
     def __init__(self, elements: Elements, at: np.ndarray) -> None:
-        self._multigrid = Multigrid(elements.nearby(at)) if elements.lattice.dimension > 1 else None
         self._matrix = elements.stiffness(at, frozen=True)
+        self._by: Factors | Multigrid
+        if elements.lattice.dimension == 1:
+            self._by = Factors(self._matrix, symmetric=True)
+        else:
+            self._by = Multigrid(elements.nearby(at))
 
     def __call__(self, right: np.ndarray, guess: np.ndarray, tolerance: float) -> np.ndarray:
-        if self._multigrid is None:
-            return solve_by_factors(self._matrix, right, tolerance, symmetric=True)
-        return self._multigrid.symmetric(self._matrix, right, guess, tolerance)
+        if isinstance(self._by, Factors):
+            return self._by(right, tolerance)
+        return self._by.symmetric(self._matrix, right, guess, tolerance)
 
     def __enter__(self) -> Self:
         return self
@@ -87,5 +91,4 @@ class _Solver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._multigrid is not None:
-            self._multigrid.close()
+        self._by.close()

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from homog.references.factorisation import NotSolved, Rows, petsc, solve_by_factors, vector, wrapped
+from homog.references.factorisation import Factors, NotSolved, Rows, petsc, vector, wrapped
 
-_MOST_ITERATIONS = 1_000
+_MOST_ITERATIONS = 200  # 20 to 30 are the rule; factors cost as much as some fifty
 _MOST_GENERAL_ITERATIONS = 150  # 7 to 16 are the rule
 
 # The inner "ksp" is there for multigrid to see nothing but the finite-volume matrix: left to itself, it takes
@@ -39,6 +39,7 @@ class Multigrid:
     def __init__(self, nearby: Rows) -> None:
         self._petsc = petsc()
         self._failed = ""
+        self._factors: tuple[Rows, Factors] | None = None  # of the last matrix that they were needed for
         options = self._petsc.Options("homog_")
         for name, value in _OPTIONS.items():
             options[name] = value
@@ -90,6 +91,8 @@ class Multigrid:
     def close(self) -> None:
         """Give the memory back."""
         self._solver.destroy()
+        if self._factors is not None:
+            self._factors[1].close()
 
     def _solve(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float, most: int) -> np.ndarray:
         definite = self._solver.getType() == "cg"
@@ -99,9 +102,17 @@ class Multigrid:
             if not self._failed:
                 return found
         try:
-            return solve_by_factors(matrix, right, tolerance, symmetric=definite)
+            return self._factorised(matrix, symmetric=definite)(right, tolerance)
         except NotSolved as error:
             raise NotSolved(f"{self._failed}, and {error}") from None
+
+    def _factorised(self, matrix: Rows, *, symmetric: bool) -> Factors:
+        """The factors of a matrix, made once for each."""
+        if self._factors is None or self._factors[0] is not matrix:
+            if self._factors is not None:
+                self._factors[1].close()
+            self._factors = matrix, Factors(matrix, symmetric=symmetric)
+        return self._factors[1]
 
     def _iterate(self, matrix: Any, right: np.ndarray, found: np.ndarray, tolerance: float, most: int) -> str:
         """Improve `found` in place; what went wrong, or nothing."""
