@@ -11,6 +11,7 @@ from homog.longer_walk import LEAST_ERROR, SIGNIFICANT, LongerWalk
 from homog.references import Reference
 
 _WELL_BELOW = 0.1
+_NO_ANSWER, _ABOVE_FLOOR = 0.05, 2.0  # an error, and times that of u_0, from which on it is warned of
 _HELD_AGAINST = (
     (
         *("rel_l2", "reference_error_estimate", "u_eps (FEM)"),
@@ -73,7 +74,22 @@ def longer_walk_metrics(checked: LongerWalk | None) -> dict[str, float]:
 
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line for each number that puts the answer, or what it is held against, in doubt."""
-    return [*_of_longer_walk(metrics), *_of_passes(metrics), *_of_references(metrics)]
+    return [*_of_truth(metrics), *_of_longer_walk(metrics), *_of_passes(metrics), *_of_references(metrics)]
+
+
+def _of_truth(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where u_eps shows an error that neither the microscale nor the sampling noise accounts for."""
+    error, estimate, floor, sampling = (
+        value if isinstance(value := metrics.get(name), float) else None
+        for name in ("rel_l2", "reference_error_estimate", "rel_l2_floor", "rel_l2_standard_error")
+    )
+    if error is None or estimate is None or estimate > _WELL_BELOW * error:
+        return []
+    if error < max(_NO_ANSWER, _ABOVE_FLOOR * (floor or 0.0), SIGNIFICANT * (sampling or 0.0)):
+        return []
+    beside = [f"u_0 itself {100 * floor:.2g} %"] if floor else []
+    beside += [f"its sampling noise is {100 * sampling:.2g} %"] if sampling else []
+    return [f"the answer is {100 * error:.2g} % off u_eps{': ' if beside else ''}{', '.join(beside)}"]
 
 
 def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str]:

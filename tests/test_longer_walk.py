@@ -114,3 +114,17 @@ def test_the_closing_table_warns_of_what_the_noise_does_not_explain():
     for harmless in ({"longer_walk_error": 0.05}, {"rel_l2_standard_error": 0.2}, {"longer_walk_standard_error": 0.2}):
         assert outcome.warnings({**beside, **harmless}) == []
     assert outcome.warnings({"longer_walk_error": 0.015, "longer_walk_standard_error": 1e-3}) == []
+
+
+def test_the_closing_table_warns_of_what_u_eps_shows():
+    seen = {"rel_l2": 0.11, "reference_error_estimate": 1e-4, "rel_l2_floor": 0.04, "rel_l2_standard_error": 0.008}
+    assert outcome.warnings(seen) == [
+        "the answer is 11 % off u_eps: u_0 itself 4 %, its sampling noise is 0.8 %",
+    ]
+    for harmless in ({"rel_l2": 0.04}, {"rel_l2_floor": 0.07}, {"rel_l2_standard_error": 0.05}):
+        assert outcome.warnings({**seen, **harmless}) == []
+    (other,) = outcome.warnings({**seen, "reference_error_estimate": 0.05})  # then u_eps itself is to blame
+    assert "may be a part" in other
+    assert outcome.warnings({**seen, "rel_l2_floor": None, "rel_l2_standard_error": None}) == [
+        "the answer is 11 % off u_eps"
+    ]

@@ -166,9 +166,10 @@ def test_layers(home: Path, overrides: list[str], known: float):
     assert metrics["cell_problem_error_estimate"] < 1e-6
     off = metrics["rel_l2"]
     assert metrics["reference_error_estimate"] < 0.02
-    if off > 0.06 + 3 * metrics["rel_l2_standard_error"]:  # u_0 itself is 4 to 6 % from u_eps
+    if off > max(0.05, 2 * metrics["rel_l2_floor"]) + 3 * metrics["rel_l2_standard_error"]:
+        assert f"the answer is {100 * off:.2g} % off u_eps" in said.text
+    elif "a longer walk finds the answer" in said.text:
         assert off / 3 < metrics["longer_walk_error"] < 3 * off
-        assert "a longer walk finds the answer" in said.text
 
 
 @pytest.mark.slow
