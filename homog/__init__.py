@@ -25,14 +25,14 @@ if TYPE_CHECKING:
         FourierMLP,
         Galerkin,
     )
-    from homog.effective import EffectiveTensor, effective_tensor_by_walkers
+    from homog.equation import Problem
+    from homog.equation import build as build_problem
     from homog.errors import UserError
     from homog.losses import DeepRitzLoss, DFLMLoss, EnergyLoss, PINNLoss
-    from homog.problems import Problem
-    from homog.problems import build as build_problem
+    from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
     from homog.references import Reference, effective_tensor, reference
-    from homog.timestep import TimeSteps, time_steps
-    from homog.training import train
+    from homog.solvers.training import train
+    from homog.timesteps.timestep import TimeSteps, time_steps
     from homog.walkers import Scheme, Walk, Walkers, stream_key
 
 _HOME = {
@@ -50,13 +50,13 @@ _HOME = {
         "FourierMLP",
         "Galerkin",
     ),
-    "homog.effective": ("EffectiveTensor", "effective_tensor_by_walkers"),
+    "homog.measures.effective": ("EffectiveTensor", "effective_tensor_by_walkers"),
     "homog.errors": ("UserError",),
     "homog.losses": ("DFLMLoss", "DeepRitzLoss", "EnergyLoss", "PINNLoss"),
-    "homog.problems": ("Problem", "build_problem"),
+    "homog.equation": ("Problem", "build_problem"),
     "homog.references": ("Reference", "effective_tensor", "reference"),
-    "homog.timestep": ("TimeSteps", "time_steps"),
-    "homog.training": ("train",),
+    "homog.timesteps.timestep": ("TimeSteps", "time_steps"),
+    "homog.solvers.training": ("train",),
     "homog.walkers": ("Scheme", "Walk", "Walkers", "stream_key"),
 }
 

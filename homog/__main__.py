@@ -1,5 +1,5 @@
 """`python -m homog` is `homog-run`."""
 
-from homog.cli import main
+from homog.command.cli import main
 
 main()

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import MLP, Cosines, FourierMLP, NetworkSettings, TensorProduct
+from homog.domains import Box
+from homog.equation import Problem
 from homog.formula.evaluate import torch_at_points
-from homog.problems import Box, Problem
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

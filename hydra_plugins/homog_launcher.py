@@ -95,7 +95,7 @@ class ProcessLauncher(Launcher):
         )
 
     def _plan(self, config: DictConfig, jobs: "Sequence[Job]") -> "Plan":
-        from homog.composition import tracking_of
+        from homog.command.composition import tracking_of
         from homog.sweep import Plan
 
         choices: Any = config.hydra.runtime.choices
@@ -107,7 +107,7 @@ class ProcessLauncher(Launcher):
 
 
 def _settings(config: DictConfig) -> "RunSettings | UserError":
-    from homog.composition import refuse_idle_budget, settings_of
+    from homog.command.composition import refuse_idle_budget, settings_of
     from homog.errors import UserError
 
     task = config.copy()

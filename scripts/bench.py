@@ -9,7 +9,7 @@ not in its cache are computed first, and code is compiled; neither is timed. Wha
 scripts/benchmarks/ says. Other work on the machine hits the repeats of a section alike, but makes all of them worse.
 """
 
-from homog import threads
+from homog.machine import threads
 
 threads.settle()
 
@@ -31,8 +31,8 @@ from benchmarks.table import Row, Section, markdown
 from benchmarks.timing import Budget, cores
 from pages import ROOT, rewrite
 
-from homog import durable
-from homog.composition import home
+from homog.command.composition import home
+from homog.machine import durable
 
 PAGE = ROOT / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Budget], list[Row]], float]] = {

@@ -6,7 +6,7 @@ The paper's linear problem at eps = 0.01 (against u_eps) and 0.001 (against u_0)
 figure goes to docs/figures/convergence.png and the numbers beside it; `--redraw` draws these once more.
 """
 
-from homog import threads
+from homog.machine import threads
 
 threads.settle()
 
@@ -22,8 +22,8 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from homog import evaluation, losses, networks, problems
-from homog.composition import home
+from homog import equation, losses, networks
+from homog.command.composition import home
 from homog.config import (
     DFLM,
     MLP,
@@ -36,9 +36,10 @@ from homog.config import (
     HomogenizedReference,
     Legendre,
 )
+from homog.measures import evaluation
 from homog.references import reference
-from homog.timestep import time_steps
-from homog.training import train
+from homog.solvers.training import train
+from homog.timesteps.timestep import time_steps
 
 PUBLISHED = 15_000 * 400 * 300, 1.38e-2  # walkers and error at eps = 0.01
 BELLMAN = DFLM(2048, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")
@@ -68,7 +69,7 @@ def curve(name: str, eps: float, seed: int) -> Iterator[tuple[int, float]]:
     """Walkers sent and the error, at powers of two of the iterations and at the end."""
     method, network, optimizer, factor, _ = METHODS[name]
     formula = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
-    problem = problems.build(FormulaProblem(name="linear", coefficient=formula, forcing="10"), eps)
+    problem = equation.build(FormulaProblem(name="linear", coefficient=formula, forcing="10"), eps)
     settings = FEMReference() if eps >= 0.005 else HomogenizedReference()
     truth = reference(problem, settings, 501, home() / "cache")
     steps = time_steps(BoundsTimeStep(macro_factor=factor), 2, eps)

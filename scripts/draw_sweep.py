@@ -25,9 +25,9 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from homog.composition import home
+from homog.command.composition import home
 from homog.plots import SweepLabels, SweepLine, sweep_figure
-from homog.timestep import count_bound, micro_bound
+from homog.timesteps.timestep import count_bound, micro_bound
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the package may not be installed
 
-from homog import threads
+from homog.machine import threads
 
 threads.settle()
 
@@ -29,7 +29,7 @@ import torch
 from gpu import checks, machine, recipe, runs, speed
 from gpu.findings import Deadline, Findings, TimeUp, write
 
-from homog.composition import home as default_home
+from homog.command.composition import home as default_home
 from homog.tracking import environment_tags
 from homog.walkers import missing_for_cuda
 

@@ -2,7 +2,7 @@
 
     python scripts/mutate.py                         80 changes of each room, always the same ones
     python scripts/mutate.py --room walkers --sample 40
-    python scripts/mutate.py --only homog/timestep.py:83     all changes in a line
+    python scripts/mutate.py --only homog/timesteps/timestep.py:83     all changes in a line
 
 Prints the share of mutants killed in each room, and the survivors as diffs. A mutant is the code with one operator, one
 number or one condition changed, or one statement left out; text that a reader alone sees (docstrings, messages,
@@ -42,36 +42,36 @@ LIBRARIES = ("torch", "numba", "sympy", "scipy.stats", "scipy.optimize", "scipy.
              "hypothesis.stateful", "beartype", "omegaconf", "hydra", "matplotlib.pyplot", "pytest")  # fmt: skip
 
 # The files of each room, and the tests that are to notice, in the order in which they run: quick ones first.
-WALKERS = ("test_walkers.py", "test_walkers_tables.py")
-SOLVED = ("test_losses.py", "test_energy.py")
+WALKERS = ("walkers/test_walkers.py", "walkers/test_walkers_tables.py")
+SOLVED = ("losses/test_losses.py", "losses/test_energy.py")
 ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
-    "timestep": {"timestep.py": ("test_timestep.py",)},
+    "timesteps": {"timesteps/timestep.py": ("timesteps/test_timestep.py",)},
     "formula": {
-        "formula/parse.py": ("test_formula.py", "test_problems.py"),
-        "formula/evaluate.py": ("test_formula.py", "test_problems.py"),
+        "formula/parse.py": ("formula/test_formula.py", "equation/test_problems.py"),
+        "formula/evaluate.py": ("formula/test_formula.py", "equation/test_problems.py"),
     },
     "walkers": {
-        "walkers/arithmetic.py": ("test_walkers_arithmetic.py", *WALKERS),
-        "walkers/streams.py": ("test_walkers_arithmetic.py", *WALKERS),
+        "walkers/arithmetic.py": ("walkers/test_walkers_arithmetic.py", *WALKERS),
+        "walkers/streams.py": ("walkers/test_walkers_arithmetic.py", *WALKERS),
         "walkers/compiled.py": WALKERS,
-        "walkers/batch.py": ("test_walkers_cuda.py",),
+        "walkers/batch.py": ("walkers/test_walkers_cuda.py",),
         "walkers/cpu.py": WALKERS,
-        "walkers/cuda.py": ("test_walkers_cuda.py",),
+        "walkers/cuda.py": ("walkers/test_walkers_cuda.py",),
         "walkers/on_cpu.py": WALKERS,
         "walkers/kernel.py": WALKERS,
-        "walkers/medium.py": ("test_walkers_medium.py", *WALKERS),
+        "walkers/medium.py": ("walkers/test_walkers_medium.py", *WALKERS),
         "walkers/oracle.py": WALKERS,
         "walkers/walk.py": WALKERS,
-        "walkers/lookup.py": ("test_walkers_tables.py",),
+        "walkers/lookup.py": ("walkers/test_walkers_tables.py",),
     },
     "losses": {
-        "losses/collocation.py": ("test_losses_pinn.py", "test_losses_deep_ritz.py"),
-        "losses/deep_ritz.py": ("test_losses_deep_ritz.py",),
-        "losses/pinn.py": ("test_losses_pinn.py",),
-        "losses/tangent_kernel.py": ("test_losses_pinn.py",),
+        "losses/collocation.py": ("losses/test_losses_pinn.py", "losses/test_losses_deep_ritz.py"),
+        "losses/deep_ritz.py": ("losses/test_losses_deep_ritz.py",),
+        "losses/pinn.py": ("losses/test_losses_pinn.py",),
+        "losses/tangent_kernel.py": ("losses/test_losses_pinn.py",),
         "losses/dflm.py": SOLVED,
-        "losses/energy.py": ("test_energy.py",),
-        "losses/equations.py": ("test_energy.py",),
+        "losses/energy.py": ("losses/test_energy.py",),
+        "losses/equations.py": ("losses/test_energy.py",),
     },
 }
 

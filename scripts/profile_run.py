@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from homog import threads
+from homog.machine import threads
 
 _BEGAN = time.perf_counter()
 threads.settle()
@@ -50,8 +50,11 @@ def clocked(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def clock_the_rest() -> None:
     """Load what homog-run loads while the reference is under way, with clocks."""
-    from homog import evaluation, experiment, plots, training, walkers
+    from homog import plots, walkers
     from homog.losses.walking import WalkingLoss
+    from homog.measures import evaluation
+    from homog.run import experiment
+    from homog.solvers import training
     from homog.tracking import recorder
 
     recorder.Recorder.finish = clocked("waiting for MLflow at the end", recorder.Recorder.finish)
@@ -75,8 +78,9 @@ def clock_the_rest() -> None:
 
 def main() -> None:
     """Run, and print the table."""
-    from homog import cli, runner
+    from homog.command import cli
     from homog.references import Reference, ReferenceBeside
+    from homog.run import runner
 
     spent[IMPORTS] = time.perf_counter() - _BEGAN
     begin, wait = ReferenceBeside.__enter__, clocked(REFERENCE, ReferenceBeside.wait)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from homog import threads
+from homog.machine import threads
 
 threads.settle()  # before torch and Numba are imported
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores
@@ -14,12 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores
 import pytest
 from jaxtyping import install_import_hook
 
-CHECKED = ["walkers.walk", "networks", "losses", "problems", "evaluation", "training", "timestep"]
+CHECKED = ["walkers.walk", "networks", "losses", "equation", "measures.evaluation", "solvers.training", "timesteps"]
 install_import_hook([f"homog.{room}" for room in CHECKED], "typecheck.check")  # shapes and types, before the imports
 
-from homog import problems
+from homog import equation
 from homog.config import DomainSettings, FormulaProblem
-from homog.problems import Problem
+from homog.equation import Problem
 
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"  # equation (25)
 
@@ -74,6 +74,6 @@ def make_problem() -> Callable[..., Problem]:
     ) -> Problem:
         box = DomainSettings([0.0] * dimension, [1.0] * dimension)
         settings = FormulaProblem("a test", coefficient, forcing, boundary, domain=box)
-        return problems.build(settings, eps)
+        return equation.build(settings, eps)
 
     return make

@@ -21,11 +21,13 @@ import pytest
 import yaml
 from hydra._internal.hydra import Hydra
 
-from homog import cli, composition, losses, networks, problems, runner, sweep
+from homog import equation, losses, networks, sweep
+from homog.command import cli, composition
 from homog.config import RunSettings
 from homog.errors import UserError
+from homog.run import runner
 from homog.sweep import Job, Outcome
-from homog.timestep import time_steps
+from homog.timesteps.timestep import time_steps
 from homog.walkers import walk
 
 SECONDS = 60  # for one answer, on a busy machine
@@ -164,7 +166,7 @@ def _read_only(source: str, folder: Path) -> Any:
 
 def prepare(settings: RunSettings, home: Path) -> None:
     """What a run does before anything is compiled or written."""
-    problem = problems.build(settings.problem, settings.eps)
+    problem = equation.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
     losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
     networks.build(settings.network, problem.domain, settings.seed)

@@ -4,7 +4,7 @@
 import random
 from dataclasses import fields, is_dataclass
 
-from homog import composition
+from homog.command import composition
 
 _GROUPS = composition.groups()
 _HYDRA = [

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from homog.config import RunSettings
-from homog.run_folder import RECORD
+from homog.run.folder import RECORD
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -30,7 +30,7 @@ _context = multiprocessing.get_context("forkserver")
 def settings_of(overrides: Sequence[str]) -> RunSettings:
     from hydra import compose, initialize_config_dir
 
-    from homog import composition
+    from homog.command import composition
 
     composition.register()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
@@ -41,7 +41,7 @@ def run(settings: RunSettings, folder: Path, home: Path) -> None:
     with (folder / "run.log").open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        from homog import runner
+        from homog.run import runner
 
         runner.run(replace(settings, resume=(folder / RECORD).exists()), folder, home)
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
-    _context.set_forkserver_preload(["homog.runner", "matplotlib.backends.backend_agg"])
+    _context.set_forkserver_preload(["homog.run.runner", "matplotlib.backends.backend_agg"])
     settings = settings_of(options.overrides)
     print(json.dumps(experiment(settings, options.home.absolute(), options.kills, options.life, options.seed)))
 

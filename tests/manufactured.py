@@ -7,10 +7,10 @@ import sympy
 import torch
 from torch import nn
 
+from homog.equation import Problem
+from homog.fields.splines import Spline
 from homog.formula import Formula, parse
 from homog.formula.evaluate import torch_at_points
-from homog.problems import Problem
-from homog.splines import Spline
 
 _NAMES = ("eps", "u", "field")
 

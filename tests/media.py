@@ -7,7 +7,7 @@ import scipy.ndimage as nd
 import scipy.sparse as sp
 import scipy.sparse.linalg as sl
 
-from homog.problems import tensor_grid
+from homog.domains import tensor_grid
 
 
 def blobs(shape: tuple[int, ...], width: float, share: float, seed: int = 1) -> np.ndarray:

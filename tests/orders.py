@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homog.domains import tensor_grid
+from homog.equation import Problem
 from homog.formula.evaluate import at_points
-from homog.problems import Problem, tensor_grid
 from homog.references import process
 from homog.references.fem import Task
 from homog.references.lattice import Lattice

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from homog import losses, networks, problems, ranks
+from homog import equation, losses, networks
 from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
+from homog.machine import ranks
 from homog.networks import values_without_gradient
-from homog.timestep import TimeSteps
-from homog.training import Training, train
+from homog.solvers.training import Training, train
+from homog.timesteps.timestep import TimeSteps
 
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
 NONLINEAR = "(1.1 + sin(2*pi*x1/eps))/(1.1 + u**2)"
@@ -37,7 +38,7 @@ CASES = {
 
 def begin(case: str, kernels: Path) -> tuple[losses.Loss, Training]:
     coefficient, method, network, optimizer = CASES[case]
-    problem = problems.build(FormulaProblem("a test", coefficient, "10"), 0.3)
+    problem = equation.build(FormulaProblem("a test", coefficient, "10"), 0.3)
     loss = losses.build(method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
     return loss, train(loss, loss.network(networks.build(network, problem.domain, 0)), optimizer)
 

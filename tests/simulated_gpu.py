@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from homog import problems
+from homog import equation
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
+from homog.equation import Problem
+from homog.fields.splines import interpolate
 from homog.formula import parse
 from homog.losses.table import DeviceTable
-from homog.problems import Problem
-from homog.splines import interpolate
-from homog.timestep import TimeSteps, time_steps
+from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Scheme, Solution, Walk, Walkers, placed, point_keys, stream_key, walk
 from homog.walkers.batch import Batch, Found
 from homog.walkers.cuda import cuda_source
@@ -76,8 +76,8 @@ class Case:
     def problem(self) -> Problem:
         box = DomainSettings([0.0] * self.dimension, [1.0] * self.dimension)
         if "field" not in self.coefficient:
-            return problems.build(FormulaProblem("p", self.coefficient, self.forcing, domain=box), EPS)
-        plain = problems.build(FormulaProblem("p", "1", self.forcing, domain=box), EPS)
+            return equation.build(FormulaProblem("p", self.coefficient, self.forcing, domain=box), EPS)
+        plain = equation.build(FormulaProblem("p", "1", self.forcing, domain=box), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)

@@ -8,9 +8,9 @@ import torch
 
 from homog import networks
 from homog.config import MLP, AdamCosine, AdamExponential, FourierMLP
+from homog.domains import Box
 from homog.networks import BoundaryAnsatz
-from homog.optimizers import Adam, learning_rate
-from homog.problems import Box
+from homog.solvers.optimizers import Adam, learning_rate
 
 
 def test_initial_weights_are_glorot_normal_and_biases_zero():

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from homog.config import DFLM, PINN, DeepRitz, Energy, MethodSettings
+from homog.equation import Problem
 from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
 from homog.losses.energy import EnergyLoss, Excursions
@@ -13,8 +14,7 @@ from homog.losses.equations import Equations, LinearLoss, functions
 from homog.losses.loss import Loss, LossValue
 from homog.losses.pinn import PINNLoss
 from homog.losses.walking import WalkingLoss
-from homog.problems import Problem
-from homog.timestep import TimeSteps
+from homog.timesteps.timestep import TimeSteps
 
 __all__ = [
     "DFLMLoss",

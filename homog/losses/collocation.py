@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from homog.equation import FIELD, SOLUTION, Problem
 from homog.formula.evaluate import torch_at_points
 from homog.networks import boundary_values
-from homog.problems import FIELD, SOLUTION, Problem
 
 
 def value_and_gradient(network: nn.Module, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:

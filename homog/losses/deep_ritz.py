@@ -3,11 +3,11 @@
 from torch import nn
 
 from homog.config import DeepRitz
+from homog.equation import Problem
 from homog.errors import UserError
 from homog.losses.collocation import Equation, inputs, value_and_gradient
 from homog.losses.loss import Loss, LossValue
 from homog.networks import BoundaryAnsatz
-from homog.problems import Problem
 from homog.walkers import point_generator
 
 

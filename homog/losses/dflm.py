@@ -10,15 +10,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from homog import ranks
 from homog.config import DFLM
 from homog.errors import UserError
+from homog.fields.splines import Spline
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.table import spline_of
 from homog.losses.walking import Mass, Sample, WalkingLoss
+from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
-from homog.splines import Spline
 from homog.walkers import Solution, SplineValues, placed
 
 

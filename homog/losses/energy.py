@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import Energy
+from homog.fields.splines import Spline
 from homog.losses.equations import ROWS, Equations, functions, slopes
 from homog.losses.loss import LossValue
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
-from homog.splines import Spline
 from homog.walkers import Solution, placed
 
 

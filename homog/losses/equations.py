@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from homog.domains import Box
+from homog.equation import Problem
+from homog.fields.splines import Spline
 from homog.networks import LinearInFeatures
-from homog.problems import Box, Problem
-from homog.splines import Spline
 
 ROWS = 8192  # walkers whose features are in memory at once
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from homog.problems import Problem
+from homog.equation import Problem
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from homog.config import PINN
+from homog.equation import Problem
 from homog.errors import UserError
 from homog.losses.collocation import Equation, inputs, laplacian, value_and_gradient
 from homog.losses.loss import Loss, LossValue
 from homog.losses.tangent_kernel import mean_trace
 from homog.networks import BoundaryAnsatz
-from homog.problems import Problem
 from homog.walkers import point_generator
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from homog.domains import Box
+from homog.fields.splines import Spline, interpolate, not_a_knot
 from homog.networks import values_without_gradient
-from homog.problems import Box
-from homog.splines import Spline, interpolate, not_a_knot
 from homog.walkers import DeviceSpline, placed
 
 

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from homog import ranks
 from homog.config import DFLM, Energy
+from homog.equation import Problem
+from homog.fields.splines import Spline
 from homog.formula.evaluate import torch_at_points
 from homog.losses.table import DeviceTable, spline_of
-from homog.problems import Problem
-from homog.splines import Spline
-from homog.timestep import TimeSteps
+from homog.machine import ranks
+from homog.timesteps.timestep import TimeSteps
 from homog.walkers import (
     DeviceSpline,
     Scheme,

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from homog.domains import tensor_grid
+from homog.equation import Problem
 from homog.plots.field import field_figure
 from homog.plots.solution import SolutionData, solution_figure
-from homog.problems import Problem, tensor_grid
 from homog.references import Reference
 
 Curve = list[tuple[int, float]]

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from homog.config import ReferenceSettings
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.references import cache
 from homog.references.compute import reference
 from homog.references.process import SolverFailed

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from homog import durable
 from homog.config import ReferenceSettings
+from homog.equation import Problem
 from homog.errors import UserError
-from homog.problems import Problem
+from homog.machine import durable
 from homog.references.process import Stopped
 from homog.references.result import Reference
 

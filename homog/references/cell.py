@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from homog.problems import Problem
-from homog.problems.factors import axes_of_factors
-from homog.problems.lengths import Density, graded, slopes_of_log
+from homog.equation import Problem
+from homog.equation.factors import axes_of_factors
+from homog.equation.lengths import Density, graded, slopes_of_log
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds

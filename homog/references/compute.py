@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.references import cache, process
 from homog.references.cell import cell_sides, effective_tensor, tolerance
 from homog.references.effective import EffectiveLaw, tensors_between

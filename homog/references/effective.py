@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.references.cell import TOLERANCE, effective_tensor
 from homog.references.laws import At
 

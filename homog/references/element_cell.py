@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from homog.problems import tensor_grid
+from homog.domains import tensor_grid
 from homog.references.lattice import gauss_lobatto
 from homog.references.spectral_cell import Bounds, Sampled, relative_size
 

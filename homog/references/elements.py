@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from homog.equation import Problem
 from homog.formula.evaluate import at_points
-from homog.problems import Problem
 from homog.references.factorisation import Rows
 from homog.references.lattice import Lattice
 from homog.references.laws import Law

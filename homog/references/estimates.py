@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from homog.domains import tensor_grid
+from homog.equation import Problem
 from homog.formula.evaluate import at_points
-from homog.problems import Problem, tensor_grid
 from homog.references.lattice import Lattice
 from homog.references.resolution import Meshes
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from homog.problems import Problem
-from homog.problems.lengths import slopes_of_log
+from homog.equation import Problem
+from homog.equation.lengths import slopes_of_log
 from homog.references.quadrature import adaptive_mean
 
 Sampled = Callable[[np.ndarray], np.ndarray]

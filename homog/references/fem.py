@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.references.elements import Elements
 from homog.references.factorisation import NotSolved
 from homog.references.lattice import Lattice

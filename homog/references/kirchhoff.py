@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from homog.problems import Problem
+from homog.equation import Problem
 
 _SAMPLE = 64  # points of the domain
 _NODES = 3000  # in each direction

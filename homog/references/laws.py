@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from homog.equation import Problem
+from homog.equation.problem import SOLUTION
 from homog.formula.evaluate import at_points
-from homog.problems import Problem
-from homog.problems.problem import SOLUTION
 
 At = Callable[[np.ndarray, int], np.ndarray]
 """Of values of u at n points and an order 0 or 1: A, or its derivative with respect to u, shape (n, *law.shape).

@@ -6,9 +6,10 @@ from math import ceil
 
 import numpy as np
 
-from homog.problems import Box, Problem, tensor_grid
-from homog.problems.factors import axes_of_factors
-from homog.problems.lengths import Density, graded, slopes_of_log
+from homog.domains import Box, tensor_grid
+from homog.equation import Problem
+from homog.equation.factors import axes_of_factors
+from homog.equation.lengths import Density, graded, slopes_of_log
 from homog.references.factors import mean_of_factors
 
 Solution = Callable[[Sequence[np.ndarray]], np.ndarray]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
-from homog.problems import tensor_grid
+from homog.domains import tensor_grid
 from homog.references.lattice import Lattice
 
 

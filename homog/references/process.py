@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from homog.equation import Problem
 from homog.errors import UserError
-from homog.problems import Problem
 from homog.references.fem import Task
 
 # what parent and child agree on; REASON has why there is no solution

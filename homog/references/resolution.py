@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from homog.config import FEMReference
-from homog.problems import Problem
-from homog.problems.lengths import Density, Lengths, graded, joined, repeated, shortest_length
-from homog.problems.problem import FIELD
+from homog.equation import Problem
+from homog.equation.lengths import Density, Lengths, graded, joined, repeated, shortest_length
+from homog.equation.problem import FIELD
 from homog.references.lattice import Lattice
 
 # Degree and cells an axis for u_0 and u_mean, for each dimension: with f = 10, u_0 of the unit square is then 3e-8

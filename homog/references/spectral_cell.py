@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 from scipy.sparse.linalg import LinearOperator, cg
 
-from homog.problems import tensor_grid
+from homog.domains import tensor_grid
 
 _SHIFT = (1 / 2, 1 / 4, 1 / 8)
 _ERROR_OF_SUMS = 2.4

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from homog.config import RunSettings
 from homog.errors import UserError
-from homog.interruption import Interrupted
+from homog.machine.interruption import Interrupted
 from homog.sweep.job import Job
 
 Run = Callable[[RunSettings, Path, Path, Mapping[str, str]], object]
@@ -29,8 +29,8 @@ GRACE_SECONDS = 60.0  # for a job to end its iteration, save it and record that 
 
 
 def run_once(settings: RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> object:
-    """The run of a sweep: `homog.runner.run`, imported where it is run, since torch takes seconds."""
-    from homog import runner
+    """The run of a sweep: `homog.run.runner.run`, imported where it is run, since torch takes seconds."""
+    from homog.run import runner
 
     return runner.run(settings, folder, home, tags)
 
@@ -120,7 +120,7 @@ def _await_the_end_of_the_parent() -> None:
 
 
 def _print_into(log: TextIO) -> None:
-    from homog import report
+    from homog.run import report
 
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

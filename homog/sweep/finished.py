@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from homog import durable
 from homog.config import RunSettings
 from homog.config.identity import identity
+from homog.machine import durable
 from homog.sweep.job import Metrics
 
 

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from homog import tracking
-from homog.interruption import SIGNALS
+from homog.machine.interruption import SIGNALS
 from homog.sweep.child import GRACE_SECONDS, Order, obey
 from homog.sweep.job import Job
 
@@ -25,7 +25,7 @@ def prepare() -> None:
     must not end it: it is for this process to end the jobs.
     """
     _context.set_forkserver_preload(
-        ["homog.runner", "homog.experiment", "matplotlib.backends.backend_agg", *tracking.modules_to_preload()]
+        ["homog.run.runner", "homog.run.experiment", "matplotlib.backends.backend_agg", *tracking.modules_to_preload()]
     )
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}  # what a child process inherits
     try:

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from homog import torchrun, tracking
+from homog import tracking
 from homog.config import RunSettings, TrackingSettings
 from homog.errors import UserError
-from homog.interruption import Interruption
-from homog.run_folder import RECORD, folder_to_resume
+from homog.machine import torchrun
+from homog.machine.interruption import Interruption
+from homog.run.folder import RECORD, folder_to_resume
 from homog.sweep import table
 from homog.sweep.child import Order, Run, reason_of, run_once
 from homog.sweep.finished import FinishedIndex

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
-from homog import durable
 from homog.config import LocalTracking, ServerTracking, TrackingSettings
+from homog.machine import durable
 from homog.tracking.metrics import METRICS_FILE
 
 LEDGER_FILE = "tracking.json"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from homog.interruption import SIGNALS
+from homog.machine.interruption import SIGNALS
 from homog.tracking.metrics import MetricsEntry
 from homog.tracking.mlflow_store import MLflowStore
 from homog.tracking.sender import first_line

@@ -1,7 +1,7 @@
 """Float32 arithmetic of the walker step, in a form that vectorises: no calls, no branches, no tables.
 
 The polynomials are near-minimax fits on Chebyshev nodes in double precision, rounded to float32;
-`tests/test_walkers_arithmetic.py` measures their errors. Numba compiles these functions into every kernel.
+`tests/walkers/test_walkers_arithmetic.py` measures their errors. Numba compiles these functions into every kernel.
 """
 
 import math

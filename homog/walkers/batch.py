@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from homog.timestep import Pace
+from homog.timesteps.timestep import Pace
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium

@@ -13,7 +13,7 @@ from typing import NoReturn
 import llvmlite
 import numba
 
-from homog import durable
+from homog.machine import durable
 from homog.walkers import arithmetic, machine_code
 
 one_at_a_time = threading.Lock()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from homog.splines import Spline
+from homog.fields.splines import Spline
 
 
 @dataclass(frozen=True, eq=False)

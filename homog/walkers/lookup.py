@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from homog.splines import Spline
+from homog.fields.splines import Spline
 from homog.walkers.compiled import load_module, one_at_a_time
 from homog.walkers.device_spline import Solution
 from homog.walkers.kernel import DECORATOR

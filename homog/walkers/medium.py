@@ -22,11 +22,11 @@ from typing import Any, cast
 import numpy as np
 import sympy
 
+from homog.equation import FIELD, SOLUTION, Problem
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.logistic import Expr, logistic_of
 from homog.formula.parse import symbol
-from homog.problems import FIELD, SOLUTION, Problem
 from homog.walkers.scaled import Scaled, fits
 
 _TURN = 2 * sympy.pi

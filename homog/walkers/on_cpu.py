@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from homog.timestep import Pace
+from homog.timesteps.timestep import Pace
 from homog.walkers.batch import Batch, Found
 from homog.walkers.compiled import one_at_a_time
 from homog.walkers.cpu import cpu_source

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import torch
 
+from homog.equation import Problem
+from homog.fields.splines import Spline
 from homog.formula.evaluate import at_points
-from homog.problems import Problem
-from homog.splines import Spline
-from homog.timestep import TimeSteps
+from homog.timesteps.timestep import TimeSteps
 from homog.walkers.kernel import Scheme
 from homog.walkers.streams import Streams, spare_bits
 from homog.walkers.walk import Walk

@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 
-from homog import ranks
+from homog.machine import ranks
 from homog.walkers.walk import Walk
 
 _MOSTLY = 0.5  # of the walkers that leave within one macro step

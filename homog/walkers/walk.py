@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, UInt64
 
+from homog.equation import FIELD, SOLUTION, Problem
 from homog.errors import NotFinite
-from homog.problems import FIELD, SOLUTION, Problem
-from homog.splines import Spline
-from homog.timestep import TimeSteps
+from homog.fields.splines import Spline
+from homog.timesteps.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
 from homog.walkers.compiled import load_module
 from homog.walkers.device_spline import DeviceSpline, Solution

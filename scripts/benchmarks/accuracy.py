@@ -13,7 +13,7 @@ from benchmarks.eager import EagerRecipe, TimeIsUp
 from benchmarks.table import Row
 from benchmarks.timing import Budget, cores, use_threads
 from homog.errors import UserError
-from homog.evaluation import ErrorMonitor
+from homog.measures.evaluation import ErrorMonitor
 from homog.references import Reference
 
 TITLE = "seconds to the paper's published error against u_eps, to the energy's"

@@ -7,12 +7,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from homog import composition, losses, networks, problems
+from homog import equation, losses, networks
+from homog.command import composition
 from homog.config import ProblemSettings, RunSettings
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.references import Reference, reference
-from homog.timestep import TimeSteps, time_steps
-from homog.training import Training, train
+from homog.solvers.training import Training, train
+from homog.timesteps.timestep import TimeSteps, time_steps
 
 
 @dataclass(frozen=True)
@@ -82,4 +83,4 @@ class _Key:
 
 @cache
 def _problem(key: _Key) -> Problem:
-    return problems.build(key.settings, key.eps)
+    return equation.build(key.settings, key.eps)

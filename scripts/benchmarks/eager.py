@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from homog.config import DFLM, MLP, AdamExponential, RunSettings
-from homog.problems import Problem
+from homog.equation import Problem
 
 Medium = Callable[[Tensor], tuple[Tensor, Tensor]]
 """V = grad a / (2a), shape (n, d), and f / (2a), shape (n,), at points of shape (n, d)."""

@@ -11,9 +11,9 @@ from benchmarks import eager, limit
 from benchmarks.cases import case, kernels
 from benchmarks.table import Row
 from benchmarks.timing import Budget, cores, in_turn, medians, seconds_of, use_threads
-from homog.problems import Problem
-from homog.splines import interpolate
-from homog.timestep import TimeSteps
+from homog.equation import Problem
+from homog.fields.splines import interpolate
+from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Scheme, Walkers, stream_key
 
 TITLE = "steps a second of the walkers, to eager torch with the same scheme and threads"

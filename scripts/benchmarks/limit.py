@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from benchmarks.timing import use_threads
-from homog.problems import Problem
+from homog.equation import Problem
 from homog.walkers import Scheme, arithmetic
 from homog.walkers.cpu import cpu_source
 from homog.walkers.medium import medium

@@ -16,8 +16,8 @@ import torch
 from gpu.findings import Deadline, Findings
 from gpu.recipe import own_recipe
 from gpu.runs import ROOT, Run
-from homog import problems
-from homog.timestep import time_steps
+from homog import equation
+from homog.timesteps.timestep import time_steps
 from homog.walkers import Scheme, Walkers, point_keys, stream_key
 
 _SETS, _PER_POINT = 16, 256  # sets of eight points of the tests, and walkers from each: 32,768
@@ -43,7 +43,7 @@ _WARM = 6  # iterations: the first is looked at, the fourth captured
 
 
 def cases() -> Mapping[str, Any]:
-    """The problems and schemes of `tests/test_walkers_cuda.py`."""
+    """The problems and schemes of `tests/walkers/test_walkers_cuda.py`."""
     folder = str(ROOT / "tests")
     if folder not in sys.path:
         sys.path.append(folder)
@@ -205,7 +205,7 @@ def _no_waiting(kernels: Path) -> list[list[Any]]:
 def _trains_without_waiting(name: str, kernels: Path) -> list[list[Any]]:
     """Iterations between two looks, from a captured graph: PyTorch refuses any operation that waits."""
     settings = Run(name, TRAINED[name], 1).settings
-    problem = problems.build(settings.problem, settings.eps)
+    problem = equation.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale)
     iterate = own_recipe(settings, problem, steps, kernels, torch.device("cuda"))
     for _ in range(_WARM):

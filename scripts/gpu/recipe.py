@@ -11,11 +11,11 @@ from benchmarks.eager import EagerRecipe
 
 from gpu.findings import Deadline, Findings
 from gpu.runs import Run
-from homog import problems
+from homog import equation
 from homog.config import RunSettings
-from homog.preparation import prepare_training
-from homog.problems import Problem
-from homog.timestep import TimeSteps, time_steps
+from homog.equation import Problem
+from homog.run.preparation import prepare_training
+from homog.timesteps.timestep import TimeSteps, time_steps
 
 PRESETS = ("linear_0.05", "linear_0.01", "nonlinear_0.05", "random_field")
 CASES = {f"paper/{preset}": (f"experiment=paper/{preset}",) for preset in PRESETS}
@@ -64,7 +64,7 @@ def measure(kernels: Path, deadline: Deadline, device: torch.device = _CUDA) -> 
 def _measured(overrides: tuple[str, ...], kernels: Path, seconds: float, device: torch.device) -> list[Any]:
     """A row from `ratio` on."""
     settings = Run("", overrides, 1).settings
-    problem = problems.build(settings.problem, settings.eps)
+    problem = equation.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale)
     own = rates(own_recipe(settings, problem, steps, kernels, device), seconds / 2, device)
     plain = EagerRecipe(settings, problem, steps.micro_step, steps.count, device=device)

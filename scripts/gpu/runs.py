@@ -15,10 +15,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from gpu.findings import Deadline, Findings
-from homog import composition, problems
-from homog.checkpoints import Checkpoints
+from homog import equation
+from homog.command import composition
 from homog.config import RunSettings
 from homog.references import cache
+from homog.run.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60  # seconds from SIGTERM to the end of an iteration and its checkpoint
@@ -50,7 +51,7 @@ class Run:
     def reference(self, home: Path) -> tuple[Path, bool]:
         """Where the reference of the run lies in a HOMOG_HOME, and whether it is there and sound."""
         settings = self.settings
-        problem = problems.build(settings.problem, settings.eps)
+        problem = equation.build(settings.problem, settings.eps)
         path, question = cache.entry(problem, settings.reference, settings.evaluation.grid, home / "cache")
         return path, cache._read(path, question) is not None
 

@@ -14,11 +14,11 @@ from gpu.assembly import Step, count_step
 from gpu.findings import Deadline, Findings
 from gpu.machine import Machine, machine, seconds
 from gpu.runs import Run
-from homog import problems
+from homog import equation
 from homog.config import BoundsTimeStep
-from homog.problems import Problem
-from homog.splines import Spline, interpolate
-from homog.timestep import time_steps
+from homog.equation import Problem
+from homog.fields.splines import Spline, interpolate
+from homog.timesteps.timestep import time_steps
 from homog.walkers import Scheme, Walkers, on_cuda, stream_key
 
 PROBLEMS = {
@@ -73,7 +73,7 @@ def measure(kernels: Path, deadline: Deadline) -> Findings:
 
 def _built(overrides: tuple[str, ...]) -> Problem:
     settings = Run("", overrides, 1).settings
-    return problems.build(settings.problem, settings.eps)
+    return equation.build(settings.problem, settings.eps)
 
 
 def solution_like(problem: Problem) -> Spline | None:

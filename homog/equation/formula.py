@@ -1,0 +1,196 @@
+"""A problem from the formulas of its settings, checked before anything is computed."""
+
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from homog import fields
+from homog.config import FieldProblem, FormulaProblem, ProblemSettings
+from homog.config.field import DEGREES
+from homog.domains.box import Box
+from homog.equation.positivity import not_positive
+from homog.equation.problem import FIELD, SOLUTION, Problem
+from homog.errors import UserError
+from homog.fields import TabulatedField
+from homog.formula import FUNCTIONS, Formula, parse
+from homog.formula.evaluate import at_points
+from homog.formula.undefined import reason
+
+_SAMPLE = 2**16
+_SPLINES = {degree: name for name, degree in DEGREES.items()}
+
+
+def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
+    """The problem that formulas describe at one eps.
+
+    Raises:
+        UserError: If a formula is refused, or the coefficient is not positive and finite on a sample of the domain.
+    """
+    problem = _assembled(settings, eps, eps, None)
+    period = parse(settings.period, 0, tuple(problem.parameters), where="problem.period")
+    cell = float(at_points(period, np.empty((1, 0)), problem.parameters)[0])
+    if not (isfinite(cell) and cell > 0):
+        raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
+    return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
+
+
+def field_problem(settings: FieldProblem, eps: float) -> Problem:
+    """The problem with a coefficient made of a tabulated field; its scale is the field's correlation length.
+
+    Raises:
+        UserError: If the field cannot be had, and as for `formula_problem`.
+    """
+    domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
+    field = fields.build(settings.field, domain)
+    problem = _assembled(settings, eps, field.correlation_length, field)
+    return replace(problem, measured=field.measured, field_origin=field.origin)
+
+
+def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:
+    """The problem without its period, checked."""
+    domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
+    parameters = _parameters(settings.parameters, eps)
+
+    def formula(name: str, *further: str) -> Formula:
+        names = (*parameters, *further)
+        return parse(getattr(settings, name), domain.dimension, names, where=f"problem.{name}")
+
+    known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
+    coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
+    spline = None if field is None else field.spline
+    problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
+    if field is not None:
+        _check_nodes(problem, field)
+        _check_between_nodes(problem, field)
+    sample = domain.sample(_SAMPLE, np.random.default_rng(0))
+    closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
+    for name, given, points in (("forcing", forcing, sample), ("boundary", boundary, closed)):
+        where = f"problem.{name}={given.text}"
+        _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
+    # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
+    values = at_points(boundary, closed, parameters)
+    where, known = f"problem.coefficient={coefficient.text}", problem.names_at(closed, values)
+    _check_finite(where, coefficient, closed, known, lambda: problem.coefficient_at(closed, values))
+    for axis, partial in enumerate(coefficient.gradient()):  # walkers drift along it: a must have continuous slopes
+        along = f"the slope along x{axis + 1} of {where}"
+        _check_finite(along, partial, closed, known, lambda axis=axis: problem.slopes_at(closed, values)[..., axis])
+    _check_positive(problem, sample)
+    return problem
+
+
+def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
+    for name, value in given.items():
+        taken = name in FUNCTIONS or name in ("pi", "eps", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
+        if taken or keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
+            raise UserError(f"problem.parameters.{name!a}: choose another name for this parameter")
+        if not isfinite(value):
+            raise UserError(f"problem.parameters.{name}={value}: write a finite number")
+    return {"eps": eps, **given}
+
+
+def _check_finite(
+    where: str, formula: Formula, points: np.ndarray, names: Mapping[str, Any], function: Callable[[], np.ndarray]
+) -> None:
+    """Refuse a function that is not finite at points, and say which part of its formula is to blame."""
+    with np.errstate(all="ignore"):
+        try:
+            values = function()
+        except (OverflowError, ZeroDivisionError, ValueError):
+            raise UserError(f"{where} has no finite value with these parameters") from None
+    bad = ~np.isfinite(values)
+    if bad.any():
+        first = int(np.argmax(bad))
+        here = {name: value if np.ndim(value) == 0 else value[first] for name, value in names.items()}
+        here |= dict(zip(formula.axes, points[first], strict=True))
+        why = reason(formula.expression, here) or ": it must be finite"
+        raise UserError(f"{where} is {values[first]:g} at {_place(points[first])}{why}")
+
+
+def _check_nodes(problem: Problem, field: TabulatedField) -> None:
+    """Refuse a coefficient that is not positive at a node of its field: a single one could slip through a sample."""
+    domain, values = problem.domain, field.values
+    spacing = domain.sides / field.spline.intervals
+    for flat in np.array_split(np.arange(values.size), max(1, values.size // 2**20)):
+        index = np.stack(np.unravel_index(flat, values.shape), axis=-1)
+        points = np.asarray(domain.lower) + index * spacing
+        u = at_points(problem.boundary, points, problem.parameters)
+        with np.errstate(all="ignore"):
+            found = at_points(
+                problem.coefficient, points, {**problem.parameters, SOLUTION: u, FIELD: values.reshape(-1)[flat]}
+            )
+        bad = ~(found > 0)
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise UserError(
+                f"problem.coefficient={problem.coefficient.text} is {found[first]:.4g} at index"
+                f" {tuple(index[first].tolist())} of the field, {_place(points[first])}: it must be positive on the"
+                f" whole domain; problem.coefficient='exp({FIELD})' is, whatever the field"
+            )
+
+
+def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
+    """Refuse a coefficient that is positive on the nodes of its field and not on its spline."""
+    found = not_positive(problem)
+    if found is not None:
+        spline = f"the {_SPLINES[field.spline.degree]} spline of the field is {found.field:.4g}"
+        exponential = [] if "exp(" in problem.coefficient.text else [f"problem.coefficient='exp({FIELD})'"]
+        remedies = " or ".join([*exponential, *field.remedies])
+        raise UserError(
+            f"problem.coefficient={problem.coefficient.text} is {found.value:.4g} at {_place(found.place)}, between"
+            f" nodes, where {spline}: it must be positive on the whole domain{remedies and '; write ' + remedies}"
+        )
+
+
+def _check_positive(problem: Problem, points: np.ndarray) -> None:
+    """Sample, then descend from the lowest points: a dip narrower than the sample's spacing is found too."""
+    domain, scale = problem.domain, problem.scale  # steps in units of the fine scale
+    boundary = at_points(problem.boundary, points, problem.parameters)
+    values = problem.coefficient_at(points, boundary)
+    bounds = list(zip(domain.lower, domain.upper, strict=True))
+    for lowest in np.argsort(values)[:8]:
+        start, u = points[lowest], boundary[lowest]
+        with np.errstate(all="ignore"):
+            found = minimize(
+                lambda z, o=start, u=u: float(problem.coefficient_at(np.clip(o + scale * z, *_corners(domain)), u)),
+                np.zeros(domain.dimension),
+                jac=lambda z, o=start, u=u: scale * problem.slopes_at(np.clip(o + scale * z, *_corners(domain)), u),
+                bounds=[((low - x) / scale, (high - x) / scale) for (low, high), x in zip(bounds, start, strict=True)],
+                method="L-BFGS-B",
+            )
+        place, value = start + scale * found.x, float(found.fun)
+        if not value > 0:
+            raise UserError(
+                f"problem.coefficient={problem.coefficient.text} is {value:.4g} at {_place(place)}: it must be positive"
+                " on the whole domain"
+            )
+
+
+def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(domain.lower), np.asarray(domain.upper)
+
+
+def _is_periodic(problem: Problem, period: float) -> bool:
+    """Whether a shift by one period along each axis leaves the coefficient as it is, up to rounding."""
+    base = problem.domain.sample(256, np.random.default_rng(0))
+    u = at_points(problem.boundary, base, problem.parameters) + (1.0 if problem.nonlinear else 0.0)
+    values = problem.coefficient_at(base, u)
+    for axis in range(problem.dimension):
+        shifted = base.copy()
+        shifted[:, axis] += period
+        # a phase x/eps loses about |x|/eps units in the last place
+        tolerance = 1e-12 + 1e-14 * float(np.abs(shifted).max()) / period
+        if not np.allclose(
+            problem.coefficient_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
+        ):
+            return False
+    return True
+
+
+def _place(point: np.ndarray) -> str:
+    return "(" + ", ".join(f"x{i + 1}={value:.6g}" for i, value in enumerate(point)) + ")"

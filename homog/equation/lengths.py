@@ -1,0 +1,350 @@
+"""How finely a problem varies, where, along each axis: measured on what its formulas and its field are.
+
+Three things are looked at: wave numbers in the phases of sines and cosines, the logarithm of the coefficient along
+lines, on which intervals are halved until it changes by little on each, and the curvature of the data f and g likewise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import sympy
+from scipy.optimize import minimize
+
+from homog.domains.box import Box
+from homog.equation.problem import FIELD, SOLUTION, Problem
+from homog.formula import Formula
+from homog.formula.evaluate import at_points
+
+_LINES = 48
+_START = 512  # intervals on a line
+_MOST = 16_384
+_CHANGE = 0.5  # of log a on an interval, or of f in relation to a tenth of its maximum
+_LEAST = 1e-10  # of a side: the narrowest interval
+_FIRST_GUESSES = 512
+_MOST_ARGUMENTS = 8
+_MOST_REPEATED = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """One over the local length, constant on intervals of an axis.
+
+    Attributes:
+        edges: Of the intervals, ascending, shape (n + 1,).
+        values: Shape (n,), in 1/length.
+    """
+
+    edges: np.ndarray
+    values: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """Over the axis."""
+        return float(self.values.max())
+
+
+@dataclass(frozen=True, eq=False)
+class Lengths:
+    """How finely a problem varies along each axis.
+
+    Attributes:
+        slopes: max |d log a/dx_i| over all lines along axis i, as a function of x_i.
+        waves: Wave number of the fastest phase in the coefficient along each axis, in radians a unit length.
+        curvature: Root of max |d^2 f/dx_i^2| / max |f|, and likewise of g, as a function of x_i: of a sine its wave
+            number, of a Gaussian at most one over its width.
+        data_waves: As `waves`, of f and g.
+    """
+
+    slopes: tuple[Density, ...]
+    waves: tuple[float, ...]
+    curvature: tuple[Density, ...]
+    data_waves: tuple[float, ...]
+
+    @property
+    def of_coefficient(self) -> np.ndarray:
+        """The shortest length of the coefficient along each axis, shape (d,), infinite where it does not vary.
+
+        It is a wave, or 2 pi times the length on which log a changes by two.
+        """
+        slopes = np.array([density.largest / 2 for density in self.slopes])
+        with np.errstate(divide="ignore"):
+            return 2 * np.pi / np.maximum(slopes, self.waves)
+
+    @property
+    def of_data(self) -> np.ndarray:
+        """The same of f and g."""
+        curvature = [density.largest for density in self.curvature]
+        with np.errstate(divide="ignore"):
+            return 2 * np.pi / np.maximum(curvature, self.data_waves)
+
+    @property
+    def shortest(self) -> float:
+        """The shortest of all."""
+        return float(min(self.of_coefficient.min(), self.of_data.min()))
+
+
+def shortest_length(problem: Problem) -> Lengths:
+    """How finely the coefficient and the data vary along each axis.
+
+    A coefficient with a period is measured on one cell. One that depends on u is measured with g for u, and with g + 1.
+    What is narrower than a thousandth of a side, and rises and falls again on it, is found if it is an exponential, a
+    tanh, a power or the like whose argument leads there (a Gaussian, a thin layer); a spline is measured at its nodes.
+
+    Args:
+        problem: A checked one.
+    """
+    data = (problem.forcing, problem.boundary)
+    curvature = tuple(joined(*parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
+    data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
+    return Lengths(
+        slopes=slopes_of_log(problem),
+        waves=tuple(_wave_numbers(problem, problem.coefficient)),
+        curvature=curvature,
+        data_waves=tuple(data_waves),
+    )
+
+
+def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ...]:
+    """max |d log a/dx_i| over lines along each axis, as a function of x_i, on the domain or on one cell of it.
+
+    Args:
+        problem: A checked one.
+        u: The solution's value everywhere, for a coefficient that depends on it; by default g, and g + 1.
+    """
+    if problem.field is not None:
+        return _at_nodes(problem, u)
+    box = problem.domain
+    if problem.period is not None:
+        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    offsets = (0.0, 1.0) if u is None and problem.nonlinear else (0.0,)
+
+    def log_coefficient(points: np.ndarray) -> np.ndarray:
+        g = at_points(problem.boundary, points, problem.parameters) if u is None and problem.nonlinear else u or 0.0
+        with np.errstate(all="ignore"):
+            found = np.stack([np.log(problem.coefficient_at(points, g + offset)) for offset in offsets])
+        return np.where(np.isfinite(found), found, 0.0)
+
+    return tuple(
+        Density(edges, np.abs(change).max(0) / np.diff(edges))
+        for edges, change in changes(log_coefficient, box, _places(problem, problem.coefficient, box))
+    )
+
+
+def changes(
+    function: Callable[[np.ndarray], np.ndarray], box: Box, places: np.ndarray, most_change: float = _CHANGE
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Intervals of each axis on which a function changes by little, along lines through the box.
+
+    Args:
+        function: Of points of shape (..., d): shape (k, ...).
+        box: Where.
+        places: Points that lines have to lead through, shape (n, d); around them intervals are short from the start.
+        most_change: Intervals are halved until no change is larger, or their number is too large.
+
+    Returns:
+        For each axis the edges, shape (m + 1,), and the changes, shape (k * lines, m).
+    """
+    through = np.concatenate([box.spread(_LINES, np.random.default_rng(0)), places])
+    found = []
+    for axis in range(box.dimension):
+        low, side = box.lower[axis], float(box.sides[axis])
+
+        def along(coordinates: np.ndarray, axis: int = axis) -> np.ndarray:
+            points = np.repeat(through[:, None], coordinates.size, axis=1)
+            points[..., axis] = coordinates
+            values = function(points)
+            return values.reshape(-1, coordinates.size)
+
+        around = side * np.geomspace(_LEAST * 100, 0.1, 36)
+        near = (places[:, axis, None] + np.concatenate([-around, [0.0], around])).ravel()
+        edges = np.concatenate([np.linspace(low, low + side, _START + 1), near])
+        edges = np.unique(np.clip(edges, low, low + side))
+        edges = edges[np.concatenate([[True], np.diff(edges) > _LEAST * side])]
+        edges[-1] = low + side
+        values = along(edges)
+        while edges.size < _MOST:
+            wide = (np.abs(np.diff(values)).max(0) > most_change) & (np.diff(edges) > 2 * _LEAST * side)
+            if not wide.any():
+                break
+            halves = (edges[:-1] + edges[1:])[wide] / 2
+            order = np.argsort(np.concatenate([edges, halves]), kind="stable")
+            values = np.concatenate([values, along(halves)], axis=1)[:, order]
+            edges = np.concatenate([edges, halves])[order]
+        found.append((edges, np.diff(values)))
+    return found
+
+
+def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
+    """Of a coefficient made of a field: from node to node."""
+    spline, box = problem.field, problem.domain
+    assert spline is not None
+    values = spline.nodes
+    axes = [
+        np.linspace(low, high, count) for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)
+    ]
+    largest = [np.zeros(count - 1) for count in values.shape]
+    slabs = max(1, values.size // 2**21)
+    before = None
+    for rows in np.array_split(np.arange(values.shape[0]), min(slabs, values.shape[0])):
+        points = np.stack(np.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1)
+        g = at_points(problem.boundary, points, problem.parameters) + float(problem.nonlinear) if u is None else u
+        names = {**problem.parameters, SOLUTION: g, FIELD: values[rows]}
+        with np.errstate(all="ignore"):
+            logs = np.log(at_points(problem.coefficient, points, names))
+        logs = np.where(np.isfinite(logs), logs, 0.0)
+        first = logs if before is None else np.concatenate([before, logs])
+        start = rows[0] - (0 if before is None else 1)
+        if len(first) > 1:
+            steps = np.abs(np.diff(first, axis=0)).reshape(len(first) - 1, -1).max(1)
+            largest[0][start : start + steps.size] = np.maximum(largest[0][start : start + steps.size], steps)
+        for axis in range(1, logs.ndim):
+            steps = np.moveaxis(np.abs(np.diff(logs, axis=axis)), axis, 0)
+            largest[axis] = np.maximum(largest[axis], steps.reshape(len(steps), -1).max(1))
+        before = logs[-1:]
+    inside = [np.clip(edge, low, high) for edge, low, high in zip(axes, box.lower, box.upper, strict=True)]
+    return tuple(Density(edge, change / np.diff(edge)) for edge, change in zip(inside, largest, strict=True))
+
+
+def _curvature(problem: Problem, formula: Formula) -> tuple[Density, ...]:
+    box, parameters = problem.domain, problem.parameters
+    flat = tuple(Density(np.array([low, high]), np.zeros(1)) for low, high in zip(box.lower, box.upper, strict=True))
+    if not formula.names & set(formula.axes):
+        return flat
+    places = _places(problem, formula, box)
+    sample = np.concatenate([box.spread(4096, np.random.default_rng(0)), places])
+    values = at_points(formula, sample, parameters)
+    size = float(np.abs(values).max())
+    if not (size > 0 and np.isfinite(size)):
+        return flat
+    found = []
+    parts = changes(lambda x: 10 * at_points(formula, x, parameters)[None] / size, box, places)
+    through = np.concatenate([box.spread(_LINES, np.random.default_rng(0)), places])
+    for axis, (edges, _) in enumerate(parts):
+        second = formula.derivative(formula.axes[axis]).derivative(formula.axes[axis])
+        points = np.repeat(through[:, None], edges.size, axis=1)
+        points[..., axis] = edges
+        bend = np.abs(at_points(second, points, parameters))
+        at_edges = np.sqrt(np.where(np.isfinite(bend), bend, 0.0).max(0) / size)
+        found.append(Density(edges, np.maximum(at_edges[1:], at_edges[:-1])))
+    return tuple(found)
+
+
+def joined(first: Density, second: Density) -> Density:
+    """The larger of both."""
+    edges = np.union1d(first.edges, second.edges)
+    middles = (edges[1:] + edges[:-1]) / 2
+    return Density(edges, np.maximum(*(density_at(density, middles) for density in (first, second))))
+
+
+def density_at(density: Density, points: np.ndarray) -> np.ndarray:
+    """Its values at points of the axis."""
+    place = np.searchsorted(density.edges, points, side="right") - 1
+    return density.values[np.clip(place, 0, density.values.size - 1)]
+
+
+def repeated(density: Density, period: float, upper: float) -> Density:
+    """A density of one period from the lower end on, continued to another upper end."""
+    count = int(np.ceil((upper - density.edges[0]) / period - 1e-9))
+    density = _merged(density, max(1, _MOST_REPEATED // count))
+    starts = density.edges[0] + period * np.arange(count)
+    edges = np.append((starts[:, None] + (density.edges[:-1] - density.edges[0])).ravel(), starts[-1] + period)
+    values = np.tile(density.values, count)
+    keep = edges[:-1] < upper * (1 - 1e-12) if upper > 0 else edges[:-1] < upper
+    edges = np.append(edges[:-1][keep], upper)
+    return replace(density, edges=edges, values=values[keep])
+
+
+def _merged(density: Density, most: int) -> Density:
+    """At most so many intervals, with the largest value of those that each of them holds."""
+    if density.values.size <= most:
+        return density
+    starts = np.unique(np.linspace(0, density.values.size, most + 1).astype(int))[:-1]
+    return Density(density.edges[np.append(starts, -1)], np.maximum.reduceat(density.values, starts))
+
+
+def _wave_numbers(problem: Problem, formula: Formula) -> np.ndarray:
+    """max |d phase/dx_i| over the sines, cosines and tangents of a formula, shape (d,)."""
+    sample = problem.domain.spread(256, np.random.default_rng(0))
+    largest = np.zeros(problem.dimension)
+    names = problem.names_at(sample)
+    for wave in formula.expression.atoms(sympy.sin, sympy.cos, sympy.tan):
+        argument: Any = wave.args[0]
+        phase = Formula(str(argument), argument, formula.axes)
+        slopes = [np.abs(at_points(partial, sample, names)).max() for partial in phase.gradient()]
+        largest = np.maximum(largest, np.where(np.isfinite(slopes), slopes, 0.0))
+    return largest
+
+
+def _places(problem: Problem, formula: Formula, box: Box) -> np.ndarray:
+    """Where a thin feature may be, shape (n, d): zeros and maxima of what exponentials, tanh and powers are of."""
+    expression, names = formula.expression, {**problem.parameters, SOLUTION: 0.0}
+    arguments = []
+    for node in sorted(expression.atoms(sympy.Function, sympy.Pow), key=str):
+        if isinstance(node, sympy.sin | sympy.cos | sympy.tan):
+            continue
+        if isinstance(node, sympy.Pow) and node.args[1].is_number and node.args[1] > 1:
+            continue
+        inner: Any = node.args[0]
+        used = {str(name) for name in inner.free_symbols}
+        if used & set(formula.axes) and FIELD not in used:
+            arguments.append((Formula(str(inner), inner, formula.axes), isinstance(node, sympy.exp)))
+    places = [np.empty((0, box.dimension))]
+    first = box.spread(_FIRST_GUESSES, np.random.default_rng(1))
+    lower, sides = np.asarray(box.lower), box.sides
+    for argument, rises in arguments[:_MOST_ARGUMENTS]:
+        gradient = argument.gradient()
+
+        def objective(z: np.ndarray, argument: Formula = argument, gradient=gradient, rises: bool = rises):
+            point = lower + z * sides
+            value = float(at_points(argument, point, names))
+            slope = np.array([float(at_points(partial, point, names)) for partial in gradient]) * sides
+            return (-value, -slope) if rises else (value**2, 2 * value * slope)
+
+        values = at_points(argument, first, names)
+        worth = values if rises else -np.abs(values)
+        for start in first[np.argsort(-np.where(np.isfinite(worth), worth, -np.inf))[:2]]:
+            with np.errstate(all="ignore"):
+                end = minimize(
+                    objective, (start - lower) / sides, jac=True, bounds=[(0, 1)] * box.dimension, method="L-BFGS-B",
+                    options={"ftol": 1e-16, "gtol": 1e-14},
+                ).x  # fmt: skip
+            if np.isfinite(end).all():
+                places.append((lower + np.clip(end, 0, 1) * sides)[None])
+    return np.unique(np.concatenate(places).round(12), axis=0)
+
+
+def graded(density: Density, growth: float) -> np.ndarray:
+    """Edges of cells on an axis, `density` of them to a unit length, each about as wide as the next.
+
+    Args:
+        density: Cells a unit length.
+        growth: Largest slope of the width along the axis.
+    """
+    edges, width = density.edges, 1 / density.values
+    at_edges = np.minimum(np.append(width, np.inf), np.append(np.inf, width))
+    steps = np.diff(edges)
+    for _ in range(40):  # halve where the width has yet to come down to that of a neighbour
+        rising, falling = at_edges - growth * edges, at_edges + growth * edges
+        at_edges = np.minimum(
+            np.minimum.accumulate(rising) + growth * edges,
+            np.minimum.accumulate(falling[::-1])[::-1] - growth * edges,
+        )
+        middle = np.minimum(np.minimum(at_edges[1:], at_edges[:-1]) + growth * steps / 2, width)
+        uneven = np.maximum(np.maximum(at_edges[1:], at_edges[:-1]), middle) > 1.5 * np.minimum(
+            at_edges[1:], at_edges[:-1]
+        )
+        uneven &= steps > 0.25 * np.minimum(at_edges[1:], at_edges[:-1])
+        if not uneven.any():
+            break
+        order = np.argsort(np.concatenate([edges, (edges[1:] + edges[:-1])[uneven] / 2]), kind="stable")
+        edges = np.concatenate([edges, (edges[1:] + edges[:-1])[uneven] / 2])[order]
+        at_edges = np.concatenate([at_edges, middle[uneven]])[order]
+        width = np.repeat(width, 1 + uneven)
+        steps = np.diff(edges)
+    cells = np.concatenate([[0.0], np.cumsum(steps * (1 / at_edges[1:] + 1 / at_edges[:-1]) / 2)])
+    number = max(1, int(np.ceil(cells[-1] - 1e-6)))
+    found = np.interp(np.linspace(0, cells[-1], number + 1), cells, edges)
+    found[0], found[-1] = edges[0], edges[-1]
+    return found

@@ -1,0 +1,38 @@
+"""Random fields and fields of the user's own, on a grid."""
+
+from functools import singledispatch
+
+from homog.config import FieldSettings, FileField, GSToolsField, SpectralField
+from homog.domains.box import Box
+from homog.fields.correlation import correlation_length
+from homog.fields.drawn import drawn_field
+from homog.fields.file import file_field
+from homog.fields.spectral import spectral_field
+from homog.fields.tabulated import TabulatedField
+
+__all__ = ["TabulatedField", "build", "correlation_length"]
+
+
+@singledispatch
+def build(settings: FieldSettings, domain: Box) -> TabulatedField:
+    """The field that the settings describe, on the domain.
+
+    Raises:
+        UserError: If it cannot be had, in one line.
+    """
+    raise NotImplementedError(f"no field for {type(settings).__name__}")
+
+
+@build.register
+def _(settings: SpectralField, domain: Box) -> TabulatedField:
+    return spectral_field(settings, domain)
+
+
+@build.register
+def _(settings: FileField, domain: Box) -> TabulatedField:
+    return file_field(settings, domain)
+
+
+@build.register
+def _(settings: GSToolsField, domain: Box) -> TabulatedField:
+    return drawn_field(settings, domain)

@@ -1,0 +1,89 @@
+"""A field on a grid: its values, the spline through them, and the nodes it takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, prod
+
+import numpy as np
+from jaxtyping import Float64
+
+from homog.domains.box import Box
+from homog.errors import UserError
+from homog.fields.correlation import correlation_length
+from homog.fields.splines import Spline, interpolate
+
+LEAST_NODES = 4  # along an axis: a cubic
+_MOST_NODES = 50_000_000  # in all: 400 MB in double precision
+_MOST_DENSE = 4096  # along an axis without periodicity: a cubic spline's coefficients come from a dense matrix
+
+
+@dataclass(frozen=True, eq=False)
+class TabulatedField:
+    """A field and the length on which it varies.
+
+    Attributes:
+        values: On the nodes, x1 along the first index; of a periodic field the upper end is left out.
+        spline: Through the values.
+        correlation_length: Mean over the axes of the distance at which the autocorrelation falls to 1/e.
+        measured: Numbers for the record of a run, the correlation length among them.
+        origin: A text that fixes the field up to rounding, where it was computed: a reference is found by it on other
+            machines, whose last digits differ. None for values that came from a file.
+        remedies: Settings under which the spline stays between its nodes, as one writes them.
+    """
+
+    values: Float64[np.ndarray, "..."]
+    spline: Spline
+    correlation_length: float
+    measured: Mapping[str, float] = field(default_factory=dict)
+    origin: str | None = None
+    remedies: Sequence[str] = ()
+
+
+def tabulate(
+    values: Float64[np.ndarray, "..."],
+    domain: Box,
+    *,
+    periodic: bool,
+    measured: Mapping[str, float] | None = None,
+    origin: str | None = None,
+    degree: int = 3,
+    remedies: Sequence[str] = (),
+) -> TabulatedField:
+    """The field through values on equidistant nodes of the domain.
+
+    Args:
+        values: x1 along the first index.
+        domain: The box.
+        periodic: Whether the upper end is left out, as the lower end again; otherwise both ends are nodes.
+        measured: Numbers for the record of a run besides the correlation length.
+        origin: What it was computed from.
+        degree: Of the spline.
+        remedies: Settings under which the spline stays between its nodes.
+    """
+    length = correlation_length(values, domain.sides, periodic=periodic)
+    spline = interpolate(values, domain.lower, domain.upper, periodic=periodic, degree=degree)
+    measured = {"correlation_length": length, **(measured or {})}
+    return TabulatedField(values, spline, length, measured, origin, remedies)
+
+
+def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:
+    """Numbers of intervals on each axis: `grid` on the longest side, the others in proportion, rounded up."""
+    longest = float(domain.sides.max())
+    return tuple(max(LEAST_NODES, ceil(grid * side / longest - 1e-9)) for side in domain.sides)
+
+
+def require_affordable(shape: Sequence[int], setting: str, *, dense: bool, most: int = _MOST_NODES) -> None:
+    """Refuse a grid that would fill the memory or take hours.
+
+    Raises:
+        UserError: Naming the setting and what to write instead.
+    """
+    if prod(shape) > most:
+        raise UserError(
+            f"{setting} has {' x '.join(map(str, shape))} nodes, more than {most:,}:"
+            f" write at most {int(most ** (1 / len(shape)))} along each of the {len(shape)} axes"
+        )
+    if dense and max(shape) > _MOST_DENSE:
+        raise UserError(
+            f"{setting} has {max(shape)} nodes along an axis: write at most {_MOST_DENSE}, or a periodic field"
+        )

@@ -1,0 +1,127 @@
+"""What a trained network answers, and what walkers say of it: u on the reference's grid, the fine scale, a*, errors."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from homog.config import Energy
+from homog.errors import UserError
+from homog.measures import evaluation
+from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.measures.fine_scale import FineScale, fine_scale
+from homog.measures.longer_walk import LongerWalk, longer_walk
+from homog.plots import Curve
+from homog.references import Reference
+from homog.run import outcome
+from homog.run.task import Task
+
+_log = logging.getLogger("homog")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run has found.
+
+    Attributes:
+        values: u on the reference's grid.
+        fine: The fine scale on that grid; None where it was not asked for.
+        fine_seconds: What the fine scale took.
+        truth: What it is held against.
+    """
+
+    values: np.ndarray
+    fine: FineScale | None
+    fine_seconds: float
+    truth: Reference
+
+    def metrics(self, curve: Curve) -> dict[str, float | None]:
+        """Its numbers, by the names that `metrics.json` has for them."""
+        return {
+            **outcome.error_metrics(evaluation.errors(self.values, self.truth), self.truth, curve),
+            **outcome.fine_scale_metrics(self.fine, self.fine_seconds, self.truth),
+        }
+
+    @property
+    def fine_values(self) -> np.ndarray | None:
+        """The fine scale's values."""
+        return None if self.fine is None else self.fine.values
+
+    def save(self, path: Path) -> None:
+        """Write the values and the grid that they are on; without the fine scale where it was not asked for."""
+        arrays = (
+            {"network": self.values} if self.fine is None else {"network": self.values, "fine_scale": self.fine.values}
+        )
+        axes = {f"x{i + 1}": axis for i, axis in enumerate(self.truth.axes)}
+        np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
+
+
+def answer(network: nn.Module, task: Task, truth: Reference) -> Answer:
+    """Evaluate a trained network.
+
+    Args:
+        network: u.
+        task: What it was trained for.
+        truth: The references, and the grid.
+    """
+    settings = task.settings
+    values = evaluation.values_on_grid(network, truth.axes)
+    start = time.perf_counter()
+    fine, fine_steps = None, task.fine_scale_steps()
+    if fine_steps is not None:
+        walkers = settings.evaluation.fine_scale_walkers
+        fine = fine_scale(network, task.problem, fine_steps, truth.axes, walkers, settings.seed, task.kernels)
+    return Answer(values, fine, time.perf_counter() - start if fine else 0.0, truth)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What walkers say of the medium and of the answer, after the training.
+
+    Attributes:
+        tensor: a* by walkers; None where there is none, or no walkers are sent.
+        excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
+        checked: What a longer walk says of the answer's error; None where it could not be walked.
+    """
+
+    tensor: EffectiveTensor | None
+    excess: tuple[float, float] | None
+    checked: LongerWalk | None
+
+    def metrics(self) -> dict[str, float]:
+        """Their numbers, by the names that `metrics.json` has for them."""
+        return {**outcome.effective_metrics(self.tensor), **outcome.longer_walk_metrics(self.checked)}
+
+    def warnings(self, truth: Reference) -> list[str]:
+        """A line where a* by walkers contradicts that of the cell problem."""
+        if self.tensor is None or truth.effective_tensor is None:
+            return []
+        return self.tensor.contradiction(truth.effective_tensor)
+
+
+def findings(network: nn.Module, task: Task) -> Findings:
+    """Send walkers for a* and for the error of a trained network.
+
+    Args:
+        network: u.
+        task: What it was trained for.
+    """
+    settings, problem, steps = task.settings, task.problem, task.steps
+    tensor = None
+    if steps is not None and problem.period is not None and not problem.nonlinear:
+        tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=task.kernels)
+    excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
+    return Findings(tensor, excess, _checked(network, task))
+
+
+def _checked(network: nn.Module, task: Task) -> LongerWalk | None:
+    """The longer walk; an answer that it cannot be taken from is kept, with a line that says why."""
+    steps, m0 = task.longer_walk_steps()
+    try:
+        return longer_walk(network, task.problem, steps, m0, task.settings.seed, task.kernels)
+    except UserError as error:
+        _log.warning("the answer could not be checked by a longer walk: %s", error)
+        return None

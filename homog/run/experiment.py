@@ -1,0 +1,200 @@
+"""The story of one run: training, its errors, the answer, and the record of it all."""
+
+import json
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import yaml
+
+from homog import plots
+from homog.config import FieldProblem
+from homog.losses import Loss
+from homog.machine import devices, durable, ranks
+from homog.machine.interruption import Interrupted, Interruption
+from homog.measures import evaluation
+from homog.references import ReferenceBeside
+from homog.run import outcome, report
+from homog.run.answer import Answer, Findings, answer, findings
+from homog.run.checkpoints import Checkpoints
+from homog.run.folder import RESULT, begin, go_on
+from homog.run.preparation import prepare_training
+from homog.run.supervision import SupervisedTraining
+from homog.run.supervision import assist as assist_training
+from homog.run.task import Task
+from homog.solvers.training import Training
+from homog.tracking import Recorder, environment_tags, open_recorder
+
+Metrics = dict[str, float | int | str | None]
+
+_log = logging.getLogger("homog")
+
+
+def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -> Metrics:
+    """Train, measure, and record.
+
+    Args:
+        task: What to do.
+        beside: Of the problem.
+        interruption: Hears signals.
+
+    Returns:
+        The final metrics, as in `metrics.json`.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After a signal; in training a checkpoint is then saved.
+        OSError: If nothing can be written.
+    """
+    device = devices.chosen(task.settings.device)
+    report.print_plan(task.problem, task.steps, device)
+    environment = {**environment_tags(), "device": devices.name(device)}
+    name, tags = task.settings.name or task.what, {**environment, **task.tags}
+    recording = open_recorder(
+        task.settings.tracking, task.folder, task.home, name, _parameters(task), tags, resumed=task.begun is not None
+    )
+    with ranks.joined(device), recording as recorder:
+        if task.begun is None:
+            _write(recorder, task.folder / "config.yaml", yaml.safe_dump(asdict(task.settings), sort_keys=False))
+            begin(task.folder, task.settings, task.problem, environment)
+        try:
+            loss, training = _prepare(task, device)
+            checkpoints = Checkpoints(task.folder, task.settings.checkpoint)
+            supervised = SupervisedTraining(training, checkpoints, task.started)
+            warnings = _take_up(supervised, task, environment)
+            ranks.from_first(training.state() if task.begun else None)
+            training.draw_ahead()
+            truth = beside.wait()
+            supervised.run(task.settings, truth, recorder, interruption)
+            found = answer(training.done.solution, task, truth)
+            with ThreadPoolExecutor(1, "homog figures") as drawing:
+                figures = drawing.submit(_draw, found, supervised, task)
+                told = findings(training.done.solution, task)
+                metrics = _measured(found, told, supervised, loss.measured(), task, checkpoints.spent, device)
+                _keep(found, metrics, supervised, task, recorder)
+                for figure in figures.result():
+                    recorder.artifact(figure)
+            interruption.hold_to_the_end()
+            _write(recorder, task.folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
+            checkpoints.clear()
+        except Interrupted as error:
+            command = task.tags.get("command", "homog-run ...")
+            _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
+            raise
+    report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
+    steps = task.steps.warnings() if task.steps else []
+    warnings += [*steps, *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
+    report.print_results(metrics, truth, warnings, task.folder, recorder.location)
+    return metrics
+
+
+def assist(task: Task, interruption: Interruption) -> None:
+    """Do a rank's share of a training that rank 0 leads, measures and records.
+
+    Args:
+        task: What to do.
+        interruption: Hears signals.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After a signal to any rank.
+    """
+    device = devices.chosen(task.settings.device)
+    with ranks.joined(device):
+        loss, training = _prepare(task, device)
+        begun = ranks.from_first(None)
+        if begun is not None:
+            training.load_state(begun)
+        assist_training(training, interruption)
+        loss.measured()
+
+
+def _prepare(task: Task, device: torch.device) -> tuple[Loss, Training]:
+    return prepare_training(task.settings, task.problem, task.steps, device, task.kernels)
+
+
+def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[str, str]) -> list[str]:
+    """Go on with the run of a folder, if there is one; what is not as it was."""
+    if task.begun is None:
+        return []
+    iteration = supervised.take_up()
+    _log.info("resumed after iteration %d: %s", iteration, task.folder)
+    warnings = go_on(task.folder, task.begun, iteration, environment)
+    for line in warnings:
+        _log.warning("warning: %s", line)
+    return warnings
+
+
+def _measured(
+    found: Answer,
+    told: Findings,
+    supervised: SupervisedTraining,
+    fared: Mapping[str, float],
+    task: Task,
+    checkpoint_seconds: float,
+    device: torch.device,
+) -> Metrics:
+    """The run's numbers; `fared` has those of the walkers."""
+    progress = supervised.training.done
+    return {
+        **found.metrics(supervised.curve),
+        **told.metrics(),
+        "train_seconds": progress.seconds,
+        "wall_seconds": supervised.wall_seconds,
+        "checkpoint_seconds": checkpoint_seconds,
+        "walker_steps": progress.walker_steps,
+        **task.problem.measured,
+        **fared,
+        **progress.optimizer.measured(),
+        "iterations": progress.iteration,
+        "device": devices.name(device),
+        "weights_sha256": evaluation.weights_sha256(progress.solution),
+    }
+
+
+def _keep(found: Answer, metrics: Metrics, supervised: SupervisedTraining, task: Task, recorder: Recorder) -> None:
+    """Numbers, weights and values of a finished training."""
+    progress, folder = supervised.training.done, task.folder
+    recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, progress.iteration)
+    torch.save(progress.solution.state_dict(), folder / "weights.pt")
+    found.save(folder / "solution.npz")
+
+
+def _draw(found: Answer, supervised: SupervisedTraining, task: Task) -> Sequence[Path]:
+    """The figures of a finished training, drawn while walkers walk."""
+    title = f"{task.what}, seed {task.settings.seed}"
+    return list(
+        plots.draw_run(title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values)
+    )
+
+
+def _parameters(task: Task) -> dict[str, str | float | int | bool]:
+    """The settings as MLflow's flat parameters, each group with the name of its kind, and what came of them."""
+    settings, steps = task.settings, task.steps
+    flat: dict[str, str | float | int | bool] = {}
+
+    def collect(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                collect(f"{prefix}.{key}" if prefix else str(key), item)
+        elif value is not None:
+            flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
+
+    collect("", asdict(settings))
+    if isinstance(settings.problem, FieldProblem):
+        flat["problem.field"] = type(settings.problem.field).__name__
+    flat.update(task.problem.measured)
+    for group in ("problem", "timestep", "method", "network", "optimizer", "reference"):
+        flat[group] = type(getattr(settings, group)).__name__
+    if steps is None:
+        return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
+    return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
+
+
+def _write(recorder: Recorder, path: Path, text: str) -> None:
+    durable.write(path, text.encode())
+    recorder.artifact(path)

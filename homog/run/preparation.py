@@ -1,0 +1,31 @@
+"""What a run trains, made from its settings."""
+
+from pathlib import Path
+
+import torch
+
+from homog import losses, networks
+from homog.config import RunSettings
+from homog.equation import Problem
+from homog.solvers.training import Training, train
+from homog.timesteps.timestep import TimeSteps
+
+
+def prepare_training(
+    settings: RunSettings, problem: Problem, steps: TimeSteps | None, device: torch.device, kernels: Path
+) -> tuple[losses.Loss, Training]:
+    """The loss, and the training that it takes part in, before its first iteration.
+
+    Args:
+        settings: Of the run; its seed is that of weights, points and walkers.
+        problem: What is solved.
+        steps: The time steps; None for a method that sends no walkers.
+        device: On which the network trains, and walkers walk.
+        kernels: Folder for compiled kernels.
+
+    Raises:
+        UserError: If the method cannot solve the problem, or the optimizer cannot minimise its loss over the network.
+    """
+    loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
+    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+    return loss, train(loss, network, settings.optimizer)

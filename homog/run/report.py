@@ -1,0 +1,161 @@
+"""What a run says on the screen: its plan, its progress and its closing table."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from homog.equation import FIELD, Problem
+from homog.measures.effective import EffectiveTensor
+from homog.references import Reference
+from homog.solvers import training
+from homog.timesteps.timestep import TimeSteps
+
+_console = Console(stderr=False, highlight=False, soft_wrap=True)
+
+
+def print_plainly() -> None:
+    """From now on, print as into a file, whatever the terminal was at first."""
+    global _console
+    _console = Console(stderr=False, highlight=False, soft_wrap=True, color_system=None)
+
+
+def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
+    """What will be solved, and with which time steps if there are walkers."""
+    _console.print(
+        f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.coefficient.text},"
+        f" f = {problem.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
+        markup=False,
+    )
+    if problem.measured:
+        numbers = (f"{name.replace('_', ' ')} = {value:.4g}" for name, value in problem.measured.items())
+        _console.print(f"{FIELD}: {', '.join(numbers)}")
+    if steps is None:
+        return
+    _console.print(
+        f"dt = {steps.micro_step:.4g} (bound: at most {steps.micro_bound:.4g}), "
+        f"Dt = {steps.macro_step:.4g} (bound: at least {steps.macro_bound:.4g}), K = {steps.count}"
+    )
+    if steps.pace is not None:
+        _console.print(
+            f"the medium is steep: steps as short as {steps.pace.longest.min():.3g} where it is,"
+            f" {steps.pace.slowdown:.3g} times as many in all"
+        )
+    for line in steps.warnings():
+        _console.print(f"warning: {line}", style="yellow", markup=False)
+
+
+class ProgressBar:
+    """Iteration, loss, current error, speed and time left; plain lines where there is no terminal."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+        self._lines = not _console.is_terminal
+        self._state = ""
+        self._bar = Progress(
+            TextColumn("{task.completed}/{task.total}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=_console,
+            disable=self._lines,
+        )
+        self._task = self._bar.add_task("", total=iterations)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def measured(self, loss: float, error: float | None) -> None:
+        """The loss and the error of the iteration that `advance` reports next."""
+        self._state = f"loss {loss:.2e}" + (f"  error {error:.2e}" if error is not None else "")
+
+    def advance(self, progress: training.Progress) -> None:
+        """One more iteration is done."""
+        seconds = max(progress.seconds, 1e-9)
+        rate = f"{progress.iteration / seconds:.3g} iterations/s"
+        if progress.walker_steps:
+            rate = f"{progress.walker_steps / seconds / 1e6:.0f}M steps/s"
+        self._bar.update(self._task, completed=progress.iteration, description=f"{self._state}  {rate}")
+        if self._lines and progress.iteration % max(1, self._iterations // 10) == 0:
+            left = progress.seconds / progress.iteration * (self._iterations - progress.iteration)
+            print(
+                f"{progress.iteration}/{self._iterations}  {self._state}  {rate}  {left:.0f} s left",
+                flush=True,
+            )
+
+
+def print_effective_tensor(
+    found: EffectiveTensor | None, cell: np.ndarray | None, excess: tuple[float, float] | None
+) -> None:
+    """a* by walkers beside that of the cell problem; and what the energy's macro step adds to it."""
+    if found is None:
+        return
+    table = Table("entry", "by walkers, 95 %", "by the cell problem", title="Effective tensor a*", title_justify="left")
+    for i, j in zip(*np.triu_indices(len(found.value)), strict=True):
+        exact = "" if cell is None else f"{cell[i, j]:.5f}".replace("-0.00000", "0.00000")
+        table.add_row(f"a*_{i + 1}{j + 1}", f"{found.value[i, j]:.4f} +- {found.half_width()[i, j]:.4f}", exact)
+    _console.print(table)
+    if excess is not None:
+        share, error = excess
+        _console.print(
+            f"at this Dt the energy sees {100 * share:.2f} +- {100 * error:.2f} % more than a*"
+            " (timestep.macro_factor=... times as long, that much less)"
+        )
+
+
+def print_results(
+    metrics: Mapping[str, float | int | str | None],
+    reference: Reference,
+    warnings: Sequence[str],
+    folder: Path,
+    location: str,
+) -> None:
+    """The closing table."""
+    truth = "u_eps (FEM)" if reference.fine is not None else "u_0"
+    table = Table("answer", "held against", "relative L2 error", title="Errors", title_justify="left")
+    for answer, against, key in (
+        ("network", "u_eps (FEM)", "rel_l2"),
+        ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
+        ("network, its noise by the solve", "other seeds", "rel_l2_standard_error"),
+        ("network and walkers (fine scale)", "u_eps (FEM)", "rel_l2_fine_scale"),
+        ("u_0, the homogenised limit itself", "u_eps (FEM)", "rel_l2_floor"),
+        ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
+        ("u_eps (FEM), its own estimate", "coarser meshes", "reference_error_estimate"),
+        ("u_0, its own estimate", "a second mesh, bounds of a*", "homogenized_error_estimate"),
+        ("u_mean, its own estimate", "a second mesh", "mean_coefficient_error_estimate"),
+        ("a* by the cell problem, its own estimate", "bounds from both sides", "cell_problem_error_estimate"),
+    ):
+        if metrics.get(key) is not None:
+            table.add_row(answer, against, f"{metrics[key]:.3e}")
+    if "longer_walk_error" in metrics:
+        error, noise = metrics["longer_walk_error"], metrics["longer_walk_standard_error"]
+        table.add_row("network, its smooth error", "a longer walk", f"{error:.2e} +- {noise:.1e}")
+    _console.print(table)
+    seconds = metrics["train_seconds"]
+    steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""
+    _console.print(
+        f"{metrics['iterations']} iterations,{steps} {seconds:.1f} s of training,"
+        f" {metrics['wall_seconds']:.1f} s in all, on {metrics['device']}"
+    )
+    if "fine_scale_seconds" in metrics:
+        noise, seconds = metrics["fine_scale_standard_error"], metrics["fine_scale_seconds"]
+        _console.print(f"fine scale: relative standard error {noise:.1e}, {seconds:.1f} s")
+    for line in [*reference.notes, *(f"warning: {warning}" for warning in warnings)]:
+        _console.print(line, markup=False)
+    _console.print(f"run folder: {folder}\nrecorded in: {location}", markup=False)
+    sys.stdout.flush()

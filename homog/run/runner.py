@@ -1,0 +1,85 @@
+"""One run from its settings: what can be told and begun before torch is loaded."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from homog import equation
+from homog.config import RunSettings
+from homog.errors import UserError
+from homog.machine import torchrun
+from homog.machine.interruption import Interruption
+from homog.references import ReferenceBeside
+from homog.run.folder import require_resumable, require_same_problem, require_unused
+from homog.run.task import Task
+from homog.timesteps.pace import with_pace
+from homog.timesteps.timestep import TimeSteps, time_steps
+
+_LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
+_MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
+
+
+def run(
+    settings: RunSettings, folder: Path, home: Path, more_tags: Mapping[str, str] | None = None
+) -> Mapping[str, float | int | str | None]:
+    """One run: problem, time steps, reference, training, errors, records.
+
+    Args:
+        settings: What to run.
+        folder: The run's own folder: metrics, figures, weights and configuration go there. With `settings.resume` the
+            run that was begun there is continued; else there must be none.
+        home: HOMOG_HOME: caches and the MLflow store lie there.
+        more_tags: Of the run in MLflow, such as the command and those that tie it to its sweep.
+
+    Returns:
+        The final metrics, as in `metrics.json`; on ranks other than the first nothing: they do their share of the
+        training, and leave all else to the first.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+        Interrupted: After SIGINT, SIGTERM, SIGUSR1 or SIGUSR2; in training a checkpoint is then saved.
+        OSError: If nothing can be written.
+    """
+    start, leads = time.perf_counter(), torchrun.rank() == 0
+    begun = None
+    if leads:
+        begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
+    if torchrun.processes() > 1 and not settings.method.walks:
+        raise UserError("this method has no walkers to share among ranks: run it without torchrun")
+    problem = equation.build(settings.problem, settings.eps)
+    if begun:
+        require_same_problem(begun, problem)
+    steps = _time_steps(settings, problem) if settings.method.walks else None
+    grid = settings.evaluation.grid
+    _require_affordable(grid, problem.dimension)
+    task = Task(settings, problem, steps, folder, home, start, begun, more_tags or {})
+    task.fine_scale_steps()  # refuses at once what it would refuse at the end
+    with Interruption() as interruption:
+        if not leads:
+            with interruption.held():
+                from homog.run import experiment
+            experiment.assist(task, interruption)
+            return {}
+        with ReferenceBeside(problem, settings.reference, grid, task.cache) as reference:
+            # an import must not be torn; it takes seconds, in which the reference is under way
+            with interruption.held():
+                from homog.run import experiment
+            return experiment.carry_out(task, reference, interruption)
+
+
+def _time_steps(settings: RunSettings, problem: equation.Problem) -> TimeSteps:
+    """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
+    policy, method = settings.timestep, settings.method
+    steps = time_steps(policy, problem.dimension, problem.scale)
+    follows = policy.follows_medium and method.drifts
+    planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
+    most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0
+    return with_pace(steps, problem, policy.m0, most, follows=follows)
+
+
+def _require_affordable(grid: int, dimension: int) -> None:
+    if grid**dimension > _MOST_POINTS:
+        raise UserError(
+            f"evaluation.grid={grid} asks for {grid**dimension:.1g} points in {dimension}D:"
+            f" write at most {int(_MOST_POINTS ** (1 / dimension))}"
+        )

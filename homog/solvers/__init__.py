@@ -1,0 +1,1 @@
+"""How the unknowns of a network are found."""

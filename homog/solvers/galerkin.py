@@ -1,0 +1,255 @@
+"""Galerkin's method with walkers: one linear system for a network's last layer in place of an iteration."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import nn
+
+from homog.config import Galerkin
+from homog.domains import Box
+from homog.errors import NotFinite, UserError
+from homog.losses import LinearLoss, Loss, WalkingLoss, functions
+from homog.machine import ranks
+from homog.networks import LinearInFeatures
+
+_NORM_POINTS = 4096  # on which the L2 norm of an answer is taken
+_MOST_FEATURES = 4096  # 2 GB of matrices in 8 groups, minutes for each solve
+
+
+class GalerkinSolver:
+    """The answer u = lift + features . w of a method's linear equations, assembled batch by batch.
+
+    The equations come in `groups` of batches. From the spread between them follow the error bar and the coefficient
+    beta of the control variate: that with the least noise in the answer, by regression. Singular values of the matrix
+    below `cutoff` times the largest are left out. Memory is that of two matrices a group and of one batch.
+
+    A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read a(x, u) from the
+    answer of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many
+    batches as all before it together. So half of all walkers enter the last system, and the first, far off, few; there
+    are at most 1 + log2(iterations) passes.
+
+    Args:
+        settings: Cut-off, and the number of groups for the error bar.
+        loss: The method.
+        network: As the method wants it, with the weights that a Picard iteration starts from. It stays as it is: the
+            answer is a copy with other weights in its last layer.
+
+    Raises:
+        UserError: If the method has no linear equations, or the network is not linear in its last layer or too wide.
+    """
+
+    def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
+        if not isinstance(loss, LinearLoss):
+            raise UserError(
+                "optimizer=galerkin, and optimizer.last_layer, solve the linear equations that walkers give:"
+                " write method=energy or method=dflm"
+            )
+        self.settings = settings
+        self._loss = loss
+        self._answer = copy.deepcopy(network)
+        self._linear = linear_in_features(self._answer)
+        self._weights = self._linear.weights().double().cpu().numpy()  # of the medium
+        if len(self._weights) > _MOST_FEATURES:
+            raise UserError(
+                f"one solve for {len(self._weights)} features is too much: write a network with at most"
+                f" {_MOST_FEATURES}, by a smaller network.count or network.width"
+            )
+        passes = settings.passes if loss.problem.nonlinear else 1
+        self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
+        last = settings.iterations - max(self._restarts, default=0)
+        self._groups = min(settings.groups, last)
+        shape = (self._groups, len(self._weights) + 1)
+        self._matrix, self._control = np.zeros((2, *shape, shape[1]))
+        self._load = np.zeros(shape)
+        self._added = 0
+        self._batches = 0  # in the system
+        self._solved: _Solution | None = None
+        self._medium = loss.medium(self._answer)
+        self._norm = self._mass_matrix()
+
+    def add(self, iteration: int) -> int:
+        """Send one batch of walkers and add its equations to the system.
+
+        Args:
+            iteration: What is drawn is a function of it and the seed.
+
+        Returns:
+            Micro steps taken.
+        """
+        if self._added in self._restarts:
+            self._restart()
+        self._added += 1
+        batch = self._loss.equations(self._linear, iteration, self._medium)
+        ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
+        if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
+            raise NotFinite("the walkers' equations are not finite", self._advice())
+        group = self._batches % self._groups
+        self._matrix[group] += batch.matrix
+        self._control[group] += batch.control
+        self._load[group] += batch.load
+        self._batches += 1
+        self._solved = None
+        return batch.walker_steps
+
+    def solution(self) -> nn.Module:
+        """The answer by the walkers so far."""
+        self._set_weights(self._solve().weights)
+        return self._answer
+
+    def loss(self) -> float:
+        """v . (S v / 2 - load): with method=energy the least energy, up to noise."""
+        return self._solve().energy
+
+    def control_coefficient(self) -> float:
+        """beta, zero before each group has a batch."""
+        return self._solve().beta
+
+    def standard_error(self) -> float | None:
+        """The standard deviation of the answer by sampling, in the L2 norm and relative to the answer's.
+
+        From the spread of the groups' residuals, each through the inverse of the whole system. Neither the bias of
+        the time steps nor that of the features is in it, nor for a nonlinear problem the noise of earlier passes.
+
+        Returns:
+            None before each of three groups and more has a batch, and for the answer zero.
+        """
+        found = self._solve()
+        return None if math.isnan(found.noise) or found.size == 0 else found.noise / found.size
+
+    def last_change(self) -> float | None:
+        """Of a nonlinear problem, how far the last pass has moved the answer, in the L2 norm and relative to it.
+
+        Where passes converge, what the next ones would still change is about as much, or less.
+
+        Returns:
+            None for a linear problem, and for the answer zero.
+        """
+        found = self._solve()
+        if self._medium is None or found.size == 0:
+            return None
+        moved = np.append(found.weights - self._weights, 0.0)
+        return math.sqrt(moved @ self._norm @ moved) / found.size
+
+    def state(self) -> dict[str, Any]:
+        """All that the batches to come and the answer depend on: the system, and the weights that made the medium."""
+        arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
+        return {**arrays, "added": self._added, "batches": self._batches}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            ValueError: If it is that of another system.
+        """
+        for name, array in self._arrays().items():
+            if state[name].shape != array.shape:
+                raise ValueError(f"the shape of {name} is {tuple(state[name].shape)} and not {array.shape}")
+            array[...] = state[name].numpy()
+        self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
+        self._set_weights(self._weights)
+        self._medium = self._loss.medium(self._answer)
+
+    def _advice(self) -> str:
+        """Against equations that are not finite though the walkers themselves are: that was looked at."""
+        weighted = isinstance(self._loss, WalkingLoss) and self._loss.settings.martingale == "girsanov"
+        if weighted:
+            return (
+                "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
+                " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain"
+            )
+        return (
+            "they are summed in single precision, up to 3e38: write the coefficient, f and g in units in which they are"
+            " closer to 1, and look for a place in the domain where a formula has no value"
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"matrix": self._matrix, "control": self._control, "load": self._load, "weights": self._weights}
+
+    def _solve(self) -> "_Solution":
+        """The solution, kept until the next batch."""
+        if self._solved is None:
+            found = self._solve_with(0.0)
+            if self._spread_is_known():
+                inverse, values = found.inverse, np.append(found.weights, 1.0)
+                spread = inverse @ (self._load - self._matrix @ values)[:, :-1].T
+                control = inverse @ (self._control @ values)[:, :-1].T
+                norm = self._norm[:-1, :-1]
+                control -= control.mean(1, keepdims=True)
+                size = np.einsum("ig,ij,jg", control, norm, control)
+                if size > 0:
+                    found = self._solve_with(float(np.einsum("ig,ij,jg", control, norm, spread) / size))
+            if self._medium is not None:
+                found.weights = self._weights + self.settings.damping * (found.weights - self._weights)
+            self._solved = found
+        return self._solved
+
+    def _solve_with(self, beta: float) -> "_Solution":
+        whole, load = self._matrix.sum(0) + beta * self._control.sum(0), self._load.sum(0)
+        left, sizes, right = np.linalg.svd(whole[:-1, :-1])
+        kept = sizes > self.settings.cutoff * sizes[0]
+        inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])
+        weights = inverse @ (load - whole[:, -1])[:-1]
+        values = np.append(weights, 1.0)
+        energy = float(values @ (0.5 * whole @ values - load)) / max(1, self._batches)
+        noise, groups = math.nan, self._groups
+        if self._spread_is_known():
+            residual = self._load - self._matrix @ values - beta * (self._control @ values)
+            spread = inverse @ residual[:, :-1].T
+            spread -= spread.mean(1, keepdims=True)
+            freedom = groups - 1 if beta == 0 else groups - 2  # beta is fitted to the same groups
+            noise = math.sqrt(groups / freedom * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
+        return _Solution(weights, inverse, beta, energy, noise, math.sqrt(values @ self._norm @ values))
+
+    def _spread_is_known(self) -> bool:
+        return self._groups >= 3 and self._batches >= self._groups
+
+    def _restart(self) -> None:
+        """Begin a pass: the answer so far becomes the medium, and a new system is begun."""
+        self._weights = self._solve().weights
+        self._set_weights(self._weights)
+        self._medium = self._loss.medium(self._answer)
+        for part in (self._matrix, self._control, self._load):
+            part.fill(0.0)
+        self._batches = 0
+
+    def _set_weights(self, weights: np.ndarray) -> None:
+        self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
+
+    def _mass_matrix(self) -> Float64[np.ndarray, "n n"]:
+        """Mean products of features and lift: |u|^2 = v . (mass v) for v = (w, 1)."""
+        domain: Box = self._loss.problem.domain
+        points = torch.as_tensor(domain.spread(_NORM_POINTS, np.random.default_rng(0)), dtype=torch.float32)
+        with torch.no_grad():
+            values = functions(self._linear, points.to(self._linear.weights().device)).double().cpu().numpy()
+        return values.T @ values / _NORM_POINTS
+
+
+@dataclass
+class _Solution:
+    """Weights, the inverse that gave them, the control's coefficient, the energy, and L2 norms of noise and answer."""
+
+    weights: Float64[np.ndarray, " m"]
+    inverse: Float64[np.ndarray, "m m"]
+    beta: float
+    energy: float
+    noise: float
+    size: float
+
+
+def linear_in_features(network: nn.Module) -> LinearInFeatures:
+    """The network as one that is linear in its last layer.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if not isinstance(network, LinearInFeatures):
+        raise UserError(
+            f"optimizer=galerkin needs a network that is linear in its last layer, and {type(network).__name__} is none"
+        )
+    return network
