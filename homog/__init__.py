@@ -2,7 +2,8 @@
 
 The public API; names are loaded when they are first used, so that `homog-run --help` imports none of them:
 
-    problem = homog.build_problem(homog.FormulaProblem("mine", "2 + sin(2*pi*x1/eps)", "1"), eps=0.01)
+    formulas = homog.FormulaProblem(name="mine", coefficient="2 + sin(2*pi*x1/eps)", forcing="1")
+    problem = homog.build_problem(formulas, eps=0.01)
     steps = homog.time_steps(homog.BoundsTimeStep(eps=0.01), problem.dimension)
     walkers = homog.Walkers(problem, homog.Scheme("drift", "heun", "bridge"), cache_folder)
 """

@@ -42,17 +42,31 @@ from homog.solvers.training import train
 from homog.timesteps.timestep import time_steps
 
 PUBLISHED = 15_000 * 400 * 300, 1.38e-2  # walkers and error at eps = 0.01
-BELLMAN = DFLM(2048, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")
-MLP_DEFAULT = MLP(3, 100, "gelu", 3.0, 1.0)
+BELLMAN = DFLM(
+    points=2048,
+    walkers=4,
+    boundary_points=1,
+    martingale="girsanov",
+    step="euler",
+    estimator="plain",
+    boundary="penalty",
+)
+MLP_DEFAULT = MLP(depth=4, width=200, activation="relu", scale=None, spread=0.0)
 # label: method, network, optimizer, macro factor, seeds
 METHODS = {
-    "energy, one solve": (Energy(2048, 4), Legendre(8), Galerkin(512), 4, 4),
-    "DFLM, one solve": (BELLMAN, Legendre(8), Galerkin(512), 16, 4),
-    "energy, Adam": (Energy(1024, 4), MLP_DEFAULT, AdamCosine(600, 3e-3, [0.9, 0.99], average=0.4), 4, 1),
+    "energy, one solve": (Energy(points=2048), Legendre(count=8), Galerkin(iterations=512), 4, 4),
+    "DFLM, one solve": (BELLMAN, Legendre(count=8), Galerkin(iterations=512), 16, 4),
+    "energy, Adam": (
+        Energy(points=1024),
+        MLP_DEFAULT,
+        AdamCosine(iterations=600, learning_rate=3e-3, average=0.0),
+        4,
+        1,
+    ),
     "DFLM, Adam": (
         replace(BELLMAN, points=800, walkers=8),
         MLP_DEFAULT,
-        AdamCosine(1500, 3e-3, [0.9, 0.99], average=0.4),
+        AdamCosine(iterations=1500, learning_rate=3e-3, average=0.0),
         64,
         1,
     ),

@@ -72,8 +72,10 @@ def make_problem() -> Callable[..., Problem]:
         forcing: str = "10",
         boundary: str = "0",
     ) -> Problem:
-        box = DomainSettings([0.0] * dimension, [1.0] * dimension)
-        settings = FormulaProblem("a test", coefficient, forcing, boundary, domain=box)
+        box = DomainSettings(lower=[0.0] * dimension, upper=[1.0] * dimension)
+        settings = FormulaProblem(
+            name="a test", coefficient=coefficient, forcing=forcing, boundary=boundary, domain=box
+        )
         return equation.build(settings, eps)
 
     return make

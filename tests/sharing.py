@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from paper import paper_dflm
 
 from homog import equation, losses, networks
-from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
+from homog.config import MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
 from homog.machine import ranks
 from homog.networks import values_without_gradient
 from homog.solvers.training import Training, train
@@ -21,24 +22,44 @@ from homog.timesteps.timestep import TimeSteps
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
 NONLINEAR = "(1.1 + sin(2*pi*x1/eps))/(1.1 + u**2)"
 TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
-ADAM = AdamCosine(6, 1e-2, average=0.5)
+ADAM = AdamCosine(iterations=6, learning_rate=1e-2, average=0.5)
 PLACES = torch.rand((50, 2), generator=torch.Generator().manual_seed(0))
 CASES = {
-    "penalty": (LINEAR, DFLM(37, 3, 21), TANH, ADAM),
-    "gradient": (LINEAR, DFLM(37, 3, estimator="gradient", boundary="ansatz", sampling="coefficient"), TANH, ADAM),
-    "walkers": (LINEAR, DFLM(37, 3, 21, sampling="walkers"), TANH, ADAM),
-    "least squares": (LINEAR, DFLM(201, 2, boundary="ansatz"), Legendre(4), Galerkin(4, groups=4)),
-    "nonlinear": (NONLINEAR, DFLM(37, 3, 21, table=33), TANH, ADAM),
-    "energy": (LINEAR, Energy(61, 2), TANH, ADAM),
-    "last layer": (LINEAR, Energy(201, 2), Legendre(4), AdamCosine(6, 1e-2, last_layer=3)),
-    "galerkin": (LINEAR, Energy(201, 2, sampling="coefficient"), Legendre(4), Galerkin(4, groups=4)),
-    "Picard": (NONLINEAR, Energy(201, 2, table=33), Legendre(4), Galerkin(8, groups=4, passes=2)),
+    "penalty": (LINEAR, paper_dflm(points=37, walkers=3, boundary_points=21), TANH, ADAM),
+    "gradient": (LINEAR, paper_dflm(points=37, walkers=3, sampling="coefficient"), TANH, ADAM),
+    "walkers": (LINEAR, paper_dflm(points=37, walkers=3, boundary_points=21, sampling="walkers"), TANH, ADAM),
+    "least squares": (
+        LINEAR,
+        paper_dflm(points=201, walkers=2, boundary="ansatz"),
+        Legendre(count=4),
+        Galerkin(iterations=4, groups=4),
+    ),
+    "nonlinear": (NONLINEAR, paper_dflm(points=37, walkers=3, boundary_points=21, table=33), TANH, ADAM),
+    "energy": (LINEAR, Energy(points=61, walkers=2), TANH, ADAM),
+    "last layer": (
+        LINEAR,
+        Energy(points=201, walkers=2),
+        Legendre(count=4),
+        AdamCosine(iterations=6, learning_rate=1e-2, last_layer=3, average=0.0),
+    ),
+    "galerkin": (
+        LINEAR,
+        Energy(points=201, walkers=2, sampling="coefficient"),
+        Legendre(count=4),
+        Galerkin(iterations=4, groups=4),
+    ),
+    "Picard": (
+        NONLINEAR,
+        Energy(points=201, walkers=2, table=33),
+        Legendre(count=4),
+        Galerkin(iterations=8, groups=4, passes=2),
+    ),
 }
 
 
 def begin(case: str, kernels: Path) -> tuple[losses.Loss, Training]:
     coefficient, method, network, optimizer = CASES[case]
-    problem = equation.build(FormulaProblem("a test", coefficient, "10"), 0.3)
+    problem = equation.build(FormulaProblem(name="a test", coefficient=coefficient, forcing="10"), 0.3)
     loss = losses.build(method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
     return loss, train(loss, loss.network(networks.build(network, problem.domain, 0)), optimizer)
 

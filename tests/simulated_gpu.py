@@ -74,10 +74,12 @@ class Case:
 
     @property
     def problem(self) -> Problem:
-        box = DomainSettings([0.0] * self.dimension, [1.0] * self.dimension)
+        box = DomainSettings(lower=[0.0] * self.dimension, upper=[1.0] * self.dimension)
         if "field" not in self.coefficient:
-            return equation.build(FormulaProblem("p", self.coefficient, self.forcing, domain=box), EPS)
-        plain = equation.build(FormulaProblem("p", "1", self.forcing, domain=box), EPS)
+            return equation.build(
+                FormulaProblem(name="p", coefficient=self.coefficient, forcing=self.forcing, domain=box), EPS
+            )
+        plain = equation.build(FormulaProblem(name="p", coefficient="1", forcing=self.forcing, domain=box), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
@@ -86,7 +88,7 @@ class Case:
 
     @property
     def steps(self) -> TimeSteps:
-        return time_steps(BoundsTimeStep(), self.dimension, EPS)
+        return time_steps(BoundsTimeStep(macro_factor=1.0), self.dimension, EPS)
 
     def walk(self, cache: Path, device: str, points: np.ndarray, key: Any) -> Walk:
         problem = self.problem

@@ -60,7 +60,11 @@ def main() -> None:
     """Entry point of the command."""
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        _print_help()
+        try:
+            _print_help()
+            sys.stdout.flush()
+        except BrokenPipeError:  # homog-run --help | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     threads.settle()
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -1,7 +1,6 @@
 """Hydra's part: the schema registered, the configuration composed, mistakes turned into one line."""
 
 import os
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -17,33 +16,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from homog import config
 from homog.errors import UserError, hint
 
-_SCHEMA: dict[str, type] = {
-    "schema/run": config.RunSettings,
-    "schema/problem/formula": config.FormulaProblem,
-    "schema/problem/field": config.FieldProblem,
-    "schema/problem/field/spectral": config.SpectralField,
-    "schema/problem/field/file": config.FileField,
-    "schema/problem/field/gstools": config.GSToolsField,
-    "schema/timestep/bounds": config.BoundsTimeStep,
-    "schema/timestep/fixed": config.FixedTimeStep,
-    "schema/timestep/ratio": config.RatioTimeStep,
-    "schema/method/dflm": config.DFLM,
-    "schema/method/energy": config.Energy,
-    "schema/method/pinn": config.PINN,
-    "schema/method/deep_ritz": config.DeepRitz,
-    "schema/network/mlp": config.MLP,
-    "schema/network/fourier": config.FourierMLP,
-    "schema/network/cosines": config.Cosines,
-    "schema/network/legendre": config.Legendre,
-    "schema/optimizer/adam_exponential": config.AdamExponential,
-    "schema/optimizer/adam_cosine": config.AdamCosine,
-    "schema/optimizer/galerkin": config.Galerkin,
-    "schema/reference/fem": config.FEMReference,
-    "schema/reference/homogenized": config.HomogenizedReference,
-    "schema/tracking/local": config.LocalTracking,
-    "schema/tracking/server": config.ServerTracking,
-    "schema/tracking/off": config.NoTracking,
-}
+_SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path, kind in config.KINDS.items()}}
 """The dataclass behind the first line of every YAML file in conf/."""
 
 _TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path")}
@@ -73,7 +46,7 @@ def groups() -> dict[str, list[str]]:
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         group, _, option = name.rpartition("/") if name.rpartition("/")[0] in within else name.partition("/")
-        if option and group != "hydra" and not option.startswith("parts/"):  # parts are for config.yaml to pick
+        if option and group != "hydra" and "parts/" not in option:  # parts are for other files to pick
             options.setdefault(group, []).append(option)
     return dict(sorted(options.items()))
 
@@ -85,14 +58,36 @@ def register() -> None:
         group, _, name = path.rpartition("/")
         package = ".".join(group.split("/")[1:]) or "_global_"  # schema/problem/field holds settings of problem.field
         store.store(group=group, name=name, node=settings, package=package, provider="homog")
+    for path, method in config.KINDS.items():
+        if issubclass(method, config.MethodSettings):
+            for group, part in _companions(method).items():
+                store.store(
+                    group=f"{group}/parts", name=path.rpartition("/")[2], node=part, package=group, provider="homog"
+                )
     OmegaConf.register_new_resolver("homog_home", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("if_nonlinear", _if_nonlinear, replace=True)
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
 
 
+def _companions(method: type[config.MethodSettings]) -> dict[str, dict[str, Any]]:
+    """What config.yaml takes from each group where nothing is chosen: the kind, and what differs from its defaults."""
+    parts: dict[str, dict[str, Any]] = {}
+    linear, nonlinear = (method.companions(nonlinear=depends) for depends in (False, True))
+    for group, chosen, other in zip(linear._fields, linear, nonlinear, strict=True):
+        default = type(chosen)()
+        parts[group] = {"defaults": [f"/{group}/{config.kind_of(chosen)}@_here_", "_self_"]}
+        for field in fields(chosen):
+            value, if_nonlinear = getattr(chosen, field.name), getattr(other, field.name)
+            if value != if_nonlinear:
+                parts[group][field.name] = f"${{if_nonlinear:${{problem.coefficient}},{if_nonlinear},{value}}}"
+            elif value != getattr(default, field.name):
+                parts[group][field.name] = value
+    return parts
+
+
 def _if_nonlinear(coefficient: object, nonlinear: object, linear: object) -> object:
     """The one value where the coefficient's formula names the solution u, the other where it does not."""
-    return nonlinear if re.search(r"\bu\b", str(coefficient)) else linear
+    return nonlinear if config.depends_on_u(str(coefficient)) else linear
 
 
 def _run_id(*words: object) -> str:
@@ -122,7 +117,7 @@ def settings_of(composed: DictConfig) -> config.RunSettings:
     assert isinstance(given, dict)
     _refuse_unknown(given, settings, "")
     _refuse_without_kind(settings)
-    return settings
+    return settings.suited()
 
 
 def refuse_idle_budget(choices: Mapping[str, Any]) -> None:

@@ -7,23 +7,25 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 
 from homog.config.baselines import PINN, DeepRitz
 from homog.config.field import FieldSettings, FileField, GSToolsField, SpectralField
-from homog.config.method import DFLM, Energy, MethodSettings
+from homog.config.method import DFLM, Companions, Energy, MethodSettings
 from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
 from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
-from homog.config.run import RunSettings
+from homog.config.run import RunSettings, depends_on_u
 from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
 from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 
 __all__ = [
     "DFLM",
+    "KINDS",
     "MLP",
     "PINN",
     "AdamCosine",
     "AdamExponential",
     "AdamSettings",
     "BoundsTimeStep",
+    "Companions",
     "Cosines",
     "DeepRitz",
     "DomainSettings",
@@ -54,4 +56,40 @@ __all__ = [
     "TensorProduct",
     "TimeStepSettings",
     "TrackingSettings",
+    "depends_on_u",
+    "kind_of",
 ]
+
+KINDS: dict[str, type] = {
+    "problem/formula": FormulaProblem,
+    "problem/field": FieldProblem,
+    "problem/field/spectral": SpectralField,
+    "problem/field/file": FileField,
+    "problem/field/gstools": GSToolsField,
+    "timestep/bounds": BoundsTimeStep,
+    "timestep/fixed": FixedTimeStep,
+    "timestep/ratio": RatioTimeStep,
+    "method/dflm": DFLM,
+    "method/energy": Energy,
+    "method/pinn": PINN,
+    "method/deep_ritz": DeepRitz,
+    "network/mlp": MLP,
+    "network/fourier": FourierMLP,
+    "network/cosines": Cosines,
+    "network/legendre": Legendre,
+    "optimizer/adam_exponential": AdamExponential,
+    "optimizer/adam_cosine": AdamCosine,
+    "optimizer/galerkin": Galerkin,
+    "reference/fem": FEMReference,
+    "reference/homogenized": HomogenizedReference,
+    "tracking/local": LocalTracking,
+    "tracking/server": ServerTracking,
+    "tracking/off": NoTracking,
+}
+"""The settings behind each `GROUP=KIND` that a user types, by `GROUP/KIND`."""
+
+
+def kind_of(settings: object) -> str:
+    """The name of the settings' kind within its group: `energy` of `method=energy`."""
+    (path,) = (path for path, kind in KINDS.items() if kind is type(settings))
+    return path.rpartition("/")[2]

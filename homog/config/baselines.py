@@ -8,7 +8,7 @@ from homog.config.method import MethodSettings
 from homog.errors import UserError
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PINN(MethodSettings):
     """The strong residual (equation 3).
 
@@ -18,10 +18,10 @@ class PINN(MethodSettings):
 
     walks: ClassVar[bool] = False
 
-    points: int = 12000  # N_r
+    points: int = 2000
     boundary_points: int = 400  # N_b, with boundary=penalty
-    boundary: str = "penalty"
-    weights: str = "ntk"
+    boundary: str = "ansatz"
+    weights: str = "fixed"
     interior_weight: float = 1.0  # lambda_Omega
     boundary_weight: float = 1.0  # lambda_dOmega
     kernel_points: int = 64
@@ -43,15 +43,15 @@ class PINN(MethodSettings):
             )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DeepRitz(MethodSettings):
     """The energy of a linear problem (equation 5)."""
 
     walks: ClassVar[bool] = False
 
-    points: int = 12000  # N_r
+    points: int = 2000
     boundary_points: int = 400  # N_b, with boundary=penalty
-    boundary: str = "penalty"
+    boundary: str = "ansatz"
     boundary_weight: float = 500.0  # beta
 
     def __post_init__(self) -> None:

@@ -10,12 +10,12 @@ COVARIANCES = ("Gaussian", "Matern", "Exponential", "Spherical")  # of gstools; 
 DEGREES = {"cubic": 3, "linear": 1}  # of the spline through the nodes
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FieldSettings:
     """Base of the fields."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SpectralField(FieldSettings):
     """Amplitudes |k|^-decay with random phases on the periodic box, mapped affinely onto [lower, upper].
 
@@ -48,7 +48,7 @@ class SpectralField(FieldSettings):
         at_least("problem.field.grid", self.grid, 16)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FileField(FieldSettings):
     """An array of the user's own in a .npy file, x1 along the first index, spread over the whole domain.
 
@@ -65,7 +65,7 @@ class FileField(FieldSettings):
         one_of("problem.field.interpolation", self.interpolation, DEGREES)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class GSToolsField(FieldSettings):
     """A Gaussian random field drawn with gstools; `correlation` is the distance of autocorrelation 1/e.
 

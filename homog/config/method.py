@@ -1,17 +1,37 @@
 """The methods."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
 
 from homog.config.checks import count, one_of, require
+from homog.config.network import MLP, Legendre, NetworkSettings
+from homog.config.optimizer import AdamCosine, Galerkin, OptimizerSettings
+from homog.config.timestep import BoundsTimeStep, TimeStepSettings
 from homog.errors import UserError
 
 
-@dataclass
+class Companions(NamedTuple):
+    """What a run takes beside its method, where nothing else is chosen."""
+
+    network: NetworkSettings
+    optimizer: OptimizerSettings
+    timestep: TimeStepSettings
+
+
+@dataclass(kw_only=True)
 class MethodSettings:
     """Base of the methods; `walks` tells whether one sends walkers, and with that whether it has time steps."""
 
     walks: ClassVar[bool] = True
+
+    @classmethod
+    def companions(cls, *, nonlinear: bool) -> Companions:
+        """Network, optimizer and time steps that suit the method; `nonlinear`: for a coefficient that depends on u."""
+        return Companions(MLP(), AdamCosine(), BoundsTimeStep())
+
+    def suited(self, *, nonlinear: bool) -> Self:
+        """The same settings, with what is left to the problem (None) chosen; `nonlinear` as in `companions`."""
+        return self
 
     @property
     def walkers_an_iteration(self) -> int:
@@ -28,44 +48,89 @@ class WalkingSettings(MethodSettings):
     """What the methods that send walkers have in common; the fields are those of each method."""
 
     points: int
-    walkers: int
     martingale: str
 
     @property
+    def per_point(self) -> int:
+        """Walkers from each point."""
+        raise NotImplementedError
+
+    @property
     def walkers_an_iteration(self) -> int:
-        return self.points * self.walkers
+        return self.points * self.per_point
 
     @property
     def drifts(self) -> bool:
         return self.martingale == "drift"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DFLM(WalkingSettings):
-    """The derivative-free loss (equations 9 to 14) and the walkers that feed it."""
+    """The derivative-free loss (equations 9 to 14) and the walkers that feed it, at its strongest (docs/dflm.md).
 
-    points: int = 400  # N_r
-    walkers: int = 300  # N_s, per point
-    boundary_points: int = 400  # N_b, with boundary=penalty
-    martingale: str = "girsanov"
-    step: str = "euler"
+    Attributes:
+        points: N_r, resampled in every iteration.
+        walkers: N_s, from each point; None is 8, or 2 where the coefficient depends on u: the noise between points is
+            larger than that between walkers, and those that read u take ten times as long.
+        boundary_points: N_b, with boundary=penalty.
+        martingale: girsanov, driftless walkers with weight D (13), the paper's; or drift, dX = V dt + dB (7).
+        step: euler (18, 19); or heun, of weak order 2, with martingale=drift.
+        exit: bridge, a step may touch the boundary between its ends; or clip, only where it ends outside.
+        estimator: plain (16), control_variate or gradient: the same mean, ever less noise.
+        boundary: penalty (10); or ansatz, u = g + distance * network.
+        sampling: uniform, the paper's points; coefficient, where each counts for a(x, u), the walkers' own measure; or
+            walkers, where the last iteration's arrived. None is uniform, or coefficient where a depends on u.
+        targets: network; or table, u(X) from splines through `table` nodes an axis (not with estimator=plain).
+        table: Nodes an axis of a table of u, from which a coefficient reads u on the path. None is 257, or 129 where
+            the coefficient depends on u.
+    """
+
+    points: int = 800
+    walkers: int | None = None
+    boundary_points: int = 400
+    martingale: str = "drift"
+    step: str = "heun"
     exit: str = "bridge"
-    estimator: str = "plain"
-    boundary: str = "penalty"
-    sampling: str = "uniform"
+    estimator: str = "gradient"
+    boundary: str = "ansatz"
+    sampling: str | None = None
     targets: str = "network"
-    table: int = 257  # nodes an axis of the table of u, where one is needed
+    table: int | None = None
+
+    @classmethod
+    def companions(cls, *, nonlinear: bool) -> Companions:
+        """Dt is 64 times its lower bound: what is wanted grows like Dt, the noise like its root."""
+        adam = (
+            AdamCosine(iterations=1200) if nonlinear else AdamCosine()
+        )  # a walker that reads u takes ten times as long
+        return Companions(MLP(), adam, BoundsTimeStep(macro_factor=64.0))
+
+    def suited(self, *, nonlinear: bool) -> Self:
+        suits = {
+            "walkers": 2 if nonlinear else 8,
+            "sampling": "coefficient" if nonlinear else "uniform",
+            "table": 129 if nonlinear else 257,
+        }
+        return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})
+
+    @property
+    def per_point(self) -> int:
+        assert self.walkers is not None, "choose it by `suited`"
+        return self.walkers
 
     def __post_init__(self) -> None:
         count("method.points", self.points)
-        count("method.walkers", self.walkers)
+        if self.walkers is not None:
+            count("method.walkers", self.walkers)
         count("method.boundary_points", self.boundary_points)
         check_scheme(self.martingale, self.step, self.exit)
         one_of("method.estimator", self.estimator, ("plain", "control_variate", "gradient"))
         one_of("method.boundary", self.boundary, ("penalty", "ansatz"))
-        one_of("method.sampling", self.sampling, ("uniform", "coefficient", "walkers"))
+        if self.sampling is not None:
+            one_of("method.sampling", self.sampling, ("uniform", "coefficient", "walkers"))
         one_of("method.targets", self.targets, ("network", "table"))
-        check_table(self.table)
+        if self.table is not None:
+            check_table(self.table)
         if self.targets == "table" and self.estimator == "plain":
             raise UserError(
                 "method.targets=table needs method.estimator=control_variate or gradient: with plain, the table's error"
@@ -73,7 +138,7 @@ class DFLM(WalkingSettings):
             )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
 
@@ -84,6 +149,15 @@ class Energy(WalkingSettings):
     exit: str = "bridge"
     sampling: str = "uniform"
     table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
+
+    @classmethod
+    def companions(cls, *, nonlinear: bool) -> Companions:
+        """A basis for smooth answers, and one linear solve."""
+        return Companions(Legendre(), Galerkin(), BoundsTimeStep())
+
+    @property
+    def per_point(self) -> int:
+        return self.walkers
 
     def __post_init__(self) -> None:
         count("method.points", self.points)

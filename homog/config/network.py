@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from homog.config.checks import at_least, count, one_of, positive, require
 
 
-@dataclass
+@dataclass(kw_only=True)
 class NetworkSettings:
     """Base of the networks."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class MLP(NetworkSettings):
     """A multilayer perceptron with `depth` hidden layers of `width` units.
 
@@ -18,11 +18,11 @@ class MLP(NetworkSettings):
     biases start uniform in [-spread, spread], the others at zero.
     """
 
-    depth: int = 4
-    width: int = 200
-    activation: str = "relu"
-    scale: float | None = None
-    spread: float = 0.0
+    depth: int = 3
+    width: int = 100
+    activation: str = "gelu"
+    scale: float | None = 3.0
+    spread: float = 1.0
 
     def __post_init__(self) -> None:
         count("network.depth", self.depth, 1000)
@@ -33,10 +33,15 @@ class MLP(NetworkSettings):
         at_least("network.spread", self.spread, 0)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FourierMLP(MLP):
     """The perceptron behind random Fourier features: `features` sines and cosines, wave numbers from N(0, sigma^2)."""
 
+    depth: int = 4
+    width: int = 200
+    activation: str = "tanh"
+    scale: float | None = None
+    spread: float = 0.0
     features: int = 200
     sigma: float = 30.0
 
@@ -51,7 +56,7 @@ class FourierMLP(MLP):
         positive("network.sigma", self.sigma)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TensorProduct(NetworkSettings):
     """A sum over products of `count` functions an axis, with all its weights in one layer.
 
@@ -65,11 +70,11 @@ class TensorProduct(NetworkSettings):
             count("network.count", self.count, 100_000)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Cosines(TensorProduct):
     """Products of cosines."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Legendre(TensorProduct):
     """Products of polynomials: with the boundary ansatz, the integrals of Legendre's."""

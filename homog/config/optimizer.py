@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from homog.config.checks import MISSING, at_least, positive, require
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OptimizerSettings:
     """Base of the optimizers."""
 
@@ -20,7 +20,7 @@ class OptimizerSettings:
         return self.iterations
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdamSettings(OptimizerSettings):
     """Adam, which a schedule of the learning rate completes, and one solve for the last layer at the end.
 
@@ -28,9 +28,9 @@ class AdamSettings(OptimizerSettings):
     """
 
     learning_rate: float = MISSING  # type: ignore[assignment]
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.99])
     average: float = 0.0
-    last_layer: int = field(default=0, kw_only=True)
+    last_layer: int = 0
 
     @property
     def all_iterations(self) -> int:
@@ -50,21 +50,27 @@ class AdamSettings(OptimizerSettings):
         require(0 <= self.average < 1, "optimizer.average", self.average, "a share of the iterations in [0, 1)")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdamExponential(AdamSettings):
     """Adam with the paper's schedule: learning_rate * gamma^(n / 1000) at iteration n (section 4)."""
 
-    gamma: float = MISSING  # type: ignore[assignment]
+    iterations: int = 5000
+    learning_rate: float = 1e-4
+    gamma: float = 0.85
+    betas: list[float] = field(default_factory=lambda: [0.99, 0.99])
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 < self.gamma <= 1, "optimizer.gamma", self.gamma, "a number in (0, 1]")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdamCosine(AdamSettings):
     """Adam with a cosine schedule from learning_rate down to learning_rate * final."""
 
+    iterations: int = 1500
+    learning_rate: float = 3e-3
+    average: float = 0.4
     final: float = 0.0
 
     def __post_init__(self) -> None:
@@ -72,7 +78,7 @@ class AdamCosine(AdamSettings):
         require(0 <= self.final <= 1, "optimizer.final", self.final, "a number in [0, 1]")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Galerkin(OptimizerSettings):
     """One solve for the weights of a network's last layer, for a method whose loss is quadratic in u.
 
@@ -80,6 +86,7 @@ class Galerkin(OptimizerSettings):
     method.walkers.
     """
 
+    iterations: int = 16
     cutoff: float = 1e-7
     groups: int = 8
     passes: int = 8  # of a nonlinear problem

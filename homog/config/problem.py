@@ -7,7 +7,7 @@ from homog.config.checks import MISSING, label, require
 from homog.config.field import FieldSettings
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DomainSettings:
     """A box: its lower and upper corner, one number an axis."""
 
@@ -26,7 +26,7 @@ class DomainSettings:
             require(isfinite(high - low) and low < high, "problem.domain.upper", self.upper, "numbers above lower")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ProblemSettings:
     """Base of the problems: -div(a grad u) = f in a box, u = g on its boundary (equation 15), written as formulas.
 
@@ -45,14 +45,14 @@ class ProblemSettings:
         label("problem.name", self.name)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FormulaProblem(ProblemSettings):
     """A problem of which all is said by formulas; `period` is the side of the coefficient's periodic cell."""
 
     period: str = "eps"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FieldProblem(ProblemSettings):
     """A problem whose coefficient's formula may also use `field`, a function on a grid."""
 

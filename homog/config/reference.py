@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from homog.config.checks import at_least, positive, require
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReferenceSettings:
     """Base of the references: what the network is held against."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FEMReference(ReferenceSettings):
     """u_eps by dolfinx with a convergence estimate, and the homogenised and mean-coefficient solutions.
 
@@ -33,12 +33,12 @@ class FEMReference(ReferenceSettings):
         at_least("reference.max_unknowns", self.max_unknowns, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class HomogenizedReference(ReferenceSettings):
     """u_0 from the cell problem and u_mean alone: for an eps that no mesh resolves."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvaluationSettings:
     """Where and how often errors are measured, and whether walkers put the fine scale back at the end.
 

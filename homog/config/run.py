@@ -1,6 +1,7 @@
 """One run."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 
 from homog.config.checks import MISSING, at_least, label, one_of, positive, require
 from homog.config.method import MethodSettings
@@ -12,7 +13,7 @@ from homog.config.timestep import TimeStepSettings
 from homog.config.tracking import TrackingSettings
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunSettings:
     """One run: what `conf/config.yaml` and its groups compose to."""
 
@@ -24,7 +25,7 @@ class RunSettings:
     reference: ReferenceSettings = MISSING  # type: ignore[assignment]
     tracking: TrackingSettings = MISSING  # type: ignore[assignment]
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
-    eps: float = MISSING  # type: ignore[assignment]
+    eps: float = 0.01
     device: str = "auto"
     seed: int = 0
     name: str | None = None
@@ -41,3 +42,12 @@ class RunSettings:
         if self.checkpoint is not None:
             at_least("checkpoint", self.checkpoint, 0)
         require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")
+
+    def suited(self) -> "RunSettings":
+        """The same settings, with what the method leaves to the problem (None) chosen for this one."""
+        return replace(self, method=self.method.suited(nonlinear=depends_on_u(self.problem.coefficient)))
+
+
+def depends_on_u(coefficient: str) -> bool:
+    """Whether a coefficient's text names the solution u."""
+    return re.search(r"\bu\b", coefficient) is not None

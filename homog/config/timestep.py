@@ -8,7 +8,7 @@ from homog.config.checks import MISSING, at_least, positive, require
 from homog.errors import UserError
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TimeStepSettings:
     """Base of the time-step policies; `eps` and `m0` enter the bounds that every policy is held against.
 
@@ -32,7 +32,7 @@ class TimeStepSettings:
         at_least("timestep.m0", self.m0, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class BoundsTimeStep(TimeStepSettings):
     """dt at its upper bound (21); Dt = macro_factor times its lower bound (23), or K = `count` micro steps.
 
@@ -41,7 +41,7 @@ class BoundsTimeStep(TimeStepSettings):
     """
 
     follows_medium: ClassVar[bool] = True
-    macro_factor: float = 1.0
+    macro_factor: float = 4.0
     count: int | None = None
     most_steps: float = 1e10  # of all walkers of a run
 
@@ -57,7 +57,7 @@ class BoundsTimeStep(TimeStepSettings):
         at_least("timestep.most_steps", self.most_steps, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FixedTimeStep(TimeStepSettings):
     """dt and Dt as given; Dt is rounded to a whole number of micro steps."""
 
@@ -75,7 +75,7 @@ class FixedTimeStep(TimeStepSettings):
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RatioTimeStep(TimeStepSettings):
     """The ratio dt/Dt and one of the two steps, as in the sweeps of Fig. 2 (Dt fixed) and Fig. 3 (dt fixed)."""
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from homog.config.checks import MISSING
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrackingSettings:
     """Base of the tracking choices."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LocalTracking(TrackingSettings):
     """An SQLite store of MLflow in HOMOG_HOME."""
 
     experiment: str = "homog"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ServerTracking(TrackingSettings):
     """An MLflow server."""
 
@@ -25,6 +25,6 @@ class ServerTracking(TrackingSettings):
     experiment: str = "homog"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class NoTracking(TrackingSettings):
     """metrics.jsonl in the run's folder, and nothing else."""

@@ -105,7 +105,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
         Raises:
             UserError: If the coefficient is not positive where the solution leads it.
         """
-        table = spline_of(network, self.problem.domain, self.settings.table) if self._look_up else None
+        table = spline_of(network, self.problem.domain, self.nodes) if self._look_up else None
         medium = table if table and self.problem.nonlinear else self.solution(network)
         sample = self.sample(iteration, medium)
         return LossValue(self.value(network, self.inputs(sample, table)), sample.walker_steps)
@@ -183,7 +183,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             medium: From `medium`.
         """
         sample = self.sample(iteration, medium)
-        walk, walkers = sample.walk, sample.total * self.settings.walkers
+        walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
         weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)
         ends = starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0)
@@ -192,7 +192,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
             placed(walk.brownian, self._device).sum(2) / walkers,
         )
         mass = self._mass(sample)
-        rows = max(1, ROWS // self.settings.walkers)
+        rows = max(1, ROWS // self.settings.per_point)
         count = len(network.weights()) + 1
         matrix, control = np.zeros((2, count, count))
         load = np.zeros(count)

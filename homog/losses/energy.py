@@ -135,7 +135,7 @@ class EnergyLoss(WalkingLoss[Energy]):
     def _mass(self, sample: Sample) -> Float[Tensor, " n"]:
         """What each walker of a point stands for, over Dt."""
         assert sample.mass is not None
-        each = sample.mass / (self.settings.walkers * self.steps.macro_step)
+        each = sample.mass / (self.settings.per_point * self.steps.macro_step)
         return each.float() if isinstance(each, Tensor) else placed(each.astype(np.float32), self._device)
 
     def _points(self, random: np.random.Generator, medium: Solution | None) -> tuple[np.ndarray, Mass]:

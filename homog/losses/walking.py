@@ -105,7 +105,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         cache: Path,
         device: torch.device = _CPU,
     ) -> None:
-        self.settings = settings
+        self.settings = settings = settings.suited(nonlinear=problem.nonlinear)
+        assert settings.table is not None
+        self.nodes = settings.table  # an axis of the table of u
         self.problem = problem
         self.steps = steps
         self.seed = seed
@@ -149,11 +151,11 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
             return None
         if self.capturable and self._walks_on.type != "cpu":
             return self._table(network)
-        return spline_of(network, self.problem.domain, self.settings.table)
+        return spline_of(network, self.problem.domain, self.nodes)
 
     def medium(self, network: nn.Module) -> Spline | None:
         """The same for linear equations, which are made on the host."""
-        return spline_of(network, self.problem.domain, self.settings.table) if self.problem.nonlinear else None
+        return spline_of(network, self.problem.domain, self.nodes) if self.problem.nonlinear else None
 
     def sample(self, iteration: int, medium: Solution | None = None) -> Sample:
         """One iteration's points and walkers.
@@ -232,7 +234,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
 
     @cached_property
     def _table(self) -> DeviceTable:
-        return DeviceTable(self.problem.domain, self.settings.table, self._device)
+        return DeviceTable(self.problem.domain, self.nodes, self._device)
 
     def _looks_at(self, iteration: int) -> bool:
         """Whether the host looks at an iteration's numbers: where it would wait for them, at some only."""
@@ -246,19 +248,19 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
                 self.problem.require_positive(start.points, there)
         elif medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
             self.problem.require_positive(start.points, medium)
-        walk = self.walkers.walk(start.points, self.settings.walkers, self.steps, start.key, medium)
+        walk = self.walkers.walk(start.points, self.settings.per_point, self.steps, start.key, medium)
         return self._sample(iteration, start, walk)
 
     def _draw_together(self, first: int) -> Iterator[Sample]:
         """The samples of as many iterations as fill the device."""
         starts = [self._start(first, None, None)]
-        at_once = max(1, _on_device(self._walks_on) // (len(starts[0].points) * self.settings.walkers))
+        at_once = max(1, _on_device(self._walks_on) // (len(starts[0].points) * self.settings.per_point))
         starts += [self._start(i, None, None) for i in range(first + 1, min(first + at_once, self._until))]
         walk = self.walkers.walk(
             np.concatenate([start.points for start in starts]),
-            self.settings.walkers,
+            self.settings.per_point,
             self.steps,
-            np.concatenate([point_keys(start.key, len(start.points), self.settings.walkers) for start in starts]),
+            np.concatenate([point_keys(start.key, len(start.points), self.settings.per_point) for start in starts]),
         )
         for iteration, (start, part) in enumerate(
             zip(starts, walk.parts([len(start.points) for start in starts]), strict=True), first
@@ -272,7 +274,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         points, mass = points[own], None if mass is None else mass[own]
         if arrived is not None:
             points = np.where(np.isnan(arrived), points, arrived)
-        key = key_after(stream_key(self.seed, iteration), own.start * self.settings.walkers)
+        key = key_after(stream_key(self.seed, iteration), own.start * self.settings.per_point)
         return _Start(points, mass, key, total, random)
 
     def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:

@@ -48,7 +48,7 @@ class Task:
         if not settings.evaluation.fine_scale:
             return None
         bounds = BoundsTimeStep(
-            settings.timestep.eps, settings.timestep.m0, settings.evaluation.fine_scale_macro_factor
+            eps=settings.timestep.eps, m0=settings.timestep.m0, macro_factor=settings.evaluation.fine_scale_macro_factor
         )
         steps = time_steps(bounds, self.problem.dimension, self.problem.scale)
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
@@ -59,7 +59,7 @@ class Task:
         scale = min(problem.scale, policy.eps or problem.scale)
         if problem.period is None and not problem.nonlinear:  # what is steep is walked in shorter steps, by its pace
             scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
-        bounds = BoundsTimeStep(scale, max(policy.m0, BoundsTimeStep.m0))
+        bounds = BoundsTimeStep(eps=scale, m0=max(policy.m0, BoundsTimeStep.m0), macro_factor=1.0)
         return time_steps(bounds, problem.dimension), bounds.m0
 
     @property

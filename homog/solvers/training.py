@@ -272,7 +272,7 @@ class _Descent:
             self._solve.load_state(state["solve"])
 
     def _solve_from(self, network: nn.Module) -> "_Solve":
-        return _Solve(Galerkin(self._settings.last_layer), self._loss, network)
+        return _Solve(Galerkin(iterations=self._settings.last_layer), self._loss, network)
 
 
 class _Solve:

@@ -197,13 +197,13 @@ class EagerRecipe:
     def targets(self, points: Tensor, deadline: float = math.inf) -> Tensor:
         """E[(u(X) + R) D] at points (16), u replaced by g = 0 where a walker left; shape (n, s) before the mean."""
         method = self.method
-        starts = points.repeat_interleave(method.walkers, dim=0)
+        starts = points.repeat_interleave(method.per_point, dim=0)
         with torch.no_grad():
             around = medium(self.problem, self.network if self.problem.nonlinear else None, self._device)
             scheme = method.martingale, method.step, method.exit
             walked = walk(around, starts, self.dt, self.count, *scheme, deadline)
             reached = torch.where(walked.left, 0.0, self.network(walked.ends))
-            return ((reached + walked.reward) * walked.log_weight.exp()).reshape(len(points), method.walkers)
+            return ((reached + walked.reward) * walked.log_weight.exp()).reshape(len(points), method.per_point)
 
     def iterate(self, deadline: float = math.inf) -> None:
         """One iteration.

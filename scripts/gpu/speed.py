@@ -88,7 +88,7 @@ def solution_like(problem: Problem) -> Spline | None:
 def _measured(problem: Problem, scheme: Scheme, here: Machine, kernels: Path) -> list[Any]:
     """A row from `share of limit` on."""
     walkers = Walkers(problem, scheme, kernels, torch.device("cuda"))
-    steps = time_steps(BoundsTimeStep(), problem.dimension, problem.scale)
+    steps = time_steps(BoundsTimeStep(macro_factor=1.0), problem.dimension, problem.scale)
     points = problem.domain.sample(_POINTS, np.random.default_rng(0))
     u, key = solution_like(problem), stream_key(0, 0)
     launched: list[tuple[Any, ...]] = []

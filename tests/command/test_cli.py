@@ -25,6 +25,15 @@ def homog_run(*arguments: str, home: Path, **environment: str) -> subprocess.Com
     )
 
 
+def test_help_may_be_cut_short():
+    """By `homog-run --help | head`: a reader that goes away is no error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([*COMMAND, "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_help_explains_itself_at_once(tmp_path: Path):
     start = time.process_time(), os.times().children_user
     result = homog_run("--help", home=tmp_path)

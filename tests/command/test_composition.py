@@ -1,8 +1,10 @@
 """The real conf/: every choice and every preset composes, to the values that were published."""
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from paper import paper_dflm
 
 from homog import config
 from homog.command import composition
@@ -13,8 +15,8 @@ OPTIONS = [(group, option) for group, options in composition.groups().items() fo
 NEEDED = {
     "problem/field": ["problem=random_field"],
     "file": ["problem.field.path=a.npy"],
-    "fixed": ["timestep.micro_step=1e-5", "timestep.macro_step=1e-3"],
-    "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1e-3"],
+    "fixed": ["timestep.micro_step=1.0e-5", "timestep.macro_step=1.0e-3"],
+    "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1.0e-3"],
     "server": ["tracking.uri=http://127.0.0.1:1"],
 }
 
@@ -42,7 +44,7 @@ def test_a_group_within_a_group_is_one_of_its_own():
     assert not any("field/" in option for option in composition.groups()["problem"])
     problem = settings("problem=random_field", "problem/field=file", "problem.field.path=my (1).npy").problem
     assert isinstance(problem, config.FieldProblem)
-    assert problem.field == config.FileField("my (1).npy", False)
+    assert problem.field == config.FileField(path="my (1).npy", periodic=False)
     problem = settings("problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)").problem
     assert isinstance(problem, config.FieldProblem)
     assert (problem.coefficient, problem.field) == ("exp(field)", config.GSToolsField())
@@ -78,17 +80,20 @@ def test_the_papers_presets_hold_its_settings_to_the_letter(eps, micro, iteratio
     assert (run.problem.forcing, run.problem.boundary) == ("10", "0")
     steps = time_steps(run.timestep, 2, run.eps)
     assert (steps.micro_step, steps.count, steps.warnings()) == (micro, 72, [])
-    assert run.method == config.DFLM(400, 300, 400, "girsanov", "euler", "clip", "plain", "penalty")
-    assert run.network == config.MLP(4, 200, "relu", None, 0.0)
-    assert run.optimizer == config.AdamExponential(iterations, rate, [0.99, 0.99], 0.0, 0.85)
+    assert run.method == paper_dflm(exit="clip")
+    assert run.network == config.MLP(depth=4, width=200, activation="relu", scale=None, spread=0.0)
+    assert run.optimizer == config.AdamExponential(iterations=iterations, learning_rate=rate, gamma=0.85)
     assert run.evaluation.grid == 501
 
 
 @pytest.mark.parametrize(
     ("preset", "network"),
     [
-        ("pinn_mlp", config.MLP(4, 200, "tanh", None, 0.0)),
-        ("pinn_fourier", config.FourierMLP(4, 200, "tanh", None, 0.0, 200, 30.0)),
+        ("pinn_mlp", config.MLP(depth=4, width=200, activation="tanh", scale=None, spread=0.0)),
+        (
+            "pinn_fourier",
+            config.FourierMLP(depth=4, width=200, activation="tanh", scale=None, spread=0.0, features=200, sigma=30.0),
+        ),
     ],
 )
 def test_the_papers_pinn_presets_hold_what_it_says_of_them(preset: str, network: config.MLP):
@@ -110,9 +115,9 @@ def test_the_papers_preset_of_the_random_field_holds_its_settings_to_the_letter(
     steps = time_steps(run.timestep, 2, scale=0.0135)
     assert (steps.micro_step, steps.count, steps.warnings()) == (8.05e-7, 288, [])
     assert steps.macro_step == pytest.approx(macro_bound(2 * 0.0135, 2), rel=2e-3)
-    assert run.method == config.DFLM(1600, 600, 400, "girsanov", "euler", "clip", "plain", "penalty")
-    assert run.network == config.MLP(5, 300, "relu", None, 0.0)
-    assert run.optimizer == config.AdamExponential(10_000, 5e-4, [0.99, 0.99], 0.0, 0.8)
+    assert run.method == paper_dflm(points=1600, walkers=600, exit="clip")
+    assert run.network == config.MLP(depth=5, width=300, activation="relu", scale=None, spread=0.0)
+    assert run.optimizer == config.AdamExponential(iterations=10_000, learning_rate=5e-4, gamma=0.8)
     assert run.evaluation.grid == 501
 
 
@@ -159,3 +164,39 @@ def test_a_run_folder_stays_in_its_place_whatever_the_name():
     name = composition._run_id("../../etc/passwd", 0.1)
     assert "/" not in name
     assert composition._run_id("a") != composition._run_id("a")
+
+
+KINDS = {path: kind for path, kind in config.KINDS.items() if "problem/f" not in path or "field/" in path}
+
+
+@pytest.mark.parametrize("path", KINDS)
+def test_each_kind_composes_to_the_defaults_of_its_dataclass(path: str):
+    """`homog.DFLM()` is `method=dflm`: YAML has no second default."""
+    group, _, option = path.rpartition("/")
+    needed = [*NEEDED.get(group, []), *NEEDED.get(option, [])]
+    given = {
+        name.rpartition(".")[2]: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in needed)
+    }
+    known = {name: value for name, value in given.items() if name in KINDS[path].__dataclass_fields__}
+    found = settings(f"{group}={option}", *needed)
+    for name in group.split("/"):
+        found = getattr(found, name)
+    expected = KINDS[path](**known)
+    assert found == (expected.suited(nonlinear=False) if isinstance(expected, config.MethodSettings) else expected)
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+@pytest.mark.parametrize("method", [path.rpartition("/")[2] for path in KINDS if path.startswith("method/")])
+def test_what_is_not_chosen_is_what_suits_the_method(method: str, nonlinear: bool):
+    found = settings(f"method={method}", *(["problem=nonlinear"] if nonlinear else []))
+    assert (found.network, found.optimizer, found.timestep) == type(found.method).companions(nonlinear=nonlinear)
+    chosen = settings(f"method={method}", "network=fourier", "timestep=bounds", "optimizer=adam_cosine")
+    assert (chosen.network, chosen.optimizer) == (config.FourierMLP(), config.AdamCosine())
+    assert chosen.timestep == config.BoundsTimeStep()
+
+
+def test_a_run_without_any_choice_has_the_defaults_of_the_schema():
+    found = settings()
+    for name in ("eps", "device", "seed", "name", "force", "resume", "checkpoint"):
+        assert getattr(found, name) == config.RunSettings.__dataclass_fields__[name].default
+    assert found.evaluation == config.EvaluationSettings()

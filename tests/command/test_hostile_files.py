@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from hostile import Command
+from paper import paper_dflm
 
-from homog.config import DFLM, AdamCosine, FormulaProblem, RunSettings
+from homog.config import AdamCosine, FormulaProblem, RunSettings
 from homog.sweep.finished import FinishedIndex, identity
 
 
@@ -135,7 +136,12 @@ def test_no_name_leads_out_of_the_output_folder(command: Command, tmp_path: Path
 
 def test_an_index_of_finished_runs_that_is_damaged_or_leads_elsewhere_finds_nothing(tmp_path: Path):
     home, outside = tmp_path / "home", tmp_path / "outside"
-    settings = RunSettings(problem=FormulaProblem("p", "1", "1"), method=DFLM(), optimizer=AdamCosine(1, 1.0), eps=0.1)
+    settings = RunSettings(
+        problem=FormulaProblem(name="p", coefficient="1", forcing="1"),
+        method=paper_dflm(),
+        optimizer=AdamCosine(iterations=1, learning_rate=1.0, average=0.0),
+        eps=0.1,
+    )
     index, run = FinishedIndex(home), home / "runs" / "a"
     for number, folder in enumerate((run, outside)):
         folder.mkdir(parents=True)

@@ -58,7 +58,7 @@ def of_formula(seed: int) -> tuple[Answer, object]:
     texts = {"coefficient": "2", "forcing": "1", place: formula(chance)}
     settings = RunSettings(
         problem=FormulaProblem("hostile", **texts),
-        timestep=BoundsTimeStep(),
+        timestep=BoundsTimeStep(macro_factor=1.0),
         method=Energy(),
         network=Cosines(),
         eps=0.1,

@@ -116,8 +116,10 @@ def test_the_message_names_the_spline_and_the_ways_out(tmp_path: Path):
     np.save(tmp_path / "pixel.npy", pixel(65))
 
     def build(interpolation: str) -> Problem:
-        field = FileField(str(tmp_path / "pixel.npy"), interpolation=interpolation)
-        return equation.build(FieldProblem("p", "field", "1", domain=DomainSettings(), field=field), 0.1)
+        field = FileField(path=str(tmp_path / "pixel.npy"), interpolation=interpolation)
+        return equation.build(
+            FieldProblem(name="p", coefficient="field", forcing="1", domain=DomainSettings(), field=field), 0.1
+        )
 
     with pytest.raises(UserError, match=r"between nodes, where the cubic spline of the field is -1\.\d+: .*exp\(field\)"
                        r"' or problem.field.interpolation=linear"):  # fmt: skip

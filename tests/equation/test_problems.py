@@ -81,7 +81,7 @@ def test_the_key_names_all_that_the_solution_depends_on_and_nothing_else(make_pr
 
 @pytest.mark.parametrize("name", ["x1", "pi", "sin", "eps", "lambda", "1b", "a b", "__class__", "u"])
 def test_a_parameter_may_not_take_a_name_that_means_something(name: str):
-    settings = FormulaProblem("p", "1", "1", parameters={name: 1.0})
+    settings = FormulaProblem(name="p", coefficient="1", forcing="1", parameters={name: 1.0})
     with pytest.raises(UserError, match="choose another name"):
         equation.build(settings, 0.1)
 

@@ -25,8 +25,8 @@ def paper() -> fields.TabulatedField:
 
 
 def problem_with(field: FieldSettings, coefficient: str = "field", domain: Box = SQUARE) -> equation.Problem:
-    box = DomainSettings(list(domain.lower), list(domain.upper))
-    return equation.build(FieldProblem("p", coefficient, "1", domain=box, field=field), 0.1)
+    box = DomainSettings(lower=list(domain.lower), upper=list(domain.upper))
+    return equation.build(FieldProblem(name="p", coefficient=coefficient, forcing="1", domain=box, field=field), 0.1)
 
 
 # The spectrum
@@ -176,7 +176,7 @@ def test_what_the_schema_refuses(wrong: dict):
 def test_a_drawn_field_has_the_correlation_length_that_was_asked_for(covariance: str):
     pytest.importorskip("gstools")
     box = Box((0.0,), (20.0,))
-    settings = GSToolsField(covariance, correlation=0.1, variance=4.0, mean=1.0, grid=2001, smoothness=2.5)
+    settings = GSToolsField(covariance=covariance, correlation=0.1, variance=4.0, mean=1.0, grid=2001, smoothness=2.5)
     field = fields.build(settings, box)
     # about 200 lengths: standard errors of 10 % for the length and the variance, 0.2 for the mean; 4 of them
     assert field.correlation_length == pytest.approx(0.1, rel=0.4)

@@ -18,13 +18,13 @@ SQUARE = Box((0.0, 0.0), (1.0, 1.0))
 
 
 def problem_with(field: FileField, coefficient: str = "field", domain: Box = SQUARE) -> equation.Problem:
-    box = DomainSettings(list(domain.lower), list(domain.upper))
-    return equation.build(FieldProblem("p", coefficient, "1", domain=box, field=field), 0.1)
+    box = DomainSettings(lower=list(domain.lower), upper=list(domain.upper))
+    return equation.build(FieldProblem(name="p", coefficient=coefficient, forcing="1", domain=box, field=field), 0.1)
 
 
 def saved(array: np.ndarray, path: Path) -> FileField:
     np.save(path, array)
-    return FileField(str(path))
+    return FileField(path=str(path))
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_linear_interpolation_stays_between_the_nodes_and_is_another_problem(tmp
     kinds = [problem_with(replace(settings, interpolation=kind), "exp(field)").key() for kind in ("cubic", "linear")]
     assert kinds[0] != kinds[1]
     with pytest.raises(UserError, match=r"problem.field.interpolation=nearest is unknown: write one of cubic, linear"):
-        FileField("a.npy", interpolation="nearest")
+        FileField(path="a.npy", interpolation="nearest")
 
 
 def test_very_different_spacings_are_mentioned_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -148,7 +148,7 @@ def test_a_file_that_holds_no_field_is_refused_in_one_line(content: bytes, told:
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     with pytest.raises(UserError, match=told) as refusal:
-        fields.build(FileField(str(path)), SQUARE)
+        fields.build(FileField(path=str(path)), SQUARE)
     line = str(refusal.value)
     assert line.startswith(f"problem.field.path={path} ")
     assert "\n" not in line
@@ -162,7 +162,7 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytes
                        (tmp_path / "pipe", "is no file"), (Path("/dev/zero"), "is no file"),
                        (tmp_path / ("x" * 300), "write")]:  # fmt: skip
         with pytest.raises(UserError, match=told):
-            fields.build(FileField(str(path)), SQUARE)
+            fields.build(FileField(path=str(path)), SQUARE)
     settings = saved(np.ones((5, 5)), tmp_path / "a.npy")
 
     def forbidden(*_: object, **__: object) -> None:
@@ -181,7 +181,7 @@ def test_random_damage_is_either_refused_or_leaves_a_field(tmp_path: Path):
         for byte in random.integers(0, 256, 2):
             path.write_bytes(good[:place] + bytes([byte]) + good[place + 1 :])
             with contextlib.suppress(UserError):
-                assert np.isfinite(fields.build(FileField(str(path)), SQUARE).values).all()
+                assert np.isfinite(fields.build(FileField(path=str(path)), SQUARE).values).all()
 
 
 def test_one_node_that_is_not_positive_is_found_and_named(tmp_path: Path):

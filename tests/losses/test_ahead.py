@@ -6,18 +6,19 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from paper import paper_dflm
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, AdamCosine, Energy
+from homog.config import MLP, AdamCosine, Energy
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Walkers
 
 TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
 METHODS = {
-    "energy": Energy(30, 2),
-    "DFLM": DFLM(30, 3, 10),
-    "DFLM, walkers as points": DFLM(30, 3, 10, sampling="walkers"),
+    "energy": Energy(points=30, walkers=2),
+    "DFLM": paper_dflm(points=30, walkers=3, boundary_points=10),
+    "DFLM, walkers as points": paper_dflm(points=30, walkers=3, boundary_points=10, sampling="walkers"),
 }
 
 
@@ -27,7 +28,7 @@ def begin(make_problem, kernels) -> Callable[[str], Training]:
         problem = make_problem("1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", 0.3)
         loss = losses.build(METHODS[method], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
         network = loss.network(networks.build(TANH, loss.problem.domain, 0))
-        return train(loss, network, AdamCosine(6, 1e-2))
+        return train(loss, network, AdamCosine(iterations=6, learning_rate=1e-2, average=0.0))
 
     return make
 
@@ -68,7 +69,11 @@ def test_the_first_walkers_are_sent_before_the_first_iteration(begin, monkeypatc
 def test_what_walkers_of_a_nonlinear_problem_need_is_compiled_while_they_wait(make_problem, kernels):
     problem = make_problem("1.5 + u**6 + sin(2*pi*x1/eps)", 0.3)  # walked by no other test
     loss = losses.build(METHODS["energy"], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
-    training = train(loss, loss.network(networks.build(TANH, problem.domain, 0)), AdamCosine(2, 1e-2))
+    training = train(
+        loss,
+        loss.network(networks.build(TANH, problem.domain, 0)),
+        AdamCosine(iterations=2, learning_rate=1e-2, average=0.0),
+    )
     kernel = loss.walkers._walk
     assert not kernel.signatures
     training.draw_ahead()

@@ -10,10 +10,10 @@ import numba
 import numpy as np
 import pytest
 import torch
+from paper import paper_dflm
 
 from homog import equation, losses, networks
 from homog.config import (
-    DFLM,
     MLP,
     PINN,
     AdamCosine,
@@ -34,7 +34,7 @@ from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.training import Progress, train
 from homog.timesteps.timestep import TimeSteps, time_steps
 
-TANH = MLP(1, 200, "tanh", 20.0, 3.0)  # as conf/network/tanh_features.yaml
+TANH = MLP(depth=1, width=200, activation="tanh", scale=20.0, spread=3.0)  # as conf/network/tanh_features.yaml
 SHORT = TimeSteps(2e-3, 25, 1, 1)
 
 
@@ -50,9 +50,9 @@ def solve(kernels) -> Callable[..., Progress]:
         seed: int = 0,
         method: Energy | None = None,
     ) -> Progress:
-        loss = losses.build(method or Energy(walkers // 20, 1), problem, steps, seed, kernels)
+        loss = losses.build(method or Energy(points=walkers // 20, walkers=1), problem, steps, seed, kernels)
         trained = loss.network(networks.build(network, problem.domain, 0))
-        *_, progress = train(loss, trained, Galerkin(20))
+        *_, progress = train(loss, trained, Galerkin(iterations=20))
         return progress
 
     return solve
@@ -76,8 +76,8 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
     Five sigma for the largest of six entries; 25 micro steps of weak order 2 have a bias far below the noise.
     """
     problem = make_problem("exp(2*x1 - x2)", eps=0.3, forcing="0")
-    loss = losses.EnergyLoss(Energy(20_000), problem, SHORT, 0, kernels)
-    network = loss.network(networks.build(Cosines(2), problem.domain, 0))
+    loss = losses.EnergyLoss(Energy(points=20_000), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(Cosines(count=2), problem.domain, 0))
     weighted, plain = [], []
     for batch in range(20):
         walk = loss.inputs(loss.sample(batch))
@@ -91,12 +91,12 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
     assert sigmas[0].max() < 5 < 20 < sigmas[1].max()
 
 
-@pytest.mark.parametrize("network", [TANH, Cosines(8), Legendre(6)], ids=["tanh", "cosines", "legendre"])
+@pytest.mark.parametrize("network", [TANH, Cosines(count=8), Legendre(count=6)], ids=["tanh", "cosines", "legendre"])
 @pytest.mark.parametrize("martingale", ["drift", "girsanov"])
 def test_a_constant_coefficient_gives_the_sine_series(make_problem, solve, network, martingale):
     """Within four of its own error bars, about 1e-2 each; 3 % too much stiffness would be told."""
     problem = make_problem("1", eps=0.3)
-    method = Energy(5_000, 1, martingale, "euler")
+    method = Energy(points=5_000, walkers=1, martingale=martingale, step="euler")
     progress = solve(problem, 100_000, network=network, method=method)
     bar = progress.optimizer.measured()["rel_l2_standard_error"]
     assert bar < 2e-2
@@ -123,7 +123,12 @@ def test_the_error_falls_like_the_root_of_the_walkers_and_the_bar_tells_it(make_
     problem = make_problem("1", eps=0.3)
     found = {}
     for walkers in (4_000, 64_000):
-        runs = [solve(problem, walkers, seed=seed, network=MLP(1, 60, "tanh", 20.0, 3.0)) for seed in range(8)]
+        runs = [
+            solve(
+                problem, walkers, seed=seed, network=MLP(depth=1, width=60, activation="tanh", scale=20.0, spread=3.0)
+            )
+            for seed in range(8)
+        ]
         errors = [relative_l2(on_grid(run, problem), sine_series()) for run in runs]
         bars = [run.optimizer.measured()["rel_l2_standard_error"] for run in runs]
         found[walkers] = np.sqrt(np.mean(np.square([errors, bars]), axis=1))
@@ -152,7 +157,7 @@ def test_a_million_walkers_at_eps_0_01(make_problem, solve):
 
 def test_equal_seeds_give_equal_bits_whatever_the_thread_count(make_problem, solve):
     problem = make_problem(eps=0.1)
-    steps = time_steps(BoundsTimeStep(eps=0.1), 2)
+    steps = time_steps(BoundsTimeStep(eps=0.1, macro_factor=1.0), 2)
     threads = torch.get_num_threads(), numba.get_num_threads()
     hashes = []
     for count in (1, 2, 2):
@@ -167,12 +172,12 @@ def test_equal_seeds_give_equal_bits_whatever_the_thread_count(make_problem, sol
 
 def test_features_are_in_memory_for_a_block_of_walkers_at_a_time(make_problem, kernels, monkeypatch):
     problem = make_problem("1")
-    loss = losses.build(Energy(5000, 8), problem, SHORT, 0, kernels)
+    loss = losses.build(Energy(points=5000, walkers=8), problem, SHORT, 0, kernels)
     network = loss.network(networks.build(TANH, problem.domain, 0))
     seen = []
     features = networks.BoundaryAnsatz.features
     monkeypatch.setattr(networks.BoundaryAnsatz, "features", lambda self, x: seen.append(x.shape) or features(self, x))
-    GalerkinSolver(Galerkin(1), loss, network).add(0)
+    GalerkinSolver(Galerkin(iterations=1), loss, network).add(0)
     assert sum(math.prod(shape[:-1]) for shape in seen) >= 45_000
     assert max(math.prod(shape[:-1]) for shape in seen) <= 8192
 
@@ -182,7 +187,9 @@ def test_a_hundred_million_walkers_take_no_more_memory_than_a_million(make_probl
     """Largest resident set of the process, in kB on Linux; 64 MB of slack for the allocator."""
     problem = make_problem("1", eps=0.3)
     loss = losses.build(Energy(), problem, TimeSteps(1e-2, 5, 1, 1), 0, kernels)
-    solver = GalerkinSolver(Galerkin(1526), loss, loss.network(networks.build(Legendre(4), problem.domain, 0)))
+    solver = GalerkinSolver(
+        Galerkin(iterations=1526), loss, loss.network(networks.build(Legendre(count=4), problem.domain, 0))
+    )
     most = []
     for batch in range(1526):
         solver.add(batch)
@@ -196,12 +203,12 @@ def test_the_control_has_mean_zero_and_takes_noise_away(make_problem, kernels):
     """Each entry within five standard errors, walkers that left included; the noise of the answer falls by a third."""
     problem = make_problem(eps=0.01)
     steps = time_steps(BoundsTimeStep(macro_factor=4), 2, 0.01)
-    loss = losses.build(Energy(4096, 4), problem, steps, 0, kernels)
-    network = loss.network(networks.build(Legendre(5), problem.domain, 0))
+    loss = losses.build(Energy(points=4096), problem, steps, 0, kernels)
+    network = loss.network(networks.build(Legendre(count=5), problem.domain, 0))
     batches = [loss.equations(network, batch, None).control for batch in range(40)]
     scores = np.abs(np.mean(batches, 0))[:-1, :-1] / (np.std(batches, 0, ddof=1)[:-1, :-1] / math.sqrt(40))
     assert scores.max() < 5
-    solver = GalerkinSolver(Galerkin(40, groups=20), loss, network)
+    solver = GalerkinSolver(Galerkin(iterations=40, groups=20), loss, network)
     for batch in range(40):
         solver.add(batch)
     assert solver.control_coefficient() > 0.5
@@ -213,8 +220,8 @@ def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make
     problem = make_problem("exp(2*x1 - x2)", eps=0.3, forcing="0")
     matrices = []
     for sampling in ("uniform", "coefficient"):
-        loss = losses.EnergyLoss(Energy(1024, 2, sampling=sampling), problem, SHORT, 0, kernels)
-        network = loss.network(networks.build(Legendre(2), problem.domain, 0))
+        loss = losses.EnergyLoss(Energy(points=1024, walkers=2, sampling=sampling), problem, SHORT, 0, kernels)
+        network = loss.network(networks.build(Legendre(count=2), problem.domain, 0))
         matrices.append([loss.equations(network, batch, None).matrix[:-1, :-1] for batch in range(40)])
         starts, mass = loss._points(np.random.default_rng(0), None)
         assert abs(len(starts) - 1024) < 150
@@ -227,9 +234,9 @@ def test_points_with_the_density_of_the_coefficient_give_the_same_equations(make
 @pytest.mark.parametrize("sampling", ["uniform", "coefficient"])
 def test_the_points_stand_for_the_integral_of_the_coefficient_on_a_box_of_any_size(kernels, sampling):
     """A constant leaves nothing to chance: int a dx = 3 * (2 * 5)."""
-    box = DomainSettings([-1.0, 0.0], [1.0, 5.0])
-    problem = equation.build(FormulaProblem("a test", "3", "10", domain=box), 0.3)
-    loss = losses.EnergyLoss(Energy(100, 2, sampling=sampling), problem, SHORT, 0, kernels)
+    box = DomainSettings(lower=[-1.0, 0.0], upper=[1.0, 5.0])
+    problem = equation.build(FormulaProblem(name="a test", coefficient="3", forcing="10", domain=box), 0.3)
+    loss = losses.EnergyLoss(Energy(points=100, walkers=2, sampling=sampling), problem, SHORT, 0, kernels)
     _, mass = loss._points(np.random.default_rng(0), None)
     assert mass.sum() == pytest.approx(30, rel=1e-12)
 
@@ -237,9 +244,9 @@ def test_the_points_stand_for_the_integral_of_the_coefficient_on_a_box_of_any_si
 def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_problem, kernels):
     """The same walkers' two sets of equations, and the sine series, each within twice their error bars."""
     problem = make_problem("1", eps=0.3)
-    for method in (Energy(16384, 4), DFLM(16384, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz")):
+    for method in (Energy(), paper_dflm(points=16384, walkers=4, boundary_points=1)):
         loss = losses.build(method, problem, TimeSteps(2e-4, 100, 1, 1), 0, kernels)
-        *_, progress = train(loss, loss.network(networks.build(Legendre(6), problem.domain, 0)), Galerkin(16))
+        *_, progress = train(loss, loss.network(networks.build(Legendre(count=6), problem.domain, 0)), Galerkin())
         bar = progress.optimizer.measured()["rel_l2_standard_error"]
         assert bar < 5e-3
         assert relative_l2(on_grid(progress, problem), sine_series()) < 2 * bar
@@ -247,18 +254,20 @@ def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_prob
 
 def test_bellman_equations_want_the_boundary_values_in_the_network(make_problem, kernels):
     problem = make_problem("1")
-    loss = losses.build(DFLM(20, 2), problem, SHORT, 0, kernels)
+    loss = losses.build(paper_dflm(points=20, walkers=2), problem, SHORT, 0, kernels)
     with pytest.raises(UserError, match=r"method\.boundary=ansatz"):
-        next(train(loss, loss.network(networks.build(Legendre(3), problem.domain, 0)), Galerkin(4)))
+        next(train(loss, loss.network(networks.build(Legendre(count=3), problem.domain, 0)), Galerkin(iterations=4)))
 
 
 @pytest.mark.parametrize("boundary", ["0", "1 + x1*x2**2"])
 def test_the_solve_is_the_minimum_of_the_loss_that_adam_sees(make_problem, kernels, boundary):
     """Its value at the minimum and a vanishing slope in the last layer, up to single precision."""
     problem = make_problem("1", eps=0.3, boundary=boundary)
-    loss = losses.build(Energy(2000, 2), problem, SHORT, 0, kernels)
-    network = loss.network(networks.build(MLP(2, 12, "tanh", 3.0, 1.0), problem.domain, 0))
-    solver = GalerkinSolver(Galerkin(1, cutoff=1e-7), loss, network)
+    loss = losses.build(Energy(points=2000, walkers=2), problem, SHORT, 0, kernels)
+    network = loss.network(
+        networks.build(MLP(depth=2, width=12, activation="tanh", scale=None, spread=0.0), problem.domain, 0)
+    )
+    solver = GalerkinSolver(Galerkin(iterations=1), loss, network)
     solver.add(0)
     slopes = []
     for answer in (network, solver.solution()):
@@ -271,20 +280,24 @@ def test_the_solve_is_the_minimum_of_the_loss_that_adam_sees(make_problem, kerne
 def test_adam_finds_the_sine_series(make_problem, kernels):
     """In a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
-    loss = losses.build(Energy(1000), problem, SHORT, 0, kernels)
-    network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(400, 3e-3, average=0.3))
+    loss = losses.build(Energy(points=1000), problem, SHORT, 0, kernels)
+    network = loss.network(
+        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
+    *_, progress = train(loss, network, AdamCosine(iterations=400, learning_rate=3e-3, average=0.3))
     assert relative_l2(on_grid(progress, problem), sine_series()) < 3e-2
 
 
 def test_adam_can_end_with_a_solve_for_the_last_layer(make_problem, kernels):
     """Few iterations leave a large error; the solve over fresh walkers takes most of it and keeps the hidden layers."""
     problem = make_problem("1", eps=0.3)
-    loss = losses.build(Energy(1024, 4), problem, SHORT, 0, kernels)
-    network = loss.network(networks.build(MLP(2, 40, "tanh", 3.0, 1.0), problem.domain, 0))
+    loss = losses.build(Energy(points=1024), problem, SHORT, 0, kernels)
+    network = loss.network(
+        networks.build(MLP(depth=2, width=40, activation="tanh", scale=None, spread=0.0), problem.domain, 0)
+    )
     seen = [
         (progress.iteration, copy.deepcopy(progress.solution).state_dict(), on_grid(progress, problem))
-        for progress in train(loss, network, AdamCosine(30, 3e-3, last_layer=16))
+        for progress in train(loss, network, AdamCosine(iterations=30, learning_rate=3e-3, last_layer=16, average=0.0))
     ]
     assert len(seen) == 46
     (_, adam, before), (_, solved, after) = seen[29], seen[-1]
@@ -294,15 +307,19 @@ def test_adam_can_end_with_a_solve_for_the_last_layer(make_problem, kernels):
 
 def test_more_features_than_a_solve_can_take_are_refused(make_problem, kernels):
     problem = make_problem("1")
-    loss = losses.build(Energy(20, 1), problem, SHORT, 0, kernels)
+    loss = losses.build(Energy(points=20, walkers=1), problem, SHORT, 0, kernels)
     with pytest.raises(UserError, match=r"4225 features is too much: .* network\.count"):
-        train(loss, loss.network(networks.build(Legendre(65), problem.domain, 0)), Galerkin(2))
+        train(loss, loss.network(networks.build(Legendre(count=65), problem.domain, 0)), Galerkin(iterations=2))
 
 
-@pytest.mark.parametrize("optimizer", [Galerkin(20), AdamCosine(20, 1e-3, last_layer=2)], ids=["galerkin", "adam"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [Galerkin(iterations=20), AdamCosine(iterations=20, learning_rate=1e-3, last_layer=2, average=0.0)],
+    ids=["galerkin", "adam"],
+)
 def test_a_method_without_linear_equations_is_refused(make_problem, optimizer):
     problem = make_problem("1")
-    loss = losses.build(PINN(points=20), problem, None, 0, Path())
+    loss = losses.build(PINN(points=20, boundary="penalty", weights="ntk"), problem, None, 0, Path())
     with pytest.raises(UserError, match="write method=energy or method=dflm"):
         next(train(loss, loss.network(networks.build(TANH, problem.domain, 0)), optimizer))
 
@@ -318,9 +335,9 @@ def test_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(make_problem
 @pytest.mark.parametrize("coefficient", ["1", "1 + u**2"])
 def test_looking_at_the_answer_on_the_way_does_not_change_it(make_problem, kernels, coefficient):
     problem = make_problem(coefficient, eps=0.3, forcing="10" if coefficient == "1" else "50")
-    loss = losses.build(Energy(500, table=33), problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
+    loss = losses.build(Energy(points=500, table=33), problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
     network = loss.network(networks.build(TANH, problem.domain, 0))
-    looked = [weights_sha256(progress.solution) for progress in train(loss, network, Galerkin(20))]
-    *_, progress = train(loss, network, Galerkin(20))
+    looked = [weights_sha256(progress.solution) for progress in train(loss, network, Galerkin(iterations=20))]
+    *_, progress = train(loss, network, Galerkin(iterations=20))
     assert weights_sha256(progress.solution) == looked[-1]
     assert len(set(looked)) == 20

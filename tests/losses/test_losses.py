@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from manufactured import sine_series
+from paper import paper_dflm
 from torch import nn
 
 from homog import losses, networks
@@ -47,7 +48,7 @@ def per_walker_targets(problem: Problem, kernels: Path, steps: TimeSteps, points
 @pytest.mark.parametrize(("eps", "least"), [(0.01, 1000), (0.05, 100)])
 def test_the_control_variate_takes_most_of_the_variance_and_none_of_the_mean(make_problem, kernels, eps, least):
     problem = make_problem(eps=eps)
-    steps = time_steps(BoundsTimeStep(eps=eps), 2)
+    steps = time_steps(BoundsTimeStep(eps=eps, macro_factor=1.0), 2)
     points = 0.2 + 0.6 * np.random.default_rng(0).random((200, 2))
     plain, control, gradient = per_walker_targets(problem, kernels, steps, points, 2000)
     assert plain.var(1).mean() / control.var(1).mean() > least
@@ -72,7 +73,7 @@ class Constant(nn.Module):
 def test_the_target_carries_no_gradient(make_problem, kernels, estimator: str):
     """(c - (c + R))^2 has no slope in c; with the target held it has the slope -2 R (12)."""
     problem = make_problem("1", boundary="0.7")  # g = c: leaving changes nothing but the time
-    method = DFLM(50, 10, 1, "drift", "euler", "bridge", estimator, boundary="ansatz")
+    method = paper_dflm(points=50, walkers=10, boundary_points=1, estimator=estimator)
     loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
     network = Constant()
     value = loss(network, 3)
@@ -85,7 +86,7 @@ def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
     """Of u - g = 0.7 - 2; without it the same points and walkers. A walker that leaves brings g back in both."""
     problem, values = make_problem("1", boundary="2"), []
     for boundary in ("penalty", "ansatz"):
-        method = DFLM(50, 2, 10, "drift", "euler", "bridge", "plain", boundary)
+        method = paper_dflm(points=50, walkers=2, boundary_points=10, boundary=boundary)
         loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
         values.append(float(loss(Constant(), 0).loss.detach()))
     assert values[0] - values[1] == pytest.approx(1.3**2, rel=1e-5)
@@ -94,7 +95,7 @@ def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
 def test_a_walker_that_left_brings_the_boundary_value_and_not_the_networks(make_problem, kernels):
     """The network is 0.7 everywhere and g = 2; the same walkers, summed up in double precision."""
     problem, steps = make_problem("1", boundary="2"), TimeSteps(1e-2, 3, 1, 1)  # long: a good part leaves
-    loss = losses.DFLMLoss(DFLM(50, 2, 10, "drift", "euler", "bridge", "plain", "ansatz"), problem, steps, 0, kernels)
+    loss = losses.DFLMLoss(paper_dflm(points=50, walkers=2, boundary_points=10), problem, steps, 0, kernels)
     walk = loss.walkers.walk(problem.domain.sample(50, point_generator(0, 0)), 2, steps, stream_key(0, 0))
     assert 0.2 < walk.left.mean() < 0.8
     target = (np.where(walk.left, 2, 0.7) + walk.reward).mean(1)
@@ -133,7 +134,7 @@ def test_a_large_u_feeds_on_itself_in_the_uniform_measure_and_falls_in_that_of_t
     }
     assert (slopes["uniform"] < 0) == (height > 1)  # descent then makes s larger
     for sampling, expected in slopes.items():
-        method = DFLM(2000, 8, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling)
+        method = paper_dflm(points=2000, walkers=8, boundary_points=1, sampling=sampling)
         loss = losses.DFLMLoss(method, problem, TimeSteps(time / 20, 20, 1, 1), 0, kernels)
         network = Bubble(height)
         found = [float(torch.autograd.grad(loss(network, n).loss, network.s)[0]) for n in range(20)]
@@ -148,10 +149,14 @@ def test_descent_in_the_walkers_measure_converges_where_that_in_the_uniform_one_
 ):
     """-div((1 + u^2) grad u) = 50, of maximum 1.7, at a short Dt and a learning rate higher than any default."""
     problem = make_problem("1 + u**2", eps=0.3, forcing="50")
-    method = DFLM(400, 8, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling, table=65)
+    method = paper_dflm(walkers=8, boundary_points=1, sampling=sampling, table=65)
     loss = losses.build(method, problem, TimeSteps(1e-4, 20, 1, 1), 0, kernels)
     training = train(
-        loss, loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0)), AdamCosine(100, 5e-3)
+        loss,
+        loss.network(
+            networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+        ),
+        AdamCosine(iterations=100, learning_rate=5e-3, average=0.0),
     )
     if sampling == "uniform":
         with pytest.raises(
@@ -170,9 +175,9 @@ def test_the_equations_are_taken_in_the_measure_of_the_sampling(make_problem, ke
     problem = make_problem("1 + 20*x1**2", dimension=1, forcing="1")
     asymmetry = {}
     for sampling in ("uniform", "coefficient"):
-        method = DFLM(20000, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz", sampling)
+        method = paper_dflm(points=20000, walkers=4, boundary_points=1, sampling=sampling)
         loss = losses.DFLMLoss(method, problem, TimeSteps(5e-4, 20, 1, 1), 0, kernels)
-        network = loss.network(networks.build(Legendre(4), problem.domain, 0))
+        network = loss.network(networks.build(Legendre(count=4), problem.domain, 0))
         assert isinstance(network, LinearInFeatures)
         found = [loss.equations(network, n, None) for n in range(4)]
         matrices = np.array([each.matrix + each.control for each in found])[:, :4, :4]
@@ -185,8 +190,10 @@ def test_the_equations_are_taken_in_the_measure_of_the_sampling(make_problem, ke
 
 def test_equal_iterations_give_equal_losses_and_others_do_not(make_problem, kernels):
     problem = make_problem()
-    loss = losses.build(DFLM(points=20, walkers=10), problem, TimeSteps(1e-5, 4, 1, 1), 5, kernels)
-    network = loss.network(networks.build(MLP(1, 8), problem.domain, 0))
+    loss = losses.build(paper_dflm(points=20, walkers=10), problem, TimeSteps(1e-5, 4, 1, 1), 5, kernels)
+    network = loss.network(
+        networks.build(MLP(depth=1, width=8, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
     values = [float(loss(network, n).loss.detach()) for n in (0, 0, 1)]
     assert values[0] == values[1] != values[2]
 
@@ -205,10 +212,20 @@ def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
 ):
     """-Lap u = 10 on the unit square, in a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
-    method = DFLM(200, 16, 200, martingale, step, "bridge", estimator, boundary)
+    method = DFLM(
+        points=200,
+        walkers=16,
+        boundary_points=200,
+        martingale=martingale,
+        step=step,
+        estimator=estimator,
+        boundary=boundary,
+    )
     loss = losses.build(method, problem, TimeSteps(2e-3, 25, 1, 1), 0, kernels)
-    network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(iterations, 3e-3, average=0.3))
+    network = loss.network(
+        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
+    *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=3e-3, average=0.3))
     assert (
         relative_l2(values_on_grid(progress.solution, problem.domain.axes(51)), sine_series(np.linspace(0, 1, 51)))
         < bound
@@ -218,10 +235,12 @@ def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
 def test_dflm_solves_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(make_problem, kernels):
     """-div((1 + u^2) grad u) = 50: w = u + u^3/3 solves -Lap w = 50."""
     problem = make_problem("1 + u**2", eps=0.3, forcing="50")
-    method = DFLM(200, 16, 200, "drift", "heun", "bridge", "gradient", "ansatz", targets="table", table=65)
+    method = paper_dflm(points=200, walkers=16, boundary_points=200, targets="table", table=65)
     loss = losses.build(method, problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
-    network = loss.network(networks.build(MLP(3, 64, "gelu", 3.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(500, 3e-3, average=0.3))
+    network = loss.network(
+        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
+    *_, progress = train(loss, network, AdamCosine(iterations=500, learning_rate=3e-3, average=0.3))
     u = values_on_grid(progress.solution, problem.domain.axes(51))
     exact = 2 * np.sinh(np.arcsinh(1.5 * 5 * sine_series(np.linspace(0, 1, 51))) / 3)  # the root of the cubic
     assert relative_l2(u, exact) < 5e-2  # 3.3e-2 was measured; without d_u a grad u in the drift it would be 22 % off
@@ -232,10 +251,12 @@ def test_a_table_in_the_targets_changes_the_answer_by_less_than_the_noise(make_p
     problem = make_problem(eps=0.1)
     answers = {}
     for targets, seed in (("network", 0), ("table", 0), ("network", 1)):
-        method = DFLM(100, 16, 100, "girsanov", "euler", "bridge", "control_variate", "penalty", targets=targets)
-        loss = losses.build(method, problem, time_steps(BoundsTimeStep(eps=0.1), 2), seed, kernels)
-        network = loss.network(networks.build(MLP(2, 32, "relu"), problem.domain, 0))
-        *_, progress = train(loss, network, AdamCosine(60, 1e-3))
+        method = paper_dflm(points=100, walkers=16, boundary_points=100, estimator="control_variate", targets=targets)
+        loss = losses.build(method, problem, time_steps(BoundsTimeStep(eps=0.1, macro_factor=1.0), 2), seed, kernels)
+        network = loss.network(
+            networks.build(MLP(depth=2, width=32, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+        )
+        *_, progress = train(loss, network, AdamCosine(iterations=60, learning_rate=1e-3, average=0.0))
         answers[targets, seed] = values_on_grid(progress.solution, problem.domain.axes(51))
     noise = np.linalg.norm(answers["network", 0] - answers["network", 1])
     assert noise > 0
@@ -245,8 +266,12 @@ def test_a_table_in_the_targets_changes_the_answer_by_less_than_the_noise(make_p
 def test_walkers_go_on_as_training_points_and_start_anew_where_they_left(make_problem, kernels):
     problem = make_problem(eps=0.3)
     steps = TimeSteps(1e-2, 3, 1, 1)  # long: a good part of the walkers leaves
-    loss = losses.DFLMLoss(DFLM(200, 2, 10, sampling="walkers"), problem, steps, 0, kernels)
-    network = loss.network(networks.build(MLP(1, 8), problem.domain, 0))
+    loss = losses.DFLMLoss(
+        paper_dflm(points=200, walkers=2, boundary_points=10, sampling="walkers"), problem, steps, 0, kernels
+    )
+    network = loss.network(
+        networks.build(MLP(depth=1, width=8, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
     first, second = (problem.domain.sample(200, point_generator(0, n)) for n in (0, 1))
     walk = loss.walkers.walk(first, 2, steps, stream_key(0, 0))
     loss(network, 0)
@@ -260,7 +285,9 @@ def test_walkers_go_on_as_training_points_and_start_anew_where_they_left(make_pr
 
 def test_a_solution_that_leads_the_coefficient_below_zero_is_told(make_problem, kernels):
     problem = make_problem("1 - u", eps=0.3, boundary="0.5")
-    loss = losses.build(DFLM(20, 2, 10), problem, TimeSteps(1e-3, 2, 1, 1), 0, kernels)
+    loss = losses.build(
+        paper_dflm(points=20, walkers=2, boundary_points=10), problem, TimeSteps(1e-3, 2, 1, 1), 0, kernels
+    )
     with pytest.raises(UserError, match=r"is -1 at .* where u is 2"):
         loss(Plateau(), 0)
 

@@ -31,7 +31,7 @@ class Sum(nn.Module):
 
 def energies(problem, network: nn.Module) -> np.ndarray:
     """Independent estimates, 40 of them."""
-    loss = DeepRitzLoss(DeepRitz(MANY // 10, 10, "ansatz"), problem, 0)
+    loss = DeepRitzLoss(DeepRitz(points=MANY // 10, boundary_points=10, boundary="ansatz"), problem, 0)
     return np.array([float(loss(network, n).loss.detach()) for n in range(40)])
 
 
@@ -73,20 +73,22 @@ def test_a_smooth_function_sees_the_mean_of_the_coefficient(make_problem):
 
 def test_the_penalty_is_beta_times_the_mean_square(make_problem):
     problem = make_problem("1", forcing="0", boundary="2")
-    loss = DeepRitzLoss(DeepRitz(10, 10, "penalty", 7.0), problem, 0)
+    loss = DeepRitzLoss(DeepRitz(points=10, boundary_points=10, boundary="penalty", boundary_weight=7.0), problem, 0)
     network = Exact("3", problem)
     assert float(loss(network, 0).loss.detach()) == pytest.approx(7)
 
 
 def test_a_coefficient_that_depends_on_u_is_refused(make_problem, tmp_path):
     with pytest.raises(UserError, match="method=dflm"):
-        losses.build(DeepRitz(), make_problem("1 + u**2"), None, 0, tmp_path)
+        losses.build(DeepRitz(points=12000, boundary="penalty"), make_problem("1 + u**2"), None, 0, tmp_path)
 
 
 def trained(problem, method: DeepRitz, iterations: int, tmp_path) -> nn.Module:
     loss = losses.build(method, problem, None, 0, tmp_path)
-    network = loss.network(networks.build(MLP(3, 32, "tanh", 1.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(iterations, 5e-3, average=0.3))
+    network = loss.network(
+        networks.build(MLP(width=32, activation="tanh", scale=1.0, depth=4, spread=0.0), problem.domain, 0)
+    )
+    *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=5e-3, average=0.3))
     assert progress.walker_steps == 0
     return progress.solution
 
@@ -94,7 +96,7 @@ def trained(problem, method: DeepRitz, iterations: int, tmp_path) -> nn.Module:
 def test_deep_ritz_finds_the_sine_series_for_a_constant_coefficient(make_problem, tmp_path):
     """-Lap u = 10 on the unit square, in a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
-    solution = trained(problem, DeepRitz(500, 1, "ansatz"), 600, tmp_path)
+    solution = trained(problem, DeepRitz(points=500, boundary_points=1, boundary="ansatz"), 600, tmp_path)
     axes = problem.domain.axes(51)
     assert relative_l2(values_on_grid(solution, axes), sine_series(axes[0])) < 3e-2  # 1.5e-2 was measured
 
@@ -102,7 +104,9 @@ def test_deep_ritz_finds_the_sine_series_for_a_constant_coefficient(make_problem
 def test_a_penalty_leaves_the_load_over_twice_beta_on_the_boundary(make_problem, tmp_path):
     """The least energy is stationary under u + constant: 2 beta mean(u - g) = int f, here 0.05 (measured: 0.0499)."""
     problem = make_problem("1", eps=0.3)
-    solution = trained(problem, DeepRitz(500, 200, "penalty", 100.0), 600, tmp_path)
+    solution = trained(
+        problem, DeepRitz(points=500, boundary_points=200, boundary="penalty", boundary_weight=100.0), 600, tmp_path
+    )
     edge = torch.tensor(problem.domain.sample_boundary(4000, np.random.default_rng(0)), dtype=torch.float32)
     with torch.no_grad():
         left = float(solution(edge).mean())

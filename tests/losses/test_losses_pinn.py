@@ -33,8 +33,10 @@ def field_spline():
 def test_the_residual_is_the_flux_through_a_small_cross(make_problem, coefficient: str, activation: str):
     """Differences of a network in double precision, h = 1e-4: of the order h^2; single precision gives the rest."""
     problem = with_solution(make_problem(eps=0.5), coefficient, "sin(x1 + x2)")
-    loss = PINNLoss(PINN(), problem, 0)
-    network = loss.network(networks.build(MLP(2, 16, activation, 2.0, 1.0), problem.domain, 1))
+    loss = PINNLoss(PINN(points=12000, boundary="penalty", weights="ntk"), problem, 0)
+    network = loss.network(
+        networks.build(MLP(depth=2, width=16, activation=activation, scale=2.0, spread=0.0), problem.domain, 1)
+    )
     double = copy.deepcopy(network).double()
 
     def u(x: np.ndarray) -> np.ndarray:
@@ -65,7 +67,7 @@ def test_an_exact_solution_has_no_residual(make_problem, coefficient: str, field
     solution = "sin(pi*x1)*sin(2*pi*x2) + x1*x2"
     known = None if field is None else (field_spline(), field)
     problem = with_solution(make_problem(eps=0.5), coefficient, solution, known)
-    loss = PINNLoss(PINN(boundary_points=50, points=50, weights="fixed"), problem, 0)
+    loss = PINNLoss(PINN(boundary_points=50, points=50, weights="fixed", boundary="penalty"), problem, 0)
     exact = loss.network(Exact(solution, problem))
     scale = float(loss._equation.forcing(POINTS, torch.device("cpu")).abs().max())
     assert scale > 10
@@ -90,10 +92,16 @@ def test_phases_are_computed_in_double_precision(make_problem):
     assert np.abs(single.numpy() - exact).max() > 1e-3
 
 
-@pytest.mark.parametrize("settings", [MLP(2, 7, "tanh"), FourierMLP(1, 6, "gelu", features=8, sigma=2.0)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        MLP(depth=2, width=7, activation="tanh", scale=None, spread=0.0),
+        FourierMLP(depth=1, width=6, activation="gelu", features=8, sigma=2.0),
+    ],
+)
 def test_the_trace_is_the_sum_of_squared_gradients(make_problem, settings: MLP):
     problem = with_solution(make_problem(eps=0.5), "1 + x1*u**2", "x1*x2")
-    loss = PINNLoss(PINN(), problem, 0)
+    loss = PINNLoss(PINN(points=12000, boundary="penalty", weights="ntk"), problem, 0)
     network = networks.build(settings, problem.domain, 0)
 
     def brute_force(quantity) -> float:
@@ -113,10 +121,18 @@ def test_the_trace_is_the_sum_of_squared_gradients(make_problem, settings: MLP):
 
 def test_the_kernels_weights_balance_the_two_rates_and_stay_between_updates(make_problem):
     problem = make_problem(eps=0.5)
-    loss = PINNLoss(PINN(points=100, boundary_points=50, kernel_points=100, update_every=3), problem, 0)
-    network = loss.network(networks.build(MLP(2, 16, "tanh"), problem.domain, 0))
+    loss = PINNLoss(
+        PINN(points=100, boundary_points=50, kernel_points=100, update_every=3, boundary="penalty", weights="ntk"),
+        problem,
+        0,
+    )
+    network = loss.network(
+        networks.build(MLP(depth=2, width=16, activation="tanh", scale=None, spread=0.0), problem.domain, 0)
+    )
     seen = []
-    for *_, iteration in zip(train(loss, network, AdamCosine(7, 1e-2)), range(7), strict=True):
+    for *_, iteration in zip(
+        train(loss, network, AdamCosine(iterations=7, learning_rate=1e-2, average=0.0)), range(7), strict=True
+    ):
         assert loss.weights is not None
         assert sum(1 / weight for weight in loss.weights) == pytest.approx(1)  # tr K = tr K_rr + tr K_uu
         seen.append(loss.weights)
@@ -128,16 +144,18 @@ def test_the_kernels_weights_balance_the_two_rates_and_stay_between_updates(make
 @pytest.mark.parametrize(
     ("method", "iterations", "bound"),
     [
-        (PINN(200, 1, "ansatz", "fixed"), 400, 1.3e-2),  # 6.5e-3 was measured
-        (PINN(200, 100, "penalty", "ntk"), 1000, 8.7e-2),  # 4.3e-2
+        (PINN(points=200, boundary_points=1, boundary="ansatz", weights="fixed"), 400, 1.3e-2),  # 6.5e-3 was measured
+        (PINN(points=200, boundary_points=100, boundary="penalty", weights="ntk"), 1000, 8.7e-2),  # 4.3e-2
     ],
 )
 def test_pinn_finds_the_sine_series_for_a_constant_coefficient(make_problem, tmp_path, method, iterations, bound):
     """-Lap u = 10 on the unit square, in a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
     loss = losses.build(method, problem, None, 0, tmp_path)
-    network = loss.network(networks.build(MLP(3, 32, "tanh", 1.0, 1.0), problem.domain, 0))
-    *_, progress = train(loss, network, AdamCosine(iterations, 1e-2, average=0.2))
+    network = loss.network(
+        networks.build(MLP(width=32, activation="tanh", scale=1.0, depth=4, spread=0.0), problem.domain, 0)
+    )
+    *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=1e-2, average=0.2))
     axes = problem.domain.axes(51)
     error = relative_l2(values_on_grid(progress.solution, axes), sine_series(axes[0]))
     assert error < bound
@@ -147,6 +165,8 @@ def test_pinn_finds_the_sine_series_for_a_constant_coefficient(make_problem, tmp
 def test_what_makes_no_sense_is_refused(make_problem):
     problem = make_problem(eps=0.5)
     with pytest.raises(UserError, match=r"network\.activation=tanh"):
-        PINNLoss(PINN(), problem, 0).network(networks.build(MLP(1, 4, "relu"), problem.domain, 0))
+        PINNLoss(PINN(points=12000, boundary="penalty", weights="ntk"), problem, 0).network(
+            networks.build(MLP(depth=1, width=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+        )
     with pytest.raises(UserError, match=r"method\.weights=fixed"):
-        PINN(boundary="ansatz", weights="ntk")
+        PINN(boundary="ansatz", weights="ntk", points=12000)

@@ -35,7 +35,7 @@ def torsion(x: torch.Tensor) -> torch.Tensor:
 
 
 def checked(problem, answer, kernels: Path, seed: int = 0) -> LongerWalk:
-    steps = time_steps(BoundsTimeStep(), problem.dimension, problem.scale)
+    steps = time_steps(BoundsTimeStep(macro_factor=1.0), problem.dimension, problem.scale)
     return longer_walk(Given(answer), problem, steps, 12.0, seed, kernels)
 
 

@@ -56,8 +56,8 @@ def test_coefficient_without_period_has_no_cell_problem(make_problem: MakeProble
 
 
 def test_mean_over_a_period_and_over_a_domain() -> None:
-    box = DomainSettings([1.0, 0.0], [3.0, 1.0])
-    periodic = FormulaProblem("a test", "3 + 2*sin(2*pi*x1/eps)**2", "10", domain=box)
+    box = DomainSettings(lower=[1.0, 0.0], upper=[3.0, 1.0])
+    periodic = FormulaProblem(name="a test", coefficient="3 + 2*sin(2*pi*x1/eps)**2", forcing="10", domain=box)
     assert mean_coefficient(equation.build(periodic, 0.03))[0] == pytest.approx(4, rel=1e-13)
-    general = FormulaProblem("a test", "1 + x1**3*x2", "10", domain=box)
+    general = FormulaProblem(name="a test", coefficient="1 + x1**3*x2", forcing="10", domain=box)
     assert mean_coefficient(equation.build(general, 0.05))[0] == pytest.approx(6, rel=1e-13)  # 1 + (81 - 1)/8 * 1/2

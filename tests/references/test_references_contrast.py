@@ -65,7 +65,7 @@ def test_normals_on_a_coarse_grid(references: Path, tmp_path: Path, exponent: fl
     np.save(path, np.random.default_rng(0).standard_normal((16, 16)))
     settings = FieldProblem(
         name="a test", coefficient=f"exp({exponent}*field)", forcing="1", boundary="0",
-        domain=DomainSettings([0.0, 0.0], [1.0, 1.0]), field=FileField(str(path)),
+        domain=DomainSettings(lower=[0.0, 0.0], upper=[1.0, 1.0]), field=FileField(path=str(path)),
     )  # fmt: skip
     problem = equation.build(settings, 0.01)
     lattice = Lattice((0.0, 0.0), (1.0, 1.0), (60, 60), 4)

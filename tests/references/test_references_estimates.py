@@ -152,8 +152,10 @@ def test_narrow_forcing_is_resolved(
 def field_problem(folder: Path, values: np.ndarray, coefficient: str) -> Problem:
     path = folder / "field.npy"
     np.save(path, values)
-    box = DomainSettings([0.0] * values.ndim, [1.0] * values.ndim)
-    settings = FieldProblem("a test", coefficient, "10", "0", domain=box, field=FileField(str(path)))
+    box = DomainSettings(lower=[0.0] * values.ndim, upper=[1.0] * values.ndim)
+    settings = FieldProblem(
+        name="a test", coefficient=coefficient, forcing="10", boundary="0", domain=box, field=FileField(path=str(path))
+    )
     return equation.build(settings, 0.05)
 
 

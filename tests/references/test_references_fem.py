@@ -30,7 +30,13 @@ def manufactured(solution: str, coefficient: str, lower: list[float], upper: lis
     axes = [symbol(f"x{i + 1}") for i in range(len(lower))]
     u, a = (parse(text, len(lower)).expression for text in (solution, coefficient))
     forcing = -sum(sympy.diff(a * sympy.diff(u, x), x) for x in axes)
-    settings = FormulaProblem("a test", coefficient, str(forcing), solution, domain=DomainSettings(lower, upper))
+    settings = FormulaProblem(
+        name="a test",
+        coefficient=coefficient,
+        forcing=str(forcing),
+        boundary=solution,
+        domain=DomainSettings(lower=lower, upper=upper),
+    )
     return equation.build(settings, 0.1)
 
 

@@ -37,8 +37,10 @@ def test_orders_for_a_manufactured_solution(references: Path) -> None:
     x, u = [symbol("x1"), symbol("x2")], parse(solution, 2).expression
     a = parse(coefficient, 2, ("u",)).expression.subs(symbol("u"), u)
     forcing = -sum(sympy.diff(a * sympy.diff(u, axis), axis) for axis in x)
-    box = DomainSettings([0.0, -1.0], [1.0, 0.0])
-    problem = equation.build(FormulaProblem("a test", coefficient, str(forcing), solution, domain=box), 0.1)
+    box = DomainSettings(lower=[0.0, -1.0], upper=[1.0, 0.0])
+    problem = equation.build(
+        FormulaProblem(name="a test", coefficient=coefficient, forcing=str(forcing), boundary=solution, domain=box), 0.1
+    )
     assert_orders(problem, references)
 
 
@@ -88,7 +90,9 @@ def test_laminate_flows_by_its_own_means(references: Path) -> None:
     u = x * y + sympy.sin(x)
     across, along = sympy.sqrt((2 + u**2) ** 2 - 1), 2 + u**2
     forcing = -sympy.diff(across * sympy.diff(u, x), x) - sympy.diff(along * sympy.diff(u, y), y)
-    settings = FormulaProblem("a test", "2 + u**2 + sin(2*pi*x1/eps)", str(forcing), str(u))
+    settings = FormulaProblem(
+        name="a test", coefficient="2 + u**2 + sin(2*pi*x1/eps)", forcing=str(forcing), boundary=str(u)
+    )
     problem = equation.build(settings, 1e-4)
     (nodal,) = process.solve(problem, [Task(SMOOTH, EffectiveLaw(problem))], references)
     assert error(problem, SMOOTH, nodal) < 1e-7

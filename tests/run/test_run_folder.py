@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paper import paper_dflm
 
 from homog import config
 from homog.config.identity import describe, differences
@@ -15,11 +16,11 @@ from homog.run import folder as run_folder
 from homog.tracking import is_going_on, open_recorder
 
 SETTINGS = config.RunSettings(
-    eps=0.1, method=config.Energy(), optimizer=config.Galerkin(4), tracking=config.NoTracking(), resume=True
+    eps=0.1, method=config.Energy(), optimizer=config.Galerkin(iterations=4), tracking=config.NoTracking(), resume=True
 )
 
 
-PROBLEM = build(config.FormulaProblem("a test", "1", "1"), 0.1)
+PROBLEM = build(config.FormulaProblem(name="a test", coefficient="1", forcing="1"), 0.1)
 
 
 def begin(home: Path, name: str, settings: config.RunSettings, age: int = 0) -> Path:
@@ -50,8 +51,8 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path):
     with pytest.raises(UserError, match="no unfinished run in"):
         run_folder.folder_to_resume(SETTINGS, tmp_path)
     folder = begin(tmp_path, "one", SETTINGS)
-    begin(tmp_path, "far", replace(SETTINGS, seed=1, eps=0.2, method=config.DFLM()))
-    changed = replace(SETTINGS, seed=5, optimizer=config.Galerkin(4, cutoff=1e-6))
+    begin(tmp_path, "far", replace(SETTINGS, seed=1, eps=0.2, method=paper_dflm()))
+    changed = replace(SETTINGS, seed=5, optimizer=config.Galerkin(iterations=4, cutoff=1e-6))
     told = "seed: 0 -> 5"
     with pytest.raises(UserError, match=rf"nearest is {folder} with .*cutoff: 1e-07 -> 1e-06; {told}"):
         run_folder.folder_to_resume(changed, tmp_path)
@@ -66,8 +67,8 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path):
 
 
 def test_the_kind_of_a_group_is_a_difference_even_where_the_settings_are_equal():
-    one = replace(SETTINGS, network=config.Cosines(8))
-    found = differences(describe(one), describe(replace(one, network=config.Legendre(8))))
+    one = replace(SETTINGS, network=config.Cosines(count=8))
+    found = differences(describe(one), describe(replace(one, network=config.Legendre(count=8))))
     assert found == ["network: Cosines -> Legendre"]
     assert json.loads(json.dumps(describe(one))) == describe(one)
 
@@ -95,7 +96,9 @@ def test_a_problem_whose_file_has_changed_is_refused(tmp_path: Path):
     record = run_folder.require_resumable(folder, SETTINGS)
     run_folder.require_same_problem(record, PROBLEM)
     with pytest.raises(UserError, match="a file that its problem is made of has changed"):
-        run_folder.require_same_problem(record, build(config.FormulaProblem("a test", "2", "1"), 0.1))
+        run_folder.require_same_problem(
+            record, build(config.FormulaProblem(name="a test", coefficient="2", forcing="1"), 0.1)
+        )
 
 
 def test_a_folder_with_a_run_in_it_is_not_used_for_another(tmp_path: Path):

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from paper import paper_dflm
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, AdamCosine, Energy
+from homog.config import MLP, AdamCosine, Energy
 from homog.errors import NotFinite
 from homog.solvers import captured
 from homog.solvers.training import Training, train
@@ -16,9 +17,9 @@ from homog.walkers import missing_for_cuda
 
 TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
 METHODS = {
-    "energy": Energy(30, 2),
-    "DFLM": DFLM(30, 3, 10),
-    "DFLM, gradient": DFLM(30, 3, estimator="gradient", boundary="ansatz", sampling="coefficient"),
+    "energy": Energy(points=30, walkers=2),
+    "DFLM": paper_dflm(points=30, walkers=3, boundary_points=10),
+    "DFLM, gradient": paper_dflm(points=30, walkers=3, sampling="coefficient"),
 }
 COEFFICIENTS = {
     "linear": "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",
@@ -54,7 +55,7 @@ def begin(make_problem, kernels) -> Callable[..., Training]:
         problem = make_problem(COEFFICIENTS[kind], 0.3)
         loss = losses.build(METHODS[method], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
         network = loss.network(networks.build(TANH, loss.problem.domain, 0))
-        return train(loss, network, AdamCosine(12, rate, average=0.5))
+        return train(loss, network, AdamCosine(iterations=12, learning_rate=rate, average=0.5))
 
     return make
 

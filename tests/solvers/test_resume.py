@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from paper import paper_dflm
 
 from homog import losses, networks
 from homog.config import (
-    DFLM,
     MLP,
     PINN,
     AdamCosine,
@@ -32,7 +32,7 @@ from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Tally, Walk
 
 SHORT = TimeSteps(2e-3, 25, 1, 1)
-SMALL = MLP(2, 16, "gelu", 3.0, 1.0)
+SMALL = MLP(depth=2, width=16, activation="relu", scale=None, spread=0.0)
 NONLINEAR = "1 + u**2"
 
 
@@ -55,29 +55,44 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 
 CASES = {
-    "the paper's recipe": ("1", DFLM(20, 4, 20), SMALL, AdamExponential(6, 1e-3, gamma=0.9)),
+    "the paper's recipe": (
+        "1",
+        paper_dflm(points=20, walkers=4, boundary_points=20),
+        SMALL,
+        AdamExponential(iterations=6, learning_rate=1e-3, gamma=0.9),
+    ),
     "points where walkers arrived": (
         "1",
-        DFLM(20, 4, 20, "drift", "heun", "bridge", "gradient", "ansatz", "walkers"),
+        paper_dflm(points=20, walkers=4, boundary_points=20, sampling="walkers"),
         SMALL,
-        AdamCosine(6, 1e-3, average=0.5),
+        AdamCosine(iterations=6, learning_rate=1e-3, average=0.5),
     ),
     "nonlinear, in the walkers' measure": (
         NONLINEAR,
-        DFLM(20, 4, 20, "drift", "heun", "bridge", "gradient", "ansatz", "coefficient", table=9),
+        paper_dflm(points=20, walkers=4, boundary_points=20, sampling="coefficient", table=9),
         SMALL,
-        AdamCosine(6, 1e-3, average=0.5),
+        AdamCosine(iterations=6, learning_rate=1e-3, average=0.5),
     ),
-    "energy by Adam, then its last layer": ("1", Energy(20, 2), SMALL, AdamCosine(4, 1e-3, average=0.5, last_layer=6)),
-    "one solve": ("1", Energy(20, 2), Legendre(3), Galerkin(6, groups=3)),
-    "Picard": (NONLINEAR, Energy(20, 2, table=9), Legendre(3), Galerkin(16, groups=3)),
+    "energy by Adam, then its last layer": (
+        "1",
+        Energy(points=20, walkers=2),
+        SMALL,
+        AdamCosine(iterations=4, learning_rate=1e-3, average=0.5, last_layer=6),
+    ),
+    "one solve": ("1", Energy(points=20, walkers=2), Legendre(count=3), Galerkin(iterations=6, groups=3)),
+    "Picard": (NONLINEAR, Energy(points=20, walkers=2, table=9), Legendre(count=3), Galerkin(groups=3)),
     "PINN with weights by the tangent kernel": (
         "1",
-        PINN(points=20, boundary_points=20, kernel_points=8, weights="ntk", update_every=4),
-        MLP(1, 16, "tanh"),
-        AdamCosine(6, 1e-3),
+        PINN(points=20, boundary_points=20, kernel_points=8, weights="ntk", update_every=4, boundary="penalty"),
+        MLP(depth=1, width=16, activation="tanh", scale=None, spread=0.0),
+        AdamCosine(iterations=6, learning_rate=1e-3, average=0.0),
     ),
-    "deep Ritz": ("1", DeepRitz(points=20, boundary_points=20), SMALL, AdamCosine(6, 1e-3)),
+    "deep Ritz": (
+        "1",
+        DeepRitz(points=20, boundary_points=20, boundary="penalty"),
+        SMALL,
+        AdamCosine(iterations=6, learning_rate=1e-3, average=0.0),
+    ),
 }
 
 
@@ -100,11 +115,13 @@ def test_a_training_taken_up_after_any_iteration_ends_where_it_would_have(begin,
 
 
 def test_the_state_of_another_training_is_refused(begin):
-    _, solve = begin("1", Energy(20, 2), Legendre(3), Galerkin(4, groups=3))
-    _, descent = begin("1", Energy(20, 2), SMALL, AdamCosine(4, 1e-3))
+    _, solve = begin("1", Energy(points=20, walkers=2), Legendre(count=3), Galerkin(iterations=4, groups=3))
+    _, descent = begin(
+        "1", Energy(points=20, walkers=2), SMALL, AdamCosine(iterations=4, learning_rate=1e-3, average=0.0)
+    )
     for other in (
         descent.state(),
-        begin("1", Energy(20, 2), Legendre(4), Galerkin(4, groups=3))[1].state(),
+        begin("1", Energy(points=20, walkers=2), Legendre(count=4), Galerkin(iterations=4, groups=3))[1].state(),
         {**solve.state(), "loss": {}},
         {},
     ):
@@ -118,18 +135,25 @@ def test_the_state_of_another_training_is_refused(begin):
 
 
 def test_a_loss_that_overflows_ends_the_training_with_the_number_of_the_iteration(begin):
-    _, training = begin("1", DFLM(20, 4, 20), SMALL, AdamExponential(100, 1e30, gamma=1.0))
+    _, training = begin(
+        "1",
+        paper_dflm(points=20, walkers=4, boundary_points=20),
+        SMALL,
+        AdamExponential(iterations=100, learning_rate=1e30, gamma=1.0),
+    )
     with pytest.raises(
         UserError, match=r"(the loss is|a weight is) .* at iteration \d+: lower optimizer.learning_rate"
     ):
         list(training)
 
 
-@pytest.mark.parametrize("optimizer", [AdamCosine(5, 1e-3), Galerkin(5, groups=3)])
+@pytest.mark.parametrize(
+    "optimizer", [AdamCosine(iterations=5, learning_rate=1e-3, average=0.0), Galerkin(iterations=5, groups=3)]
+)
 @pytest.mark.parametrize("what", ["displacement", "reward", "log_weight"])
 def test_a_single_walker_that_brings_back_no_number_is_named(make_problem, kernels, what: str, optimizer):
-    loss = losses.build(Energy(20, 2), make_problem("1", eps=0.3), SHORT, 0, kernels)
-    training = train(loss, loss.network(networks.build(Legendre(3), loss.problem.domain, 0)), optimizer)
+    loss = losses.build(Energy(points=20, walkers=2), make_problem("1", eps=0.3), SHORT, 0, kernels)
+    training = train(loss, loss.network(networks.build(Legendre(count=3), loss.problem.domain, 0)), optimizer)
     walk, walks = loss.walkers.walk, itertools.count(1)
 
     def spoiled(*arguments: Any) -> Walk:
@@ -150,8 +174,10 @@ def test_a_single_walker_that_brings_back_no_number_is_named(make_problem, kerne
 def test_walkers_that_mostly_leave_are_warned_of_and_others_are_not(make_problem, kernels):
     """Within t the paths spread by sqrt(t): 0.04 of the unit square's side, and 0.7."""
     for steps, lines in ((TimeSteps(2e-3, 1, 1, 1), 0), (TimeSteps(2e-3, 250, 1, 1), 1)):
-        loss = losses.build(Energy(500, 2), make_problem("1", eps=0.3), steps, 0, kernels)
-        next(train(loss, loss.network(networks.build(Legendre(3), loss.problem.domain, 0)), Galerkin(3)))
+        loss = losses.build(Energy(points=500, walkers=2), make_problem("1", eps=0.3), steps, 0, kernels)
+        next(
+            train(loss, loss.network(networks.build(Legendre(count=3), loss.problem.domain, 0)), Galerkin(iterations=3))
+        )
         assert len(loss.warnings()) == lines
         assert (loss.measured()["left_share"] > 0.5) == bool(lines)
         assert loss.measured()["effective_sample_share"] == 1.0

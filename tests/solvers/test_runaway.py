@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from manufactured import sine_series
+from paper import paper_dflm
 from torch import nn
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, PINN, AdamCosine, DeepRitz, Energy, MethodSettings
+from homog.config import MLP, PINN, AdamCosine, DeepRitz, Energy, MethodSettings
 from homog.errors import UserError
 from homog.solvers.runaway import Watch, bound_of_solution
 from homog.solvers.training import train
@@ -18,11 +19,14 @@ from homog.timesteps.timestep import TimeSteps
 
 SHORT = TimeSteps(2e-3, 10, 1, 1)
 METHODS = {
-    "DFLM": (DFLM(50, 4, 1, "drift", "heun", "bridge", "gradient", "ansatz", "coefficient"), "method=energy"),
-    "the paper's DFLM": (DFLM(50, 4, 20), "write method.sampling=coefficient, take"),
-    "energy by Adam": (Energy(50, 2), "optimizer=galerkin"),
-    "deep Ritz": (DeepRitz(points=50, boundary_points=20), "method=energy"),
-    "PINN": (PINN(points=50), "method=energy"),
+    "DFLM": (paper_dflm(points=50, walkers=4, boundary_points=1, sampling="coefficient"), "method=energy"),
+    "the paper's DFLM": (
+        paper_dflm(points=50, walkers=4, boundary_points=20),
+        "write method.sampling=coefficient, take",
+    ),
+    "energy by Adam": (Energy(points=50, walkers=2), "optimizer=galerkin"),
+    "deep Ritz": (DeepRitz(points=50, boundary_points=20, boundary="penalty"), "method=energy"),
+    "PINN": (PINN(points=50, boundary="penalty", weights="ntk"), "method=energy"),
 }
 
 
@@ -68,7 +72,9 @@ class Height(nn.Module):
 
 def seen(make_problem, heights: Callable[[int], float], iterations: int) -> None:
     network = Height()
-    watch = Watch(losses.DeepRitzLoss(DeepRitz(), make_problem(), 0), network)  # u of the linear problem is below 8
+    watch = Watch(
+        losses.DeepRitzLoss(DeepRitz(points=12000, boundary="penalty"), make_problem(), 0), network
+    )  # u of the linear problem is below 8
     for iteration in range(0, iterations, 10):
         with torch.no_grad():
             network.h.fill_(heights(iteration))
@@ -106,8 +112,10 @@ def test_an_absurd_learning_rate_ends_in_one_line_with_the_remedy(make_problem, 
 def run(make_problem, kernels, method: MethodSettings, learning_rate: float) -> None:
     problem = make_problem("1", eps=0.3)
     loss = losses.build(method, problem, SHORT if method.walks else None, 0, kernels)
-    network = loss.network(networks.build(MLP(2, 32, "gelu", 3.0, 1.0), problem.domain, 0))
-    for _ in train(loss, network, AdamCosine(120, learning_rate, final=1.0)):
+    network = loss.network(
+        networks.build(MLP(depth=2, width=32, activation="relu", scale=None, spread=0.0), problem.domain, 0)
+    )
+    for _ in train(loss, network, AdamCosine(iterations=120, learning_rate=learning_rate, final=1.0, average=0.0)):
         pass
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paper import paper_dflm
 
 from homog import config, tracking
 from homog.config.identity import identity
@@ -178,7 +179,9 @@ def test_what_is_finished_is_not_run_again_unless_forced(swept: tuple[Path, list
 def begin_and_die_or_go_on(settings: config.RunSettings, folder: Path, home: Path, tags: Mapping[str, str]) -> None:
     """Stands for a run that is killed at first, and comes to its end when it is resumed."""
     if not (folder / run_folder.RECORD).exists():
-        run_folder.begin(folder, settings, build(config.FormulaProblem("a test", "1", "1"), 0.1), {})
+        run_folder.begin(
+            folder, settings, build(config.FormulaProblem(name="a test", coefficient="1", forcing="1"), 0.1), {}
+        )
         os.kill(os.getpid(), signal.SIGKILL)
     (folder / run_folder.RESULT).write_text(json.dumps({"rel_l2": 0.5}))
 
@@ -218,10 +221,15 @@ def test_a_finished_run_counts_while_its_metrics_are_there_as_they_were(tmp_path
 
 
 def test_the_identity_of_a_configuration_is_all_that_its_numbers_depend_on():
-    one = settings(0, optimizer=config.AdamCosine(10, 1e-3))
+    one = settings(0, optimizer=config.AdamCosine(iterations=10, learning_rate=1e-3, average=0.0))
     for same in ({"name": "x"}, {"force": True}, {"tracking": config.NoTracking()}):
         assert identity(replace(one, **same)) == identity(one)
-    for other in ({"seed": 1}, {"eps": 0.2}, {"optimizer": config.AdamCosine(10, 1e-4)}, {"device": "cpu"}):
+    for other in (
+        {"seed": 1},
+        {"eps": 0.2},
+        {"optimizer": config.AdamCosine(iterations=10, learning_rate=1e-4, average=0.0)},
+        {"device": "cpu"},
+    ):
         assert identity(replace(one, **other)) != identity(one)
     # two kinds with the same settings
     assert identity(replace(one, reference=config.HomogenizedReference())) != identity(
@@ -407,9 +415,9 @@ def test_a_preset_sweeps_what_the_figure_shows(figure: int, count: int):
                 for job in (jobs[0], jobs[-1])]  # fmt: skip
     assert len(jobs) == count
     assert {job[-1] for job in jobs} == {f"seed={seed}" for seed in range(20)}
-    assert ends[0].optimizer == config.AdamExponential(5000, 1e-4, [0.99, 0.99], 0.0, 0.9)
-    assert ends[0].method == config.DFLM(400, 300, 400, "girsanov", "euler", "clip", "plain", "penalty")
-    assert ends[0].network == config.MLP(4, 200, "relu", None, 0.0)
+    assert ends[0].optimizer == config.AdamExponential(iterations=5000, learning_rate=1e-4, gamma=0.9)
+    assert ends[0].method == paper_dflm(exit="clip")
+    assert ends[0].network == config.MLP(depth=4, width=200, activation="relu", scale=None, spread=0.0)
     assert isinstance(ends[0].problem, config.FormulaProblem)
     assert (ends[0].problem.coefficient, ends[0].problem.forcing) == ("2 + sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "10")
     eps = [0.1, 0.05] if figure == 2 else [0.05, 0.005]

@@ -36,7 +36,7 @@ def test_the_ratio_of_the_bounds_is_free_of_eps(eps: float, dimension: int):
 
 
 def test_bounds_policy_meets_both_bounds_at_k0():
-    steps = time_steps(BoundsTimeStep(eps=0.01, m0=12), 2)
+    steps = time_steps(BoundsTimeStep(eps=0.01, m0=12, macro_factor=1.0), 2)
     assert steps.count == 72
     assert steps.macro_step == pytest.approx(macro_bound(0.01, 2), rel=1e-12)
     assert steps.warnings() == []
@@ -93,10 +93,14 @@ def test_a_macro_step_shorter_than_the_micro_bound_is_one_step():
 
 
 def test_the_problems_scale_enters_where_the_policy_names_none():
-    assert time_steps(BoundsTimeStep(), 2, 0.01) == time_steps(BoundsTimeStep(eps=0.01), 2)
-    assert time_steps(BoundsTimeStep(eps=0.02), 2, 0.01) == time_steps(BoundsTimeStep(eps=0.02), 2)
+    assert time_steps(BoundsTimeStep(macro_factor=1.0), 2, 0.01) == time_steps(
+        BoundsTimeStep(eps=0.01, macro_factor=1.0), 2
+    )
+    assert time_steps(BoundsTimeStep(eps=0.02, macro_factor=1.0), 2, 0.01) == time_steps(
+        BoundsTimeStep(eps=0.02, macro_factor=1.0), 2
+    )
     with pytest.raises(UserError, match=r"timestep\.eps"):
-        time_steps(BoundsTimeStep(), 2)
+        time_steps(BoundsTimeStep(macro_factor=1.0), 2)
 
 
 def test_what_is_within_reach_is_the_whole_range():
@@ -116,17 +120,17 @@ def test_a_ratio_is_taken_as_one_over_a_whole_number_within_a_thousandth():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: BoundsTimeStep(eps=0),
-        lambda: BoundsTimeStep(eps=0.1, m0=0.5),
-        lambda: BoundsTimeStep(eps=float("nan")),
+        lambda: BoundsTimeStep(eps=0, macro_factor=1.0),
+        lambda: BoundsTimeStep(eps=0.1, m0=0.5, macro_factor=1.0),
+        lambda: BoundsTimeStep(eps=float("nan"), macro_factor=1.0),
         lambda: FixedTimeStep(eps=0.1, micro_step=1e-3, macro_step=1e-4),
         lambda: RatioTimeStep(eps=0.1, ratio=0.5),
         lambda: RatioTimeStep(eps=0.1, ratio=0.5, micro_step=1e-3, macro_step=1e-3),
         lambda: RatioTimeStep(eps=0.1, ratio=1.5, micro_step=1e-3),
         lambda: time_steps(RatioTimeStep(eps=0.1, ratio=0.3, micro_step=1e-3), 2),
         lambda: RatioTimeStep(eps=0.1, ratio=0.5, micro_step=-1.0),
-        lambda: time_steps(BoundsTimeStep(eps=0.1, m0=1e7), 2),
-        lambda: time_steps(BoundsTimeStep(eps=1e-20), 2),
+        lambda: time_steps(BoundsTimeStep(eps=0.1, m0=1e7, macro_factor=1.0), 2),
+        lambda: time_steps(BoundsTimeStep(eps=1e-20, macro_factor=1.0), 2),
     ],
 )
 def test_numbers_out_of_range_are_refused_in_one_line(make):

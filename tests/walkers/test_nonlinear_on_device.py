@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from paper import paper_dflm
 from simulated_gpu import CASES
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from homog import losses, networks
-from homog.config import DFLM, MLP, AdamCosine, Cosines, Energy, MethodSettings
+from homog.config import MLP, AdamCosine, Cosines, Energy, MethodSettings
 from homog.errors import UserError
 from homog.losses.table import DeviceTable
 from homog.solvers import captured
@@ -24,10 +25,12 @@ from homog.walkers.on_cpu import Cpu
 
 NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
 METHODS = {
-    "energy": Energy(30, 2, table=17),
-    "DFLM": DFLM(30, 3, 10, table=17),
-    "DFLM, drift walkers": DFLM(30, 3, 10, "drift", "heun", table=17),
-    "DFLM in the walkers' measure": DFLM(30, 3, 10, "drift", "heun", sampling="coefficient", table=17),
+    "energy": Energy(points=30, walkers=2, table=17),
+    "DFLM": paper_dflm(points=30, walkers=3, boundary_points=10, table=17),
+    "DFLM, drift walkers": paper_dflm(points=30, walkers=3, boundary_points=10, table=17),
+    "DFLM in the walkers' measure": paper_dflm(
+        points=30, walkers=3, boundary_points=10, sampling="coefficient", table=17
+    ),
 }
 EACH = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 GPU, META = torch.device("cuda"), torch.device("meta")
@@ -69,8 +72,10 @@ class Watched(TorchDispatchMode):
 
 
 def training(loss: Any) -> Training:
-    network = loss.network(networks.build(MLP(2, 8, "tanh", 3.0, 3.0), loss.problem.domain, 0))
-    return train(loss, network.to(loss._device), AdamCosine(12, 1e-2, average=0.5))
+    network = loss.network(
+        networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0, scale=None), loss.problem.domain, 0)
+    )
+    return train(loss, network.to(loss._device), AdamCosine(iterations=12, learning_rate=1e-2, average=0.5))
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def test_the_host_reads_nothing_of_an_iteration_that_it_does_not_look_at(
 @EACH
 def test_a_coefficient_that_is_not_positive_is_told_where_the_host_looks(on_device, method: MethodSettings):
     loss = on_device(method, "0.5 + u")
-    network = networks.build(Cosines(1), loss.problem.domain, 0)
+    network = networks.build(Cosines(count=1), loss.problem.domain, 0)
     network.set_weights(torch.tensor([-1.0]))  # u = -1, with the boundary ansatz in the middle
     u = loss.solution(loss.network(network))
     assert isinstance(u, DeviceSpline)
@@ -152,7 +157,9 @@ def test_no_distance_is_safe_for_drift_walkers_of_unknown_speed(on_device):
 def test_the_energy_weighs_points_by_the_same_coefficient_where_it_reads_a_field(kernels: Path):
     problem = CASES["nonlinear field"].problem
     loss = losses.EnergyLoss(METHODS["energy"], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
-    network = loss.network(networks.build(MLP(2, 8, "tanh", 3.0, 3.0), problem.domain, 0))
+    network = loss.network(
+        networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0, scale=None), problem.domain, 0)
+    )
     tables = loss.medium(network), DeviceTable(problem.domain, 17, torch.device("cpu"))(network)
     (points, exact), (same, found) = (loss._points(np.random.default_rng(0), table) for table in tables)
     np.testing.assert_array_equal(points, same)

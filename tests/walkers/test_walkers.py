@@ -52,7 +52,7 @@ def test_kernel_and_oracle_agree_over_whole_paths_at_every_eps(make_problem, ker
     forcing = "10" if name in ("linear", "cube") else FORCING
     for eps in (0.1, 1e-5):
         problem = make_problem(coefficient, eps, dimension, forcing)
-        steps = time_steps(BoundsTimeStep(eps=eps), dimension)
+        steps = time_steps(BoundsTimeStep(eps=eps, macro_factor=1.0), dimension)
         points, key = starts_near_the_boundary(problem.domain, eps, 60), stream_key(5, 2)
         found = Walkers(problem, scheme, kernels).walk(points, 8, steps, key)
         exact = oracle.walk(problem, scheme, points, 8, steps, key)
@@ -113,7 +113,7 @@ def test_the_weight_has_mean_one_and_the_increment_mean_zero_stopped_or_not(
     make_problem, kernels: Path, exit_rule: str
 ):
     problem = make_problem()
-    steps = time_steps(BoundsTimeStep(eps=0.05), 2)
+    steps = time_steps(BoundsTimeStep(eps=0.05, macro_factor=1.0), 2)
     for point in ([0.513, 0.477], [0.01, 0.015]):  # within, and where a third and more leave
         walkers = Walkers(problem, Scheme("girsanov", "euler", exit_rule), kernels)
         walk = walkers.walk(np.array([point]), 400_000, steps, stream_key(1, 0))
@@ -195,8 +195,10 @@ def test_a_parameter_may_have_the_name_of_a_variable_of_the_kernel(kernels: Path
     point, steps = np.full((3, 1), 0.4), TimeSteps(1e-5, 5, 1, 1)
     walks = []
     for called in ("contrast", name):
-        settings = FormulaProblem("p", f"1 + {called}*sin(2*pi*x1/eps)", FORCING, parameters={called: 0.5})
-        settings.domain = DomainSettings([0.0], [1.0])
+        settings = FormulaProblem(
+            name="p", coefficient=f"1 + {called}*sin(2*pi*x1/eps)", forcing=FORCING, parameters={called: 0.5}
+        )
+        settings.domain = DomainSettings(lower=[0.0], upper=[1.0])
         walks.append(Walkers(equation.build(settings, 0.1), DRIFT, kernels).walk(point, 4, steps, stream_key(0, 0)))
     np.testing.assert_array_equal(walks[0].displacement, walks[1].displacement)
     np.testing.assert_array_equal(walks[0].reward, walks[1].reward)

@@ -46,7 +46,7 @@ def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: 
     edge = problem.domain.sample_boundary(30, random)
     inner = np.clip(edge, np.add(problem.domain.lower, 0.05 * eps), np.subtract(problem.domain.upper, 0.05 * eps))
     points = np.concatenate([inner, problem.domain.sample(30, random)])
-    steps, key = time_steps(BoundsTimeStep(), problem.dimension, eps), stream_key(5, 2)
+    steps, key = time_steps(BoundsTimeStep(macro_factor=1.0), problem.dimension, eps), stream_key(5, 2)
     found = Walkers(problem, scheme, kernels).walk(points, 8, steps, key, solution)
     return found, oracle.walk(problem, scheme, points, 8, steps, key, solution)
 
@@ -86,9 +86,13 @@ def test_the_table_of_u_adds_an_error_of_third_order(kernels: Path):
     """
     eps, scheme, box = 0.1, Scheme("drift", "heun", "bridge"), DomainSettings()
     alpha, u = "(1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))", "(2*sin(pi*x1)*sin(pi*x2))"
-    known = equation.build(FormulaProblem("known", f"1 + {alpha}*{u}**2", "50", domain=box), eps)
-    looked_up = equation.build(FormulaProblem("looked up", f"1 + {alpha}*u**2", "50", domain=box), eps)
-    steps, key = time_steps(BoundsTimeStep(eps=eps), 2), stream_key(0, 0)
+    known = equation.build(
+        FormulaProblem(name="known", coefficient=f"1 + {alpha}*{u}**2", forcing="50", domain=box), eps
+    )
+    looked_up = equation.build(
+        FormulaProblem(name="looked up", coefficient=f"1 + {alpha}*u**2", forcing="50", domain=box), eps
+    )
+    steps, key = time_steps(BoundsTimeStep(eps=eps, macro_factor=1.0), 2), stream_key(0, 0)
     points = 0.3 + 0.4 * np.random.default_rng(0).random((100, 2))
     exact = Walkers(known, scheme, kernels).walk(points, 16, steps, key)
     walkers = Walkers(looked_up, scheme, kernels)
@@ -117,5 +121,5 @@ def test_walkers_of_a_nonlinear_problem_ask_for_the_solution(make_problem, kerne
     problem = make_problem(NONLINEAR[2])
     with pytest.raises(ValueError, match="need a solution"):
         Walkers(problem, SCHEMES[0], kernels).walk(
-            np.full((1, 2), 0.5), 1, time_steps(BoundsTimeStep(eps=0.1), 2), stream_key(0, 0)
+            np.full((1, 2), 0.5), 1, time_steps(BoundsTimeStep(eps=0.1, macro_factor=1.0), 2), stream_key(0, 0)
         )
