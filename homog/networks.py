@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from homog.config import MLP, Cosines, FourierMLP, NetworkSettings, TensorProduct
+from homog.config import MLP, Cosines, FourierMLP, Legendre, NetworkSettings
 from homog.domains import Box
 from homog.equation import Problem
 from homog.formula.evaluate import torch_at_points
@@ -139,16 +139,17 @@ class TensorProductSum(nn.Module):
 
     Args:
         domain: The box.
-        settings: Which functions p_k, and how many an axis.
+        functions: The functions p_k: of t and their number, one more axis for k.
+        count: How many an axis; None is 16, in three dimensions 6.
     """
 
     center: torch.Tensor
     factor: torch.Tensor
 
-    def __init__(self, domain: Box, settings: TensorProduct) -> None:
+    def __init__(self, domain: Box, functions: Callable[[Tensor, int], Tensor], count: int | None) -> None:
         super().__init__()
-        self._functions = _cosines if isinstance(settings, Cosines) else _legendre_slopes
-        self.count = settings.count or (16 if domain.dimension < 3 else 6)
+        self._functions = functions
+        self.count = count or (16 if domain.dimension < 3 else 6)
         self.register_buffer("center", torch.tensor(domain.lower + domain.sides / 2, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(2 / domain.sides, dtype=torch.float32))
         self.last = nn.Parameter(torch.zeros(self.count**domain.dimension))
@@ -280,5 +281,10 @@ def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
 
 
 @build.register
-def _(settings: TensorProduct, domain: Box, seed: int) -> nn.Module:
-    return TensorProductSum(domain, settings)
+def _(settings: Cosines, domain: Box, seed: int) -> nn.Module:
+    return TensorProductSum(domain, _cosines, settings.count)
+
+
+@build.register
+def _(settings: Legendre, domain: Box, seed: int) -> nn.Module:
+    return TensorProductSum(domain, _legendre_slopes, settings.count)

@@ -42,31 +42,17 @@ from homog.solvers.training import train
 from homog.timesteps.timestep import time_steps
 
 PUBLISHED = 15_000 * 400 * 300, 1.38e-2  # walkers and error at eps = 0.01
-BELLMAN = DFLM(
-    points=2048,
-    walkers=4,
-    boundary_points=1,
-    martingale="girsanov",
-    step="euler",
-    estimator="plain",
-    boundary="penalty",
-)
-MLP_DEFAULT = MLP(depth=4, width=200, activation="relu", scale=None, spread=0.0)
+BELLMAN = DFLM(points=2048, walkers=4, boundary_points=1)
+MLP_DEFAULT = MLP()
 # label: method, network, optimizer, macro factor, seeds
 METHODS = {
     "energy, one solve": (Energy(points=2048), Legendre(count=8), Galerkin(iterations=512), 4, 4),
     "DFLM, one solve": (BELLMAN, Legendre(count=8), Galerkin(iterations=512), 16, 4),
-    "energy, Adam": (
-        Energy(points=1024),
-        MLP_DEFAULT,
-        AdamCosine(iterations=600, learning_rate=3e-3, average=0.0),
-        4,
-        1,
-    ),
+    "energy, Adam": (Energy(points=1024), MLP_DEFAULT, AdamCosine(iterations=600, learning_rate=3e-3), 4, 1),
     "DFLM, Adam": (
         replace(BELLMAN, points=800, walkers=8),
         MLP_DEFAULT,
-        AdamCosine(iterations=1500, learning_rate=3e-3, average=0.0),
+        AdamCosine(iterations=1500, learning_rate=3e-3),
         64,
         1,
     ),

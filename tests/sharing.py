@@ -13,7 +13,7 @@ import torch
 from paper import paper_dflm
 
 from homog import equation, losses, networks
-from homog.config import MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
+from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
 from homog.machine import ranks
 from homog.networks import values_without_gradient
 from homog.solvers.training import Training, train
@@ -26,7 +26,12 @@ ADAM = AdamCosine(iterations=6, learning_rate=1e-2, average=0.5)
 PLACES = torch.rand((50, 2), generator=torch.Generator().manual_seed(0))
 CASES = {
     "penalty": (LINEAR, paper_dflm(points=37, walkers=3, boundary_points=21), TANH, ADAM),
-    "gradient": (LINEAR, paper_dflm(points=37, walkers=3, sampling="coefficient"), TANH, ADAM),
+    "gradient": (
+        LINEAR,
+        DFLM(points=37, walkers=3, sampling="coefficient", martingale="girsanov", step="euler"),
+        TANH,
+        ADAM,
+    ),
     "walkers": (LINEAR, paper_dflm(points=37, walkers=3, boundary_points=21, sampling="walkers"), TANH, ADAM),
     "least squares": (
         LINEAR,

@@ -23,6 +23,7 @@ class MethodSettings:
     """Base of the methods; `walks` tells whether one sends walkers, and with that whether it has time steps."""
 
     walks: ClassVar[bool] = True
+    macro_step_adds: ClassVar[bool] = False  # to the effective tensor that the method sees: it falls like 1 / Dt
 
     @classmethod
     def companions(cls, *, nonlinear: bool) -> Companions:
@@ -141,6 +142,8 @@ class DFLM(WalkingSettings):
 @dataclass(kw_only=True)
 class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
+
+    macro_step_adds: ClassVar[bool] = True
 
     points: int = 16384
     walkers: int = 4  # from each point

@@ -14,7 +14,7 @@ from homog.equation import Problem
 from homog.errors import UserError
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import macro_bound, time_steps
-from homog.walkers import Scheme, Walkers, point_generator, stream_key
+from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 
 _WALKERS, _LEAST_WALKERS = 8192, 512  # of a batch
 _BUDGET = 2e9  # steps, beyond which a batch has fewer walkers
@@ -127,11 +127,11 @@ def _slopes_and_delays(
     count = int(min(_WALKERS, max(_LEAST_WALKERS, _BUDGET / each)))
     found = np.empty((2, 2, batches, dimension, dimension))
     for batch in range(batches):
-        points = cell.spread(count, point_generator(seed, batch))
+        points = cell.spread(count, point_generator(seed, batch, Purpose.EFFECTIVE_TENSOR))
         weight = problem.coefficient_at(points)
         moments = []
         for until in (early, late):  # the same key: the same paths, followed further
-            walk = walkers.walk(points, 1, until, stream_key(seed, batch))
+            walk = walkers.walk(points, 1, until, stream_key(seed, batch, Purpose.EFFECTIVE_TENSOR))
             spread, noise = (
                 np.einsum("n,in,jn->ij", weight / count, part[:, :, 0].astype(float), part[:, :, 0].astype(float))
                 for part in (walk.displacement, walk.brownian)

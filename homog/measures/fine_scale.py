@@ -16,11 +16,10 @@ from homog.fields.splines import Spline
 from homog.formula.evaluate import at_points
 from homog.losses.table import spline_of
 from homog.timesteps.timestep import TimeSteps
-from homog.walkers import Scheme, SplineValues, Walk, Walkers, key_after, stream_key
+from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
 from homog.walkers.cpu import LANES
 
 _AT_ONCE = 2**20  # walkers: some 100 MB with what is worked out from them
-_BATCH = -1  # in place of an iteration's number: no training draws these walkers
 _NODES = {1: 1025, 2: 257}  # an axis of the table of u
 _NODES_ELSE = 65
 
@@ -87,7 +86,7 @@ def fine_scale(
     values = at_points(problem.boundary, points, problem.parameters).copy()
     variances = np.zeros(len(points))
     inside = np.flatnonzero(((points > problem.domain.lower) & (points < problem.domain.upper)).all(1))
-    sampler = _Sampler(problem, steps, spline, walkers, stream_key(seed, _BATCH), cache)
+    sampler = _Sampler(problem, steps, spline, walkers, stream_key(seed, 0, Purpose.FINE_SCALE), cache)
     # parts that end where a block of lanes does: the same blocks, and with them the same rounding, whatever the parts
     grain = LANES // math.gcd(LANES, walkers)
     part = max(1, at_once // (walkers * grain)) * grain

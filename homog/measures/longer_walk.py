@@ -35,15 +35,14 @@ from homog.losses.table import spline_of
 from homog.measures.fine_scale import control_variate
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, macro_bound
-from homog.walkers import Scheme, SplineValues, Walkers, point_generator, stream_key
+from homog.walkers import Purpose, Scheme, SplineValues, Walkers, point_generator, stream_key
 
-_BATCH = -2  # in place of an iteration's number: no training draws these walkers
-_POINTS = 2**40  # likewise of points
 _GROUPS = 32
 _FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
 _NODES = {1: 1025, 2: 257, 3: 65}  # an axis of the table of u
 _CUTOFF = 1e-4  # of singular values
-_STEPS, _STEPS_OF_PERIODIC = 4e8, 1.5e8  # of all walkers: a* says more of a periodic medium
+_STEPS, _STEPS_OF_PERIODIC = 4e8, 1.5e8  # of all walkers, at most: a* says more of a periodic medium
+_LEAST_STEPS = 3e7
 _MOST_WALKERS, _LEAST_WALKERS = 2**18, 2**12
 _LARGEST_TIME = 0.2  # in units of the time in which the answer's shape decays
 _LOOKS, _FASTEST = 4096, 100.0
@@ -79,7 +78,13 @@ class LongerWalk:
 
 
 def longer_walk(
-    network: nn.Module, problem: Problem, steps: TimeSteps, m0: float, seed: int, cache: Path
+    network: nn.Module,
+    problem: Problem,
+    steps: TimeSteps,
+    m0: float,
+    seed: int,
+    cache: Path,
+    affordable: float = math.inf,
 ) -> LongerWalk:
     """Send walkers of one long macro step and solve for the smooth part of the answer's error.
 
@@ -90,6 +95,8 @@ def longer_walk(
         m0: The accuracy that is asked of the steps.
         seed: Of points and walkers.
         cache: Folder for compiled kernels.
+        affordable: Micro steps that the first look may take, such as those of the training. There is a least number
+            without which it would tell nothing, and one that is enough.
 
     Raises:
         UserError: If the coefficient is not positive where u leads it, or a number is not finite.
@@ -97,13 +104,14 @@ def longer_walk(
     domain, dimension = problem.domain, problem.dimension
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
     spline = spline_of(network, domain, _NODES[dimension])
-    steps, count = _planned(steps, problem, _rate(spline, problem))
+    steps, count = _planned(steps, problem, _rate(spline, problem), affordable)
     walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
     look_up, taken = SplineValues(dimension, cache), 0
 
     def look(steps: TimeSteps, count: int) -> _Seen:
         nonlocal taken
-        points, key = domain.spread(count, point_generator(seed, _POINTS + taken)), stream_key(seed, _BATCH - taken)
+        points = domain.spread(count, point_generator(seed, taken, Purpose.LONGER_WALK))
+        key = stream_key(seed, taken, Purpose.LONGER_WALK)
         taken += 1
         return _look(spline, walkers, steps, look_up, points, key)
 
@@ -200,13 +208,14 @@ def _rate(spline: Spline, problem: Problem) -> float:
     return slowest if size == 0 else float(np.clip(0.5 * slope / size, slowest, _FASTEST * slowest))
 
 
-def _planned(steps: TimeSteps, problem: Problem, rate: float) -> tuple[TimeSteps, int]:
+def _planned(steps: TimeSteps, problem: Problem, rate: float, affordable: float) -> tuple[TimeSteps, int]:
     """The time steps of one long walk, and how many walkers take it."""
     time = _LARGEST_TIME / rate
     if problem.period is not None:
         time = min(time, _PERIODS * macro_bound(problem.period, problem.dimension))
     slowdown = 1.0 if steps.pace is None else steps.pace.slowdown
-    affordable = (_STEPS if problem.period is None else _STEPS_OF_PERIODIC) / slowdown  # of length dt
+    enough = _STEPS if problem.period is None else _STEPS_OF_PERIODIC
+    affordable = min(enough, max(_LEAST_STEPS, affordable)) / slowdown  # of length dt
     longest = max(steps.count, int(min(time / steps.micro_step, affordable / _LEAST_WALKERS)))
     walkers = int(min(_MOST_WALKERS, max(_LEAST_WALKERS, affordable / longest)))
     return replace(steps, count=longest), walkers // _GROUPS * _GROUPS

@@ -1,6 +1,7 @@
 """What a trained network answers, and what walkers say of it: u on the reference's grid, the fine scale, a*, errors."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from homog.config import Energy
 from homog.errors import UserError
 from homog.measures import evaluation
 from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
@@ -102,26 +102,28 @@ class Findings:
         return self.tensor.contradiction(truth.effective_tensor)
 
 
-def findings(network: nn.Module, task: Task) -> Findings:
+def findings(network: nn.Module, task: Task, walker_steps: int) -> Findings:
     """Send walkers for a* and for the error of a trained network.
 
     Args:
         network: u.
         task: What it was trained for.
+        walker_steps: Micro steps of the training: the check takes no more, unless these are too few to check by.
     """
     settings, problem, steps = task.settings, task.problem, task.steps
     tensor = None
     if steps is not None and problem.period is not None and not problem.nonlinear:
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=task.kernels)
-    excess = tensor.excess(steps.macro_step) if tensor and steps and isinstance(settings.method, Energy) else None
-    return Findings(tensor, excess, _checked(network, task))
+    excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
+    return Findings(tensor, excess, _checked(network, task, walker_steps))
 
 
-def _checked(network: nn.Module, task: Task) -> LongerWalk | None:
+def _checked(network: nn.Module, task: Task, walker_steps: int) -> LongerWalk | None:
     """The longer walk; an answer that it cannot be taken from is kept, with a line that says why."""
     steps, m0 = task.longer_walk_steps()
+    affordable = walker_steps if task.settings.method.walks else math.inf
     try:
-        return longer_walk(network, task.problem, steps, m0, task.settings.seed, task.kernels)
+        return longer_walk(network, task.problem, steps, m0, task.settings.seed, task.kernels, affordable)
     except UserError as error:
         _log.warning("the answer could not be checked by a longer walk: %s", error)
         return None

@@ -5,14 +5,15 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
 from homog import plots
-from homog.config import FieldProblem
+from homog.config import KINDS
 from homog.losses import Loss
 from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
@@ -73,7 +74,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             found = answer(training.done.solution, task, truth)
             with ThreadPoolExecutor(1, "homog figures") as drawing:
                 figures = drawing.submit(_draw, found, supervised, task)
-                told = findings(training.done.solution, task)
+                told = findings(training.done.solution, task, training.done.walker_steps)
                 metrics = _measured(found, told, supervised, loss.measured(), task, checkpoints.spent, device)
                 _keep(found, metrics, supervised, task, recorder)
                 for figure in figures.result():
@@ -177,19 +178,19 @@ def _parameters(task: Task) -> dict[str, str | float | int | bool]:
     settings, steps = task.settings, task.steps
     flat: dict[str, str | float | int | bool] = {}
 
-    def collect(prefix: str, value: object) -> None:
+    def collect(prefix: str, value: Any) -> None:
+        if is_dataclass(value):
+            if type(value) in KINDS.values():
+                flat[prefix] = type(value).__name__
+            value = {field.name: getattr(value, field.name) for field in fields(value)}
         if isinstance(value, dict):
             for key, item in value.items():
                 collect(f"{prefix}.{key}" if prefix else str(key), item)
         elif value is not None:
             flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
 
-    collect("", asdict(settings))
-    if isinstance(settings.problem, FieldProblem):
-        flat["problem.field"] = type(settings.problem.field).__name__
+    collect("", settings)
     flat.update(task.problem.measured)
-    for group in ("problem", "timestep", "method", "network", "optimizer", "reference"):
-        flat[group] = type(getattr(settings, group)).__name__
     if steps is None:
         return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}

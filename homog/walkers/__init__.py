@@ -5,12 +5,13 @@ from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import SplineValues
 from homog.walkers.on_cuda import missing_for_cuda
 from homog.walkers.placing import placed
-from homog.walkers.streams import key_after, point_generator, point_keys, stream_key
+from homog.walkers.streams import Purpose, key_after, point_generator, point_keys, stream_key
 from homog.walkers.tally import Tally
 from homog.walkers.walk import Walk, Walkers
 
 __all__ = [
     "DeviceSpline",
+    "Purpose",
     "Scheme",
     "Solution",
     "SplineValues",

@@ -1,8 +1,10 @@
-"""Random streams: a function of (seed, iteration, walker) and nothing else.
+"""Random streams: a function of (seed, purpose, number, walker) and nothing else.
 
 Every walker has a xoshiro128+ generator of its own, seeded by SplitMix64 hashing (Steele, Lea and Flood 2014). The
 kernels carry the same few lines in compiled form; this NumPy version gives the oracle the same bits.
 """
+
+from enum import IntEnum
 
 import numpy as np
 
@@ -17,9 +19,28 @@ def mix(z: int) -> int:
     return z ^ (z >> 31)
 
 
-def stream_key(seed: int, iteration: int) -> np.uint64:
-    """The 64-bit key of one iteration's walkers."""
-    return np.uint64(mix((mix((seed + _GOLDEN) & _MASK) + (iteration + 1) * _GOLDEN) & _MASK))
+class Purpose(IntEnum):
+    """What points and walkers are drawn for. No two purposes share numbers: each has 2^40 keys of its own."""
+
+    TRAINING = 0
+    EFFECTIVE_TENSOR = 1
+    FINE_SCALE = 2
+    LONGER_WALK = 3
+
+
+_KEYS = 2**40  # of a purpose
+
+
+def stream_key(seed: int, number: int, purpose: Purpose = Purpose.TRAINING) -> np.uint64:
+    """The 64-bit key of one batch of walkers.
+
+    Args:
+        seed: Seed of the run.
+        number: Number of the batch: in a training that of the iteration.
+        purpose: What the walkers are sent for.
+    """
+    place = purpose * _KEYS + number + 1
+    return np.uint64(mix((mix((seed + _GOLDEN) & _MASK) + place * _GOLDEN) & _MASK))
 
 
 def key_after(key: np.uint64, walkers: int) -> np.uint64:
@@ -33,9 +54,9 @@ def point_keys(key: np.uint64, points: int, per_point: int) -> np.ndarray:
         return key + np.uint64(2 * _GOLDEN * per_point & _MASK) * np.arange(points, dtype=np.uint64)
 
 
-def point_generator(seed: int, iteration: int) -> np.random.Generator:
-    """The generator of one iteration's training points: Philox, keyed apart from the walkers."""
-    return np.random.Generator(np.random.Philox(key=[seed, iteration]))
+def point_generator(seed: int, number: int, purpose: Purpose = Purpose.TRAINING) -> np.random.Generator:
+    """The generator of the points of one batch: Philox, keyed apart from the walkers; arguments as of `stream_key`."""
+    return np.random.Generator(np.random.Philox(key=[seed, purpose * _KEYS + number]))
 
 
 class Streams:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from hostile import Command
-from paper import paper_dflm
 
-from homog.config import AdamCosine, FormulaProblem, RunSettings
+from homog.config import DFLM, AdamCosine, FormulaProblem, RunSettings
 from homog.sweep.finished import FinishedIndex, identity
 
 
@@ -138,7 +137,9 @@ def test_an_index_of_finished_runs_that_is_damaged_or_leads_elsewhere_finds_noth
     home, outside = tmp_path / "home", tmp_path / "outside"
     settings = RunSettings(
         problem=FormulaProblem(name="p", coefficient="1", forcing="1"),
-        method=paper_dflm(),
+        method=DFLM(
+            points=400, walkers=300, martingale="girsanov", step="euler", estimator="plain", boundary="penalty"
+        ),
         optimizer=AdamCosine(iterations=1, learning_rate=1.0, average=0.0),
         eps=0.1,
     )

@@ -57,7 +57,7 @@ def of_formula(seed: int) -> tuple[Answer, object]:
     place = chance.choice(["coefficient"] * 4 + ["forcing", "boundary", "period"])
     texts = {"coefficient": "2", "forcing": "1", place: formula(chance)}
     settings = RunSettings(
-        problem=FormulaProblem("hostile", **texts),
+        problem=FormulaProblem(name="hostile", **texts),
         timestep=BoundsTimeStep(macro_factor=1.0),
         method=Energy(),
         network=Cosines(),

@@ -89,4 +89,4 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str):
 @pytest.mark.parametrize("corners", [([0.0], [0.0]), ([0.0, 0.0], [1.0]), ([0.0] * 4, [1.0] * 4), ([], [])])
 def test_a_box_that_is_none_is_refused(corners):
     with pytest.raises(UserError, match=r"problem\.domain"):
-        DomainSettings(*corners)
+        DomainSettings(lower=corners[0], upper=corners[1])

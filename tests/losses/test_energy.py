@@ -14,6 +14,7 @@ from paper import paper_dflm
 
 from homog import equation, losses, networks
 from homog.config import (
+    DFLM,
     MLP,
     PINN,
     AdamCosine,
@@ -244,7 +245,7 @@ def test_the_points_stand_for_the_integral_of_the_coefficient_on_a_box_of_any_si
 def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_problem, kernels):
     """The same walkers' two sets of equations, and the sine series, each within twice their error bars."""
     problem = make_problem("1", eps=0.3)
-    for method in (Energy(), paper_dflm(points=16384, walkers=4, boundary_points=1)):
+    for method in (Energy(), DFLM(points=16384, walkers=4, boundary_points=1)):
         loss = losses.build(method, problem, TimeSteps(2e-4, 100, 1, 1), 0, kernels)
         *_, progress = train(loss, loss.network(networks.build(Legendre(count=6), problem.domain, 0)), Galerkin())
         bar = progress.optimizer.measured()["rel_l2_standard_error"]
@@ -264,9 +265,7 @@ def test_the_solve_is_the_minimum_of_the_loss_that_adam_sees(make_problem, kerne
     """Its value at the minimum and a vanishing slope in the last layer, up to single precision."""
     problem = make_problem("1", eps=0.3, boundary=boundary)
     loss = losses.build(Energy(points=2000, walkers=2), problem, SHORT, 0, kernels)
-    network = loss.network(
-        networks.build(MLP(depth=2, width=12, activation="tanh", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=12, activation="tanh"), problem.domain, 0))
     solver = GalerkinSolver(Galerkin(iterations=1), loss, network)
     solver.add(0)
     slopes = []
@@ -281,9 +280,7 @@ def test_adam_finds_the_sine_series(make_problem, kernels):
     """In a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
     loss = losses.build(Energy(points=1000), problem, SHORT, 0, kernels)
-    network = loss.network(
-        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(width=64), problem.domain, 0))
     *_, progress = train(loss, network, AdamCosine(iterations=400, learning_rate=3e-3, average=0.3))
     assert relative_l2(on_grid(progress, problem), sine_series()) < 3e-2
 
@@ -292,9 +289,7 @@ def test_adam_can_end_with_a_solve_for_the_last_layer(make_problem, kernels):
     """Few iterations leave a large error; the solve over fresh walkers takes most of it and keeps the hidden layers."""
     problem = make_problem("1", eps=0.3)
     loss = losses.build(Energy(points=1024), problem, SHORT, 0, kernels)
-    network = loss.network(
-        networks.build(MLP(depth=2, width=40, activation="tanh", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=40, activation="tanh"), problem.domain, 0))
     seen = [
         (progress.iteration, copy.deepcopy(progress.solution).state_dict(), on_grid(progress, problem))
         for progress in train(loss, network, AdamCosine(iterations=30, learning_rate=3e-3, last_layer=16, average=0.0))

@@ -73,7 +73,7 @@ class Constant(nn.Module):
 def test_the_target_carries_no_gradient(make_problem, kernels, estimator: str):
     """(c - (c + R))^2 has no slope in c; with the target held it has the slope -2 R (12)."""
     problem = make_problem("1", boundary="0.7")  # g = c: leaving changes nothing but the time
-    method = paper_dflm(points=50, walkers=10, boundary_points=1, estimator=estimator)
+    method = DFLM(points=50, walkers=10, boundary_points=1, step="euler", estimator=estimator)
     loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
     network = Constant()
     value = loss(network, 3)
@@ -86,7 +86,7 @@ def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
     """Of u - g = 0.7 - 2; without it the same points and walkers. A walker that leaves brings g back in both."""
     problem, values = make_problem("1", boundary="2"), []
     for boundary in ("penalty", "ansatz"):
-        method = paper_dflm(points=50, walkers=2, boundary_points=10, boundary=boundary)
+        method = DFLM(points=50, walkers=2, boundary_points=10, step="euler", estimator="plain", boundary=boundary)
         loss = losses.DFLMLoss(method, problem, TimeSteps(1e-5, 4, 1, 1), 0, kernels)
         values.append(float(loss(Constant(), 0).loss.detach()))
     assert values[0] - values[1] == pytest.approx(1.3**2, rel=1e-5)
@@ -95,7 +95,9 @@ def test_the_penalty_is_the_mean_square_on_the_boundary(make_problem, kernels):
 def test_a_walker_that_left_brings_the_boundary_value_and_not_the_networks(make_problem, kernels):
     """The network is 0.7 everywhere and g = 2; the same walkers, summed up in double precision."""
     problem, steps = make_problem("1", boundary="2"), TimeSteps(1e-2, 3, 1, 1)  # long: a good part leaves
-    loss = losses.DFLMLoss(paper_dflm(points=50, walkers=2, boundary_points=10), problem, steps, 0, kernels)
+    loss = losses.DFLMLoss(
+        DFLM(points=50, walkers=2, boundary_points=10, step="euler", estimator="plain"), problem, steps, 0, kernels
+    )
     walk = loss.walkers.walk(problem.domain.sample(50, point_generator(0, 0)), 2, steps, stream_key(0, 0))
     assert 0.2 < walk.left.mean() < 0.8
     target = (np.where(walk.left, 2, 0.7) + walk.reward).mean(1)
@@ -134,7 +136,7 @@ def test_a_large_u_feeds_on_itself_in_the_uniform_measure_and_falls_in_that_of_t
     }
     assert (slopes["uniform"] < 0) == (height > 1)  # descent then makes s larger
     for sampling, expected in slopes.items():
-        method = paper_dflm(points=2000, walkers=8, boundary_points=1, sampling=sampling)
+        method = DFLM(points=2000, walkers=8, boundary_points=1, sampling=sampling)
         loss = losses.DFLMLoss(method, problem, TimeSteps(time / 20, 20, 1, 1), 0, kernels)
         network = Bubble(height)
         found = [float(torch.autograd.grad(loss(network, n).loss, network.s)[0]) for n in range(20)]
@@ -149,13 +151,11 @@ def test_descent_in_the_walkers_measure_converges_where_that_in_the_uniform_one_
 ):
     """-div((1 + u^2) grad u) = 50, of maximum 1.7, at a short Dt and a learning rate higher than any default."""
     problem = make_problem("1 + u**2", eps=0.3, forcing="50")
-    method = paper_dflm(walkers=8, boundary_points=1, sampling=sampling, table=65)
+    method = DFLM(points=400, walkers=8, boundary_points=1, sampling=sampling, table=65)
     loss = losses.build(method, problem, TimeSteps(1e-4, 20, 1, 1), 0, kernels)
     training = train(
         loss,
-        loss.network(
-            networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
-        ),
+        loss.network(networks.build(MLP(width=64), problem.domain, 0)),
         AdamCosine(iterations=100, learning_rate=5e-3, average=0.0),
     )
     if sampling == "uniform":
@@ -175,7 +175,7 @@ def test_the_equations_are_taken_in_the_measure_of_the_sampling(make_problem, ke
     problem = make_problem("1 + 20*x1**2", dimension=1, forcing="1")
     asymmetry = {}
     for sampling in ("uniform", "coefficient"):
-        method = paper_dflm(points=20000, walkers=4, boundary_points=1, sampling=sampling)
+        method = DFLM(points=20000, walkers=4, boundary_points=1, sampling=sampling)
         loss = losses.DFLMLoss(method, problem, TimeSteps(5e-4, 20, 1, 1), 0, kernels)
         network = loss.network(networks.build(Legendre(count=4), problem.domain, 0))
         assert isinstance(network, LinearInFeatures)
@@ -222,9 +222,7 @@ def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
         boundary=boundary,
     )
     loss = losses.build(method, problem, TimeSteps(2e-3, 25, 1, 1), 0, kernels)
-    network = loss.network(
-        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(width=64), problem.domain, 0))
     *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=3e-3, average=0.3))
     assert (
         relative_l2(values_on_grid(progress.solution, problem.domain.axes(51)), sine_series(np.linspace(0, 1, 51)))
@@ -235,11 +233,9 @@ def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
 def test_dflm_solves_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(make_problem, kernels):
     """-div((1 + u^2) grad u) = 50: w = u + u^3/3 solves -Lap w = 50."""
     problem = make_problem("1 + u**2", eps=0.3, forcing="50")
-    method = paper_dflm(points=200, walkers=16, boundary_points=200, targets="table", table=65)
+    method = DFLM(points=200, walkers=16, boundary_points=200, targets="table", table=65)
     loss = losses.build(method, problem, TimeSteps(1e-3, 20, 1, 1), 0, kernels)
-    network = loss.network(
-        networks.build(MLP(width=64, depth=4, activation="relu", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(width=64), problem.domain, 0))
     *_, progress = train(loss, network, AdamCosine(iterations=500, learning_rate=3e-3, average=0.3))
     u = values_on_grid(progress.solution, problem.domain.axes(51))
     exact = 2 * np.sinh(np.arcsinh(1.5 * 5 * sine_series(np.linspace(0, 1, 51))) / 3)  # the root of the cubic

@@ -85,9 +85,7 @@ def test_a_coefficient_that_depends_on_u_is_refused(make_problem, tmp_path):
 
 def trained(problem, method: DeepRitz, iterations: int, tmp_path) -> nn.Module:
     loss = losses.build(method, problem, None, 0, tmp_path)
-    network = loss.network(
-        networks.build(MLP(width=32, activation="tanh", scale=1.0, depth=4, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(width=32, activation="tanh", scale=1.0), problem.domain, 0))
     *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=5e-3, average=0.3))
     assert progress.walker_steps == 0
     return progress.solution

@@ -34,9 +34,7 @@ def test_the_residual_is_the_flux_through_a_small_cross(make_problem, coefficien
     """Differences of a network in double precision, h = 1e-4: of the order h^2; single precision gives the rest."""
     problem = with_solution(make_problem(eps=0.5), coefficient, "sin(x1 + x2)")
     loss = PINNLoss(PINN(points=12000, boundary="penalty", weights="ntk"), problem, 0)
-    network = loss.network(
-        networks.build(MLP(depth=2, width=16, activation=activation, scale=2.0, spread=0.0), problem.domain, 1)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=16, activation=activation, scale=2.0), problem.domain, 1))
     double = copy.deepcopy(network).double()
 
     def u(x: np.ndarray) -> np.ndarray:
@@ -152,9 +150,7 @@ def test_pinn_finds_the_sine_series_for_a_constant_coefficient(make_problem, tmp
     """-Lap u = 10 on the unit square, in a few seconds; twice the error that was measured is a failure."""
     problem = make_problem("1", eps=0.3)
     loss = losses.build(method, problem, None, 0, tmp_path)
-    network = loss.network(
-        networks.build(MLP(width=32, activation="tanh", scale=1.0, depth=4, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(width=32, activation="tanh", scale=1.0), problem.domain, 0))
     *_, progress = train(loss, network, AdamCosine(iterations=iterations, learning_rate=1e-2, average=0.2))
     axes = problem.domain.axes(51)
     error = relative_l2(values_on_grid(progress.solution, axes), sine_series(axes[0]))

@@ -79,10 +79,13 @@ def test_an_exact_solution_stays_within_the_noise_that_is_reported(make_problem,
         nodes = box.grid(9)
         field = interpolate(nodes[..., 0] ** 2 * nodes[..., 1], box.lower, box.upper), "x1**2*x2"
     problem = with_solution(make_problem("1", dimension=dimension), coefficient, solution, field)
-    fine, exact = refine(solution, problem, count, 100), exact_values(solution, problem, count)
+    exact = exact_values(solution, problem, count)
+    seeds = 16 if dimension == 1 else 1  # with few points one ratio has a spread of 0.21, by the unequal variances
+    found = [refine(solution, problem, count, 100, seed=seed) for seed in range(seeds)]
+    fine = found[0]
     assert fine.standard_error > 1e-5  # far above single precision
-    # relative spread of the ratio: 1/sqrt(2 * 200 points) = 5 %, and a third more by their unequal variances
-    assert 0.7 < relative_l2(fine.values, exact) / fine.standard_error < 1.35
+    ratios = np.array([relative_l2(one.values, exact) / one.standard_error for one in found])
+    assert 0.7 < math.sqrt(np.mean(ratios**2)) < 1.35
     size = fine.standard_error * np.linalg.norm(exact) / math.sqrt(exact.size)  # of one value
     assert abs((fine.values - exact).mean()) < 5 * size / math.sqrt(exact.size)
 

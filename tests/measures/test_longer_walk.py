@@ -1,5 +1,6 @@
 """The error that a longer walk finds, against errors that are known."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def torsion(x: torch.Tensor) -> torch.Tensor:
     return 160 / torch.pi**4 * torch.einsum("...i,ij,...j->...", sines[0], 1 / (rows + columns), sines[1])
 
 
-def checked(problem, answer, kernels: Path, seed: int = 0) -> LongerWalk:
+def checked(problem, answer, kernels: Path, seed: int = 0, affordable: float = math.inf) -> LongerWalk:
     steps = time_steps(BoundsTimeStep(macro_factor=1.0), problem.dimension, problem.scale)
-    return longer_walk(Given(answer), problem, steps, 12.0, seed, kernels)
+    return longer_walk(Given(answer), problem, steps, 12.0, seed, kernels, affordable)
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.5, 0.95, 1.05, 1.5, 10.0])
@@ -66,6 +67,16 @@ def test_the_noise_is_what_the_exact_answer_shows_over_the_seeds(make_problem, k
     found = [checked(make_problem("1"), torsion, kernels, seed) for seed in range(12)]
     assert all(one.error < 2.5 * one.standard_error for one in found)
     assert sum(one.error == 0 for one in found) >= 2  # about half of them, if the noise is not too small
+
+
+def test_the_check_costs_no_more_than_the_training_but_enough_to_see(make_problem, kernels: Path):
+    """Noise goes like one over the root of the steps."""
+    looks = [checked(make_problem("1"), torsion, kernels, affordable=steps) for steps in (1.0, 6e7, math.inf)]
+    few, some, all_ = looks
+    assert [look.steps for look in looks] == pytest.approx([3e7, 6e7, 1.5e8], rel=0.05)
+    assert few.standard_error / all_.standard_error == pytest.approx(math.sqrt(5), rel=0.4)
+    assert few.error < 3 * few.standard_error
+    assert some.error < 3 * some.standard_error
 
 
 def test_in_a_periodic_medium_the_homogenised_answer_stands(make_problem, kernels: Path):

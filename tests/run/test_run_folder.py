@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import paper_dflm
 
 from homog import config
 from homog.config.identity import describe, differences
@@ -51,7 +50,18 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path):
     with pytest.raises(UserError, match="no unfinished run in"):
         run_folder.folder_to_resume(SETTINGS, tmp_path)
     folder = begin(tmp_path, "one", SETTINGS)
-    begin(tmp_path, "far", replace(SETTINGS, seed=1, eps=0.2, method=paper_dflm()))
+    begin(
+        tmp_path,
+        "far",
+        replace(
+            SETTINGS,
+            seed=1,
+            eps=0.2,
+            method=config.DFLM(
+                points=400, walkers=300, martingale="girsanov", step="euler", estimator="plain", boundary="penalty"
+            ),
+        ),
+    )
     changed = replace(SETTINGS, seed=5, optimizer=config.Galerkin(iterations=4, cutoff=1e-6))
     told = "seed: 0 -> 5"
     with pytest.raises(UserError, match=rf"nearest is {folder} with .*cutoff: 1e-07 -> 1e-06; {told}"):

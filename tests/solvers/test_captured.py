@@ -8,7 +8,7 @@ import torch
 from paper import paper_dflm
 
 from homog import losses, networks
-from homog.config import MLP, AdamCosine, Energy
+from homog.config import DFLM, MLP, AdamCosine, Energy
 from homog.errors import NotFinite
 from homog.solvers import captured
 from homog.solvers.training import Training, train
@@ -19,7 +19,7 @@ TANH = MLP(depth=2, width=8, activation="tanh", scale=3.0, spread=3.0)
 METHODS = {
     "energy": Energy(points=30, walkers=2),
     "DFLM": paper_dflm(points=30, walkers=3, boundary_points=10),
-    "DFLM, gradient": paper_dflm(points=30, walkers=3, sampling="coefficient"),
+    "DFLM, gradient": DFLM(points=30, walkers=3, sampling="coefficient", martingale="girsanov", step="euler"),
 }
 COEFFICIENTS = {
     "linear": "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",

@@ -12,6 +12,7 @@ from paper import paper_dflm
 
 from homog import losses, networks
 from homog.config import (
+    DFLM,
     MLP,
     PINN,
     AdamCosine,
@@ -32,7 +33,7 @@ from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Tally, Walk
 
 SHORT = TimeSteps(2e-3, 25, 1, 1)
-SMALL = MLP(depth=2, width=16, activation="relu", scale=None, spread=0.0)
+SMALL = MLP(depth=2, width=16)
 NONLINEAR = "1 + u**2"
 
 
@@ -63,13 +64,13 @@ CASES = {
     ),
     "points where walkers arrived": (
         "1",
-        paper_dflm(points=20, walkers=4, boundary_points=20, sampling="walkers"),
+        DFLM(points=20, walkers=4, boundary_points=20, sampling="walkers"),
         SMALL,
         AdamCosine(iterations=6, learning_rate=1e-3, average=0.5),
     ),
     "nonlinear, in the walkers' measure": (
         NONLINEAR,
-        paper_dflm(points=20, walkers=4, boundary_points=20, sampling="coefficient", table=9),
+        DFLM(points=20, walkers=4, boundary_points=20, sampling="coefficient", table=9),
         SMALL,
         AdamCosine(iterations=6, learning_rate=1e-3, average=0.5),
     ),

@@ -11,7 +11,7 @@ from paper import paper_dflm
 from torch import nn
 
 from homog import losses, networks
-from homog.config import MLP, PINN, AdamCosine, DeepRitz, Energy, MethodSettings
+from homog.config import DFLM, MLP, PINN, AdamCosine, DeepRitz, Energy, MethodSettings
 from homog.errors import UserError
 from homog.solvers.runaway import Watch, bound_of_solution
 from homog.solvers.training import train
@@ -19,7 +19,7 @@ from homog.timesteps.timestep import TimeSteps
 
 SHORT = TimeSteps(2e-3, 10, 1, 1)
 METHODS = {
-    "DFLM": (paper_dflm(points=50, walkers=4, boundary_points=1, sampling="coefficient"), "method=energy"),
+    "DFLM": (DFLM(points=50, walkers=4, boundary_points=1, sampling="coefficient"), "method=energy"),
     "the paper's DFLM": (
         paper_dflm(points=50, walkers=4, boundary_points=20),
         "write method.sampling=coefficient, take",
@@ -112,9 +112,7 @@ def test_an_absurd_learning_rate_ends_in_one_line_with_the_remedy(make_problem, 
 def run(make_problem, kernels, method: MethodSettings, learning_rate: float) -> None:
     problem = make_problem("1", eps=0.3)
     loss = losses.build(method, problem, SHORT if method.walks else None, 0, kernels)
-    network = loss.network(
-        networks.build(MLP(depth=2, width=32, activation="relu", scale=None, spread=0.0), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=32), problem.domain, 0))
     for _ in train(loss, network, AdamCosine(iterations=120, learning_rate=learning_rate, final=1.0, average=0.0)):
         pass
 

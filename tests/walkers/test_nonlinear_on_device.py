@@ -12,7 +12,7 @@ from simulated_gpu import CASES
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from homog import losses, networks
-from homog.config import MLP, AdamCosine, Cosines, Energy, MethodSettings
+from homog.config import DFLM, MLP, AdamCosine, Cosines, Energy, MethodSettings
 from homog.errors import UserError
 from homog.losses.table import DeviceTable
 from homog.solvers import captured
@@ -27,9 +27,17 @@ NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
 METHODS = {
     "energy": Energy(points=30, walkers=2, table=17),
     "DFLM": paper_dflm(points=30, walkers=3, boundary_points=10, table=17),
-    "DFLM, drift walkers": paper_dflm(points=30, walkers=3, boundary_points=10, table=17),
-    "DFLM in the walkers' measure": paper_dflm(
-        points=30, walkers=3, boundary_points=10, sampling="coefficient", table=17
+    "DFLM, drift walkers": DFLM(
+        points=30, walkers=3, boundary_points=10, table=17, estimator="plain", boundary="penalty"
+    ),
+    "DFLM in the walkers' measure": DFLM(
+        points=30,
+        walkers=3,
+        boundary_points=10,
+        sampling="coefficient",
+        table=17,
+        estimator="plain",
+        boundary="penalty",
     ),
 }
 EACH = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -72,9 +80,7 @@ class Watched(TorchDispatchMode):
 
 
 def training(loss: Any) -> Training:
-    network = loss.network(
-        networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0, scale=None), loss.problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0), loss.problem.domain, 0))
     return train(loss, network.to(loss._device), AdamCosine(iterations=12, learning_rate=1e-2, average=0.5))
 
 
@@ -157,9 +163,7 @@ def test_no_distance_is_safe_for_drift_walkers_of_unknown_speed(on_device):
 def test_the_energy_weighs_points_by_the_same_coefficient_where_it_reads_a_field(kernels: Path):
     problem = CASES["nonlinear field"].problem
     loss = losses.EnergyLoss(METHODS["energy"], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
-    network = loss.network(
-        networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0, scale=None), problem.domain, 0)
-    )
+    network = loss.network(networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0), problem.domain, 0))
     tables = loss.medium(network), DeviceTable(problem.domain, 17, torch.device("cpu"))(network)
     (points, exact), (same, found) = (loss._points(np.random.default_rng(0), table) for table in tables)
     np.testing.assert_array_equal(points, same)
