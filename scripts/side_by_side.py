@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("new", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("overrides", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.pairs < 2:
         parser.error("--pairs: at least 2, from whose spread the error comes")
     checkouts = [options.old.absolute(), options.new.absolute()]
