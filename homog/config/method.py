@@ -100,10 +100,11 @@ class DFLM(WalkingSettings):
 
     @classmethod
     def companions(cls, *, nonlinear: bool) -> Companions:
-        """Dt is 64 times its lower bound: what is wanted grows like Dt, the noise like its root."""
-        adam = (
-            AdamCosine(iterations=1200) if nonlinear else AdamCosine()
-        )  # a walker that reads u takes ten times as long
+        """Dt is 64 times its lower bound: what is wanted grows like Dt, the noise like its root.
+
+        Where walkers read u, and take ten times as long, there are fewer iterations.
+        """
+        adam = AdamCosine(iterations=1200) if nonlinear else AdamCosine()
         return Companions(MLP(), adam, BoundsTimeStep(macro_factor=64.0))
 
     def suited(self, *, nonlinear: bool) -> Self:

@@ -28,10 +28,10 @@ class Factors:
         PETSc = petsc()
         options = PETSc.Options("homog_factors_")
         options["mat_mumps_icntl_23"] = str(min(_MOST_MEMORY, _free_memory() // 2))
-        wrapping = wrapped(matrix, symmetric=symmetric)
+        self._matrix = wrapped(matrix, symmetric=symmetric)  # whose arrays live as long as it does
         self._solver = PETSc.KSP().create(PETSc.COMM_SELF)
         self._solver.setOptionsPrefix("homog_factors_")
-        self._solver.setOperators(wrapping, wrapping)
+        self._solver.setOperators(self._matrix, self._matrix)
         self._solver.setType("gmres")
         factors = self._solver.getPC()
         factors.setType("cholesky" if symmetric else "lu")
