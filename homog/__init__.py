@@ -2,10 +2,10 @@
 
 The public API; names are loaded when they are first used, so that `homog-run --help` imports none of them:
 
-    formulas = homog.FormulaProblem(name="mine", coefficient="2 + sin(2*pi*x1/eps)", forcing="1")
-    problem = homog.build_problem(formulas, eps=0.01)
-    steps = homog.time_steps(homog.BoundsTimeStep(eps=0.01), problem.dimension)
-    walkers = homog.Walkers(problem, homog.Scheme("drift", "heun", "bridge"), cache_folder)
+    problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)   # unit square, u = 0 on its boundary
+    u = homog.solve(problem)
+    truth = homog.reference(problem)
+    u(0.3, 0.7), u.standard_error, u.error(truth)
 """
 
 from importlib import import_module
@@ -19,46 +19,44 @@ if TYPE_CHECKING:
         AdamCosine,
         AdamExponential,
         BoundsTimeStep,
+        Cosines,
         DeepRitz,
         Energy,
         FEMReference,
-        FormulaProblem,
+        FileField,
+        FixedTimeStep,
         FourierMLP,
         Galerkin,
+        GSToolsField,
+        HomogenizedReference,
+        Legendre,
+        RatioTimeStep,
+        SpectralField,
     )
-    from homog.equation import Problem
-    from homog.equation import build as build_problem
+    from homog.equation import Box, Problem
     from homog.errors import UserError
-    from homog.losses import DeepRitzLoss, DFLMLoss, EnergyLoss, PINNLoss
-    from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
-    from homog.references import Reference, effective_tensor, reference
-    from homog.solvers.training import train
-    from homog.timesteps.timestep import TimeSteps, time_steps
-    from homog.walkers import Scheme, Walk, Walkers, stream_key
+    from homog.measures.effective import EffectiveTensor
+    from homog.measures.fine_scale import FineScale
+    from homog.notebook import AnswerWarning, Run, Solution, effective_tensor, load, reference, solve, walk
+    from homog.references import Reference
+    from homog.walkers import Walk
 
 _HOME = {
     "homog.config": (
-        "DFLM",
-        "MLP",
-        "PINN",
-        "AdamCosine",
-        "AdamExponential",
-        "BoundsTimeStep",
-        "DeepRitz",
-        "Energy",
-        "FEMReference",
-        "FormulaProblem",
-        "FourierMLP",
-        "Galerkin",
+        *("DFLM", "Energy", "PINN", "DeepRitz"),
+        *("MLP", "FourierMLP", "Cosines", "Legendre"),
+        *("AdamCosine", "AdamExponential", "Galerkin"),
+        *("BoundsTimeStep", "FixedTimeStep", "RatioTimeStep"),
+        *("FEMReference", "HomogenizedReference"),
+        *("SpectralField", "FileField", "GSToolsField"),
     ),
-    "homog.measures.effective": ("EffectiveTensor", "effective_tensor_by_walkers"),
+    "homog.equation": ("Box", "Problem"),
     "homog.errors": ("UserError",),
-    "homog.losses": ("DFLMLoss", "DeepRitzLoss", "EnergyLoss", "PINNLoss"),
-    "homog.equation": ("Problem", "build_problem"),
-    "homog.references": ("Reference", "effective_tensor", "reference"),
-    "homog.timesteps.timestep": ("TimeSteps", "time_steps"),
-    "homog.solvers.training": ("train",),
-    "homog.walkers": ("Scheme", "Walk", "Walkers", "stream_key"),
+    "homog.measures.effective": ("EffectiveTensor",),
+    "homog.measures.fine_scale": ("FineScale",),
+    "homog.notebook": ("AnswerWarning", "Run", "Solution", "effective_tensor", "load", "reference", "solve", "walk"),
+    "homog.references": ("Reference",),
+    "homog.walkers": ("Walk",),
 }
 
 __all__ = [
@@ -67,37 +65,40 @@ __all__ = [
     "PINN",
     "AdamCosine",
     "AdamExponential",
+    "AnswerWarning",
     "BoundsTimeStep",
-    "DFLMLoss",
+    "Box",
+    "Cosines",
     "DeepRitz",
-    "DeepRitzLoss",
     "EffectiveTensor",
     "Energy",
-    "EnergyLoss",
     "FEMReference",
-    "FormulaProblem",
+    "FileField",
+    "FineScale",
+    "FixedTimeStep",
     "FourierMLP",
+    "GSToolsField",
     "Galerkin",
-    "PINNLoss",
+    "HomogenizedReference",
+    "Legendre",
     "Problem",
+    "RatioTimeStep",
     "Reference",
-    "Scheme",
-    "TimeSteps",
+    "Run",
+    "Solution",
+    "SpectralField",
     "UserError",
     "Walk",
-    "Walkers",
-    "build_problem",
     "effective_tensor",
-    "effective_tensor_by_walkers",
+    "load",
     "reference",
-    "stream_key",
-    "time_steps",
-    "train",
+    "solve",
+    "walk",
 ]
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOME.items():
         if name in names:
-            return getattr(import_module(module), "build" if name == "build_problem" else name)
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'homog' has no attribute {name!r}")

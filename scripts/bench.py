@@ -31,8 +31,8 @@ from benchmarks.table import Row, Section, markdown
 from benchmarks.timing import Budget, cores
 from pages import ROOT, rewrite
 
-from homog.command.composition import home
 from homog.machine import durable
+from homog.machine.home import home
 
 PAGE = ROOT / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Budget], list[Row]], float]] = {

@@ -23,7 +23,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from homog import equation, losses, networks
-from homog.command.composition import home
 from homog.config import (
     DFLM,
     MLP,
@@ -36,6 +35,7 @@ from homog.config import (
     HomogenizedReference,
     Legendre,
 )
+from homog.machine.home import home
 from homog.measures import evaluation
 from homog.references import reference
 from homog.solvers.training import train

@@ -25,7 +25,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from homog.command.composition import home
+from homog.machine.home import home
 from homog.plots import SweepLabels, SweepLine, sweep_figure
 from homog.timesteps.timestep import count_bound, micro_bound
 

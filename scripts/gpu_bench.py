@@ -29,7 +29,7 @@ import torch
 from gpu import checks, machine, recipe, runs, speed
 from gpu.findings import Deadline, Findings, TimeUp, write
 
-from homog.command.composition import home as default_home
+from homog.machine.home import home as default_home
 from homog.tracking import environment_tags
 from homog.walkers import missing_for_cuda
 

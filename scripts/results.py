@@ -21,7 +21,7 @@ import numpy as np
 from mlflow.tracking import MlflowClient
 from pages import ROOT, rewrite
 
-from homog.command.composition import home
+from homog.machine.home import home
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

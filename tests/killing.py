@@ -34,7 +34,7 @@ def settings_of(overrides: Sequence[str]) -> RunSettings:
 
     composition.register()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        return composition.settings_of(compose("config", [*overrides, "checkpoint=0"]))
+        return composition.settings_of(compose("run", [*overrides, "checkpoint=0"]))
 
 
 def run(settings: RunSettings, folder: Path, home: Path) -> None:

@@ -84,7 +84,7 @@ class Case:
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
         known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
-        return Problem("p", known, plain.forcing, plain.boundary, plain.domain, {"eps": EPS}, None, EPS, field)
+        return Problem.of("p", known, plain.forcing, plain.boundary, plain.domain, {"eps": EPS}, None, EPS, field)
 
     @property
     def steps(self) -> TimeSteps:

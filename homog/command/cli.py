@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from homog.errors import NotFinite, UserError
 from homog.machine import threads, torchrun
+from homog.machine.home import home
 from homog.machine.interruption import Interrupted
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ def main() -> None:
 
 def _fail_by(error: Exception) -> None:
     """End in one line if it is the user's to mend; else return."""
-    from homog.command.composition import home
-
     if isinstance(error, UserError):
         if not isinstance(error, NotFinite):  # that may be one rank's alone
             _leave_to_the_first_rank()
@@ -122,7 +121,6 @@ class _Task:
     """What Hydra is handed: called for a single run; a sweep's launcher takes its `sweep` instead."""
 
     def __init__(self, arguments: Sequence[str], with_traceback: bool) -> None:
-        from homog.command.composition import home
         from homog.sweep import Sweep
 
         self._command = shlex.join(["homog-run", *(one for one in arguments if not one.startswith("resume="))])
@@ -149,11 +147,11 @@ class _Task:
             from homog.run import runner
 
             if torchrun.rank() > 0:
-                runner.run(replace(settings, resume=False), fresh, composition.home())
+                runner.run(replace(settings, resume=False), fresh, home())
                 return
-            resumed = _folder_to_resume(settings, fresh, composition.home())
+            resumed = _folder_to_resume(settings, fresh, home())
             settings = replace(settings, resume=resumed is not None)
-            runner.run(settings, resumed or fresh, composition.home(), {"command": self._command})
+            runner.run(settings, resumed or fresh, home(), {"command": self._command})
         except Exception as error:
             if self._with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -210,7 +208,7 @@ def _compose_and_run(task: _Task) -> None:
     composition.register()
     guard.install()
     with task.sweep:
-        hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="config")(task)()
+        hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="run")(task)()
 
 
 def _print_help() -> None:

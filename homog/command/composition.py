@@ -1,6 +1,5 @@
 """Hydra's part: the schema registered, the configuration composed, mistakes turned into one line."""
 
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -15,17 +14,13 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from homog import config
 from homog.errors import UserError, hint
+from homog.machine.home import home
 
 _SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path, kind in config.KINDS.items()}}
 """The dataclass behind the first line of every YAML file in conf/."""
 
 _TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path")}
 """The settings that are formulas or paths."""
-
-
-def home() -> Path:
-    """Where everything is written: HOMOG_HOME, by default outputs/ in the working folder."""
-    return Path(os.environ.get("HOMOG_HOME") or "outputs").absolute()
 
 
 def conf_folder() -> Path:
@@ -58,19 +53,24 @@ def register() -> None:
         group, _, name = path.rpartition("/")
         package = ".".join(group.split("/")[1:]) or "_global_"  # schema/problem/field holds settings of problem.field
         store.store(group=group, name=name, node=settings, package=package, provider="homog")
-    for path, method in config.KINDS.items():
-        if issubclass(method, config.MethodSettings):
-            for group, part in _companions(method).items():
-                store.store(
-                    group=f"{group}/parts", name=path.rpartition("/")[2], node=part, package=group, provider="homog"
-                )
+    for name, method in _methods().items():
+        for group, part in _companions(method).items():
+            store.store(group=f"{group}/parts", name=name, node=part, package=group, provider="homog")
+        if method.small:
+            part = {group: dict(settings) for group, settings in method.small.items()}
+            store.store(group="budget/parts", name=f"{name}_small", node=part, package="_global_", provider="homog")
     OmegaConf.register_new_resolver("homog_home", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("if_nonlinear", _if_nonlinear, replace=True)
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
 
 
+def _methods() -> dict[str, type[config.MethodSettings]]:
+    kinds = {path.rpartition("/")[2]: kind for path, kind in config.KINDS.items()}
+    return {name: kind for name, kind in kinds.items() if issubclass(kind, config.MethodSettings)}
+
+
 def _companions(method: type[config.MethodSettings]) -> dict[str, dict[str, Any]]:
-    """What config.yaml takes from each group where nothing is chosen: the kind, and what differs from its defaults."""
+    """What run.yaml takes from each group where nothing is chosen: the kind, and what differs from its defaults."""
     parts: dict[str, dict[str, Any]] = {}
     linear, nonlinear = (method.companions(nonlinear=depends) for depends in (False, True))
     for group, chosen, other in zip(linear._fields, linear, nonlinear, strict=True):
@@ -130,10 +130,8 @@ def refuse_idle_budget(choices: Mapping[str, Any]) -> None:
         UserError: If there is no such part.
     """
     budget, method = choices.get("budget"), choices.get("method")
-    cut = sorted(
-        path.stem.removesuffix(f"_{budget}") for path in (conf_folder() / "budget/parts").glob(f"*_{budget}.yaml")
-    )
-    if budget and cut and method not in cut:
+    cut = sorted(name for name, kind in _methods().items() if kind.small)
+    if budget == "small" and method not in cut:
         raise UserError(
             f"budget={budget} cuts nothing of method={method}: leave it out, or write it with method={', '.join(cut)}"
             " or a preset of these"
@@ -224,10 +222,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             return f"{key}={value}: this problem has no field; write problem=random_field {override}"
         if "." not in key and key not in offered and key not in _root_keys():
             return f"{key} is unknown: {hint(key, dict.fromkeys([*offered, *_root_keys()]))}"
-    for cause in (error, error.__cause__):
-        if isinstance(cause, OmegaConfBaseException):
-            return _explain_value(cause)
-    return _one_line(error)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__ or cause.__context__
+    return _one_line(error) if cause is None else _explain_value(cause)
 
 
 def _explain_value(error: OmegaConfBaseException) -> str:

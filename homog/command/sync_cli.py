@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
+from homog.machine.home import home
 from homog.tracking import sync
 
 _DESCRIPTION = """\
@@ -30,14 +31,11 @@ def main() -> None:
         "folders", nargs="*", metavar="FOLDER", type=Path, help="of a run or a sweep; default: all in HOMOG_HOME"
     )
     asked = parser.parse_args().folders
-    from homog.command import composition  # Hydra takes its time, --help does not need it
-
-    home = composition.home()
-    folders = sync.recorded_folders(home)
+    folders = sync.recorded_folders(home())
     if asked:
         folders = [folder for one in asked for folder in _recorded_in(one, parser)]
     try:
-        outcomes = Counter(_tell(synced) for synced in sync.sync(folders, home))
+        outcomes = Counter(_tell(synced) for synced in sync.sync(folders, home()))
     except KeyboardInterrupt:
         sys.exit(130)
     counts = ", ".join(f"{outcomes[name]} {name}" for name in ("complete", "sent", "running", "failed"))

@@ -1,7 +1,8 @@
 """The baselines: methods that take the network's derivatives instead of sending walkers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from homog.config.checks import at_least, count, one_of, positive
 from homog.config.method import MethodSettings
@@ -17,6 +18,7 @@ class PINN(MethodSettings):
     """
 
     walks: ClassVar[bool] = False
+    small: ClassVar[Mapping[str, Mapping[str, Any]]] = {"method": {"points": 1000}, "optimizer": {"iterations": 3000}}
 
     points: int = 2000
     boundary_points: int = 400  # N_b, with boundary=penalty
@@ -48,6 +50,7 @@ class DeepRitz(MethodSettings):
     """The energy of a linear problem (equation 5)."""
 
     walks: ClassVar[bool] = False
+    small: ClassVar[Mapping[str, Mapping[str, Any]]] = {"optimizer": {"iterations": 1000}}
 
     points: int = 2000
     boundary_points: int = 400  # N_b, with boundary=penalty

@@ -1,7 +1,8 @@
 """The methods."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from homog.config.checks import count, one_of, require
 from homog.config.network import MLP, Legendre, NetworkSettings
@@ -24,6 +25,7 @@ class MethodSettings:
 
     walks: ClassVar[bool] = True
     macro_step_adds: ClassVar[bool] = False  # to the effective tensor that the method sees: it falls like 1 / Dt
+    small: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # what budget=small cuts, by group; empty where nothing is
 
     @classmethod
     def companions(cls, *, nonlinear: bool) -> Companions:
@@ -85,6 +87,11 @@ class DFLM(WalkingSettings):
         table: Nodes an axis of a table of u, from which a coefficient reads u on the path. None is 257, or 129 where
             the coefficient depends on u.
     """
+
+    # fewer walkers, whose noise the control variate takes away, and a table in place of the network at their ends
+    small: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "method": {"walkers": 16, "estimator": "control_variate", "targets": "table", "table": 65}
+    }
 
     points: int = 800
     walkers: int | None = None

@@ -2,20 +2,21 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from homog.config.checks import MISSING, at_least, label, one_of, positive, require
-from homog.config.method import MethodSettings
+from homog.config.method import Energy, MethodSettings
 from homog.config.network import NetworkSettings
 from homog.config.optimizer import OptimizerSettings
 from homog.config.problem import ProblemSettings
-from homog.config.reference import EvaluationSettings, ReferenceSettings
+from homog.config.reference import EvaluationSettings, FEMReference, ReferenceSettings
 from homog.config.timestep import TimeStepSettings
-from homog.config.tracking import TrackingSettings
+from homog.config.tracking import LocalTracking, TrackingSettings
 
 
 @dataclass(kw_only=True)
 class RunSettings:
-    """One run: what `conf/config.yaml` and its groups compose to."""
+    """One run: what `conf/run.yaml` and its groups compose to."""
 
     problem: ProblemSettings = MISSING  # type: ignore[assignment]
     timestep: TimeStepSettings = MISSING  # type: ignore[assignment]
@@ -42,6 +43,39 @@ class RunSettings:
         if self.checkpoint is not None:
             at_least("checkpoint", self.checkpoint, 0)
         require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")
+
+    @classmethod
+    def of(
+        cls,
+        problem: ProblemSettings,
+        *,
+        method: MethodSettings | None = None,
+        network: NetworkSettings | None = None,
+        optimizer: OptimizerSettings | None = None,
+        timestep: TimeStepSettings | None = None,
+        **further: Any,
+    ) -> "RunSettings":
+        """The settings that `homog-run` takes for a problem where nothing else is chosen.
+
+        Args:
+            problem: Settings of the problem.
+            method: What is chosen, like those that follow; None is what `homog-run` would take.
+            network: Settings of the network.
+            optimizer: Settings of the optimizer.
+            timestep: Settings of the time steps.
+            further: Any other field.
+        """
+        method = Energy() if method is None else method
+        companions = method.companions(nonlinear=depends_on_u(problem.coefficient))
+        settings = cls(
+            problem=problem,
+            method=method,
+            network=network or companions.network,
+            optimizer=optimizer or companions.optimizer,
+            timestep=timestep or companions.timestep,
+            **{"reference": FEMReference(), "tracking": LocalTracking(), **further},
+        )
+        return settings.suited()
 
     def suited(self) -> "RunSettings":
         """The same settings, with what the method leaves to the problem (None) chosen for this one."""

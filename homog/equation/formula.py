@@ -3,7 +3,7 @@
 import keyword
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import singledispatch
 from math import isfinite
 from typing import Any
 
@@ -26,30 +26,35 @@ _SAMPLE = 2**16
 _SPLINES = {degree: name for name, degree in DEGREES.items()}
 
 
-def formula_problem(settings: FormulaProblem, eps: float) -> Problem:
-    """The problem that formulas describe at one eps.
+@singledispatch
+def build(settings: ProblemSettings, eps: float) -> Problem:
+    """The problem that the settings describe at one eps, checked.
 
     Raises:
-        UserError: If a formula is refused, or the coefficient is not positive and finite on a sample of the domain.
+        UserError: If a formula is refused, the field cannot be had, or the coefficient is not positive and finite on
+            a sample of the domain; in one line that names the setting.
     """
+    raise NotImplementedError(f"no problem for {type(settings).__name__}")
+
+
+@build.register
+def _(settings: FormulaProblem, eps: float) -> Problem:
     problem = _assembled(settings, eps, eps, None)
     period = parse(settings.period, 0, tuple(problem.parameters), where="problem.period")
     cell = float(at_points(period, np.empty((1, 0)), problem.parameters)[0])
     if not (isfinite(cell) and cell > 0):
         raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
-    return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
+    found = cell if _is_periodic(problem, cell) else None
+    return problem.but(period=found, settings=settings)
 
 
-def field_problem(settings: FieldProblem, eps: float) -> Problem:
-    """The problem with a coefficient made of a tabulated field; its scale is the field's correlation length.
-
-    Raises:
-        UserError: If the field cannot be had, and as for `formula_problem`.
-    """
+@build.register
+def _(settings: FieldProblem, eps: float) -> Problem:
+    # its scale is the field's correlation length
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     field = fields.build(settings.field, domain)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    return replace(problem, measured=field.measured, field_origin=field.origin)
+    return problem.but(measured=field.measured, field_origin=field.origin, settings=settings)
 
 
 def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:
@@ -64,7 +69,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
     coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
     spline = None if field is None else field.spline
-    problem = Problem(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
+    problem = Problem.of(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
     if field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)

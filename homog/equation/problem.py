@@ -1,5 +1,6 @@
 """The problem: coefficient, forcing, boundary value, domain and parameters."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from homog.config import DomainSettings, FieldProblem, FieldSettings, FormulaProblem, ProblemSettings, RunSettings
 from homog.domains.box import Box
 from homog.errors import UserError
 from homog.fields.splines import Spline
@@ -20,22 +22,42 @@ from homog.formula.evaluate import at_points
 SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solution and a tabulated field
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Problem:
     """-div(a grad u) = f in a box, u = g on its boundary (equation 15).
 
+        problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
+
+    The formulas may use x1, x2, x3 (as many as the domain has axes), eps, pi and the names in `parameters`; the
+    coefficient's also u, the solution, and `field`.
+
+    Args:
+        coefficient: a, positive on the domain.
+        forcing: f.
+        boundary: g, defined on the whole domain: the boundary ansatz extends it inwards.
+        eps: The smallest scale.
+        period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
+        domain: The box; the unit square unless it is given.
+        field: Settings of the random field, or of the field on file, that the coefficient names; None for none.
+        parameters: Value of each further name.
+        name: Name of the problem in tables and figures.
+
+    Raises:
+        UserError: If a formula is refused, or the problem is not well posed.
+
     Attributes:
-        name: What it is called in tables.
-        coefficient: a, positive on the domain; a formula in x, and where it names them in u and the field.
+        name: Name of the problem in tables and figures.
+        coefficient: a, a formula in x, and where it names them in u and the field.
         forcing: f(x).
-        boundary: g(x), defined on the whole domain (the boundary ansatz extends it inwards).
+        boundary: g(x).
         domain: The box.
         parameters: Value of each parameter, eps among them.
         period: Side of the coefficient's periodic cell; None where it is not periodic.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
-        field: What the formula calls `field`, or None.
+        field: The spline that the formula calls `field`, or None.
         field_origin: A text that fixes the field up to rounding; without one its coefficients do.
-        measured: Numbers for the record of a run: of a field the correlation length and the largest wave number.
+        measured: Numbers for the record of a run: the correlation length and the largest wave number of a field.
+        settings: The settings that it was made of; None for one made of parts.
     """
 
     name: str
@@ -46,9 +68,80 @@ class Problem:
     parameters: Mapping[str, float]
     period: float | None
     scale: float
-    field: Spline | None = None
-    field_origin: str | None = None
-    measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    field: Spline | None
+    field_origin: str | None
+    measured: Mapping[str, float]
+    settings: ProblemSettings | None
+
+    def __init__(
+        self,
+        coefficient: str,
+        *,
+        forcing: str,
+        boundary: str = ProblemSettings.boundary,
+        eps: float = RunSettings.eps,
+        period: str = FormulaProblem.period,
+        domain: Box | None = None,
+        field: FieldSettings | None = None,
+        parameters: Mapping[str, float] | None = None,
+        name: str = "problem",
+    ) -> None:
+        from homog.equation.formula import build  # which makes problems of parts
+
+        box = DomainSettings() if domain is None else DomainSettings(lower=[*domain.lower], upper=[*domain.upper])
+        formulas: dict[str, Any] = {"coefficient": coefficient, "forcing": forcing, "boundary": boundary}
+        rest: dict[str, Any] = {"name": name, "domain": box, "parameters": dict(parameters or {})}
+        if field is None:
+            settings = FormulaProblem(**formulas, **rest, period=period)
+        else:
+            settings = FieldProblem(**formulas, **rest, field=field)
+        vars(self).update(vars(build(settings, eps)))
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        coefficient: Formula,
+        forcing: Formula,
+        boundary: Formula,
+        domain: Box,
+        parameters: Mapping[str, float],
+        period: float | None,
+        scale: float,
+        field: Spline | None = None,
+    ) -> "Problem":
+        """A problem of parts that were looked at before: see the attributes."""
+        problem = object.__new__(cls)
+        vars(problem).update(
+            name=name,
+            coefficient=coefficient,
+            forcing=forcing,
+            boundary=boundary,
+            domain=domain,
+            parameters=parameters,
+            period=period,
+            scale=scale,
+            field=field,
+            field_origin=None,
+            measured={},
+            settings=None,
+        )
+        return problem
+
+    def but(self, **parts: Any) -> "Problem":
+        """The same problem with other parts: see the attributes. What it was made of is forgotten."""
+        unknown = parts.keys() - {field.name for field in dataclasses.fields(self)}
+        if unknown:
+            raise TypeError(f"a problem has no {', '.join(sorted(unknown))}")
+        changed = copy.copy(self)
+        vars(changed).pop("_field_digest", None)
+        vars(changed).update({"settings": None, **parts})
+        return changed
+
+    @property
+    def eps(self) -> float:
+        """The smallest scale, as the formulas name it."""
+        return self.parameters["eps"]
 
     @property
     def dimension(self) -> int:

@@ -100,7 +100,7 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))
     macro_step = _LATE * macro_bound(problem.period, dimension)
     far = _FAR * (math.sqrt(macro_step) + problem.period)
-    plane = replace(problem, domain=Box(tuple(middle - far), tuple(middle + far)))
+    plane = problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
     walkers = Walkers(plane, Scheme("drift", "heun", "bridge"), cache)
     fine, coarse = (_slopes_and_delays(walkers, problem, cell, m0, batches, seed) for m0 in _STEPS)
     raw, control = fine + (fine - coarse) / (2**_ORDER - 1)

@@ -1,7 +1,6 @@
 """The fine scale put back by walkers: one more application of the martingale condition, beyond the paper."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from torch import nn
 
-from homog.domains import tensor_grid
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import Spline
@@ -26,10 +24,10 @@ _NODES_ELSE = 65
 
 @dataclass(frozen=True)
 class FineScale:
-    """u_fine on a grid.
+    """u_fine at points.
 
     Attributes:
-        values: On the tensor grid, x1 along the first index, float64.
+        values: u_fine at the points, in their shape, float64.
         standard_error: Of the mean over walkers, from their spread at each point; as a relative L2 norm.
     """
 
@@ -41,13 +39,13 @@ def fine_scale(
     network: nn.Module,
     problem: Problem,
     steps: TimeSteps,
-    axes: Sequence[np.ndarray],
+    points: Float64[np.ndarray, "*batch d"],
     walkers: int,
     seed: int,
     cache: Path,
     at_once: int = _AT_ONCE,
 ) -> FineScale:
-    """u_fine(x) = E_x[u(X) + R] on a grid, u a smooth solution: a first-order corrector without a cell problem.
+    """u_fine(x) = E_x[u(X) + R] at points, u a smooth solution: a first-order corrector without a cell problem.
 
     The exact solution fulfils u_eps(x) = E_x[u_eps(X) + R], so u_fine - u_eps = E_x[(u - u_eps)(X)]: of the error of u
     what oscillates within a period is forgotten like e^(-l Dt), l of the order of 2 pi^2 / eps^2, and what is smooth
@@ -70,7 +68,7 @@ def fine_scale(
         network: u, trained.
         problem: What is solved.
         steps: Time steps of its own, short ones.
-        axes: Coordinates of the grid, d arrays; points on the boundary get g.
+        points: x, shape (..., d); on the boundary u_fine is g.
         walkers: From each point, at least 2.
         seed: Of the walkers; the values are a function of it whatever the thread count and `at_once`.
         cache: Folder for compiled kernels.
@@ -82,7 +80,7 @@ def fine_scale(
     spline = spline_of(network, problem.domain, _NODES.get(problem.dimension, _NODES_ELSE))
     if not np.isfinite(spline.coefficients).all():
         raise UserError("evaluation.fine_scale=true: the network's values are not finite; write false, or train anew")
-    points = tensor_grid(axes).astype(np.float64).reshape(-1, problem.dimension)
+    shape, points = points.shape[:-1], points.reshape(-1, problem.dimension)
     values = at_points(problem.boundary, points, problem.parameters).copy()
     variances = np.zeros(len(points))
     inside = np.flatnonzero(((points > problem.domain.lower) & (points < problem.domain.upper)).all(1))
@@ -95,7 +93,7 @@ def fine_scale(
         values[here], variances[here] = sampler(points[here], first)
     norm = float(np.linalg.norm(values))
     noise = math.sqrt(variances.sum()) / norm if norm > 0 else 0.0
-    return FineScale(values.reshape(tuple(map(len, axes))), noise)
+    return FineScale(values.reshape(shape), noise)
 
 
 class _Sampler:

@@ -38,26 +38,49 @@ def draw_run(
     Returns:
         The files.
     """
-    patch = _patch(problem)
-    points = tensor_grid(patch)
-    u = RegularGridInterpolator(reference.axes, values)(points) if problem.nonlinear else 0.0
-    data = SolutionData(
-        title=title,
-        axes=reference.axes,
-        network=values,
-        coefficient_axes=patch,
-        coefficient=problem.coefficient_at(points, u),
-        fine=reference.fine,
-        homogenized=reference.homogenized,
-        mean_coefficient=reference.mean_coefficient,
-        curve=curve,
-        fine_scale=fine_scale,
-    )
+    data = solution_data(title, problem, reference.axes, values, reference, curve, fine_scale)
     solution_figure(data, folder / "solution.png")
     if problem.field is None:
         return [folder / "solution.png"]
     _draw_field(title, problem, folder / "field.png")
     return [folder / "solution.png", folder / "field.png"]
+
+
+def solution_data(
+    title: str,
+    problem: Problem,
+    axes: tuple[np.ndarray, ...],
+    values: np.ndarray,
+    reference: Reference | None,
+    curve: Curve,
+    fine_scale: np.ndarray | None = None,
+) -> SolutionData:
+    """What the figure of a run shows.
+
+    Args:
+        title: What was run.
+        problem: Gives coefficient and domain.
+        axes: The grid of the values, that of the reference where there is one.
+        values: The network's, on that grid.
+        reference: What the network is held against, or None.
+        curve: The error over the training.
+        fine_scale: The network's values with the microscale put back, where there are such.
+    """
+    patch = _patch(problem)
+    points = tensor_grid(patch)
+    u = RegularGridInterpolator(axes, values)(points) if problem.nonlinear else 0.0
+    return SolutionData(
+        title=title,
+        axes=axes,
+        network=values,
+        coefficient_axes=patch,
+        coefficient=problem.coefficient_at(points, u),
+        fine=reference.fine if reference else None,
+        homogenized=reference.homogenized if reference else None,
+        mean_coefficient=reference.mean_coefficient if reference else None,
+        curve=curve,
+        fine_scale=fine_scale,
+    )
 
 
 def _patch(problem: Problem) -> tuple[np.ndarray, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from homog.domains import tensor_grid
 from homog.errors import UserError
 from homog.measures import evaluation
 from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
@@ -17,7 +18,7 @@ from homog.measures.longer_walk import LongerWalk, longer_walk
 from homog.plots import Curve
 from homog.references import Reference
 from homog.run import outcome
-from homog.run.task import Task
+from homog.run.task import Plan
 
 _log = logging.getLogger("homog")
 
@@ -59,21 +60,21 @@ class Answer:
         np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
 
 
-def answer(network: nn.Module, task: Task, truth: Reference) -> Answer:
+def answer(network: nn.Module, plan: Plan, truth: Reference) -> Answer:
     """Evaluate a trained network.
 
     Args:
         network: u.
-        task: What it was trained for.
+        plan: The plan that it was trained for.
         truth: The references, and the grid.
     """
-    settings = task.settings
+    settings = plan.settings
     values = evaluation.values_on_grid(network, truth.axes)
     start = time.perf_counter()
-    fine, fine_steps = None, task.fine_scale_steps()
-    if fine_steps is not None:
-        walkers = settings.evaluation.fine_scale_walkers
-        fine = fine_scale(network, task.problem, fine_steps, truth.axes, walkers, settings.seed, task.kernels)
+    fine = None
+    if settings.evaluation.fine_scale:
+        walkers, points = settings.evaluation.fine_scale_walkers, tensor_grid(truth.axes)
+        fine = fine_scale(network, plan.problem, plan.fine_scale_steps(), points, walkers, settings.seed, plan.kernels)
     return Answer(values, fine, time.perf_counter() - start if fine else 0.0, truth)
 
 
@@ -102,28 +103,34 @@ class Findings:
         return self.tensor.contradiction(truth.effective_tensor)
 
 
-def findings(network: nn.Module, task: Task, walker_steps: int) -> Findings:
+def findings(network: nn.Module, plan: Plan, walker_steps: int) -> Findings:
     """Send walkers for a* and for the error of a trained network.
 
     Args:
         network: u.
-        task: What it was trained for.
+        plan: The plan that it was trained for.
         walker_steps: Micro steps of the training: the check takes no more, unless these are too few to check by.
     """
-    settings, problem, steps = task.settings, task.problem, task.steps
+    settings, problem, steps = plan.settings, plan.problem, plan.steps
     tensor = None
     if steps is not None and problem.period is not None and not problem.nonlinear:
-        tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=task.kernels)
+        tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=plan.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
-    return Findings(tensor, excess, _checked(network, task, walker_steps))
+    return Findings(tensor, excess, checked(network, plan, walker_steps))
 
 
-def _checked(network: nn.Module, task: Task, walker_steps: int) -> LongerWalk | None:
-    """The longer walk; an answer that it cannot be taken from is kept, with a line that says why."""
-    steps, m0 = task.longer_walk_steps()
-    affordable = walker_steps if task.settings.method.walks else math.inf
+def checked(network: nn.Module, plan: Plan, walker_steps: int) -> LongerWalk | None:
+    """What a longer walk says of an answer's error; None, and a line in the log, where it could not be taken.
+
+    Args:
+        network: u.
+        plan: The plan that it was trained for.
+        walker_steps: Micro steps of the training, as for `findings`.
+    """
+    steps, m0 = plan.longer_walk_steps()
+    affordable = walker_steps if plan.settings.method.walks else math.inf
     try:
-        return longer_walk(network, task.problem, steps, m0, task.settings.seed, task.kernels, affordable)
+        return longer_walk(network, plan.problem, steps, m0, plan.settings.seed, plan.kernels, affordable)
     except UserError as error:
         _log.warning("the answer could not be checked by a longer walk: %s", error)
         return None

@@ -5,15 +5,14 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from homog import plots
-from homog.config import KINDS
+from homog.config import KINDS, stored
 from homog.losses import Loss
 from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
@@ -60,7 +59,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
     )
     with ranks.joined(device), recording as recorder:
         if task.begun is None:
-            _write(recorder, task.folder / "config.yaml", yaml.safe_dump(asdict(task.settings), sort_keys=False))
+            _write(recorder, task.folder / "config.yaml", stored.text(task.settings))
             begin(task.folder, task.settings, task.problem, environment)
         try:
             loss, training = _prepare(task, device)

@@ -11,12 +11,7 @@ from homog.machine import torchrun
 from homog.machine.interruption import Interruption
 from homog.references import ReferenceBeside
 from homog.run.folder import require_resumable, require_same_problem, require_unused
-from homog.run.task import Task
-from homog.timesteps.pace import with_pace
-from homog.timesteps.timestep import TimeSteps, time_steps
-
-_LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
-_MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
+from homog.run.task import Plan, Task
 
 
 def run(
@@ -49,37 +44,17 @@ def run(
     problem = equation.build(settings.problem, settings.eps)
     if begun:
         require_same_problem(begun, problem)
-    steps = _time_steps(settings, problem) if settings.method.walks else None
-    grid = settings.evaluation.grid
-    _require_affordable(grid, problem.dimension)
-    task = Task(settings, problem, steps, folder, home, start, begun, more_tags or {})
-    task.fine_scale_steps()  # refuses at once what it would refuse at the end
+    task = Task(
+        **vars(Plan.of(settings, home, problem)), folder=folder, started=start, begun=begun, tags=more_tags or {}
+    )
     with Interruption() as interruption:
         if not leads:
             with interruption.held():
                 from homog.run import experiment
             experiment.assist(task, interruption)
             return {}
-        with ReferenceBeside(problem, settings.reference, grid, task.cache) as reference:
+        with ReferenceBeside(problem, settings.reference, settings.evaluation.grid, task.cache) as reference:
             # an import must not be torn; it takes seconds, in which the reference is under way
             with interruption.held():
                 from homog.run import experiment
             return experiment.carry_out(task, reference, interruption)
-
-
-def _time_steps(settings: RunSettings, problem: equation.Problem) -> TimeSteps:
-    """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
-    policy, method = settings.timestep, settings.method
-    steps = time_steps(policy, problem.dimension, problem.scale)
-    follows = policy.follows_medium and method.drifts
-    planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
-    most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0
-    return with_pace(steps, problem, policy.m0, most, follows=follows)
-
-
-def _require_affordable(grid: int, dimension: int) -> None:
-    if grid**dimension > _MOST_POINTS:
-        raise UserError(
-            f"evaluation.grid={grid} asks for {grid**dimension:.1g} points in {dimension}D:"
-            f" write at most {int(_MOST_POINTS ** (1 / dimension))}"
-        )

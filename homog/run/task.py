@@ -1,52 +1,65 @@
-"""What one run has to do, once its settings are understood."""
+"""What a run computes, and where it goes, once its settings are understood."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from homog import equation
 from homog.config import BoundsTimeStep, RunSettings
 from homog.equation import Problem
+from homog.errors import UserError
 from homog.run.folder import RunRecord
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, time_steps
 
 _SMOOTH = 0.125  # of the shortest side: a length that the steps of a longer walk resolve where nothing is steep
 _MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
+_LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
+_MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
 
 
 @dataclass(frozen=True)
-class Task:
-    """The problem that the settings describe, and where everything goes.
+class Plan:
+    """The problem that the settings describe, and the time steps of the walkers that solve it.
 
     Attributes:
-        settings: What to run.
-        problem: Of these settings.
+        settings: All settings of the run.
+        problem: The problem of these settings.
         steps: Time steps; None for a method without walkers.
-        folder: The run's own.
         home: HOMOG_HOME.
-        started: When this process began the run, by `time.perf_counter`.
-        begun: The record in the folder of a run to go on with.
-        tags: Of the run in MLflow, besides those of the environment.
     """
 
     settings: RunSettings
     problem: Problem
     steps: TimeSteps | None
-    folder: Path
     home: Path
-    started: float
-    begun: RunRecord | None
-    tags: Mapping[str, str]
 
-    def fine_scale_steps(self) -> TimeSteps | None:
+    @staticmethod
+    def of(settings: RunSettings, home: Path, problem: Problem | None = None) -> "Plan":
+        """The plan of the settings; what cannot work is refused here.
+
+        Args:
+            settings: All settings of the run.
+            home: HOMOG_HOME.
+            problem: The problem of these settings, where it was made before.
+
+        Raises:
+            UserError: If the problem is not well posed, or there are no such time steps.
+        """
+        problem = equation.build(settings.problem, settings.eps) if problem is None else problem
+        _require_affordable(settings.evaluation.grid, problem.dimension)
+        plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
+        if settings.evaluation.fine_scale:
+            plan.fine_scale_steps()  # refuses at once what it would refuse at the end
+        return plan
+
+    def fine_scale_steps(self) -> TimeSteps:
         """The time steps of the walkers that put the fine scale back: of any method, since they need the bounds alone.
 
         Raises:
             UserError: If they contradict each other.
         """
         settings = self.settings
-        if not settings.evaluation.fine_scale:
-            return None
         bounds = BoundsTimeStep(
             eps=settings.timestep.eps, m0=settings.timestep.m0, macro_factor=settings.evaluation.fine_scale_macro_factor
         )
@@ -64,15 +77,50 @@ class Task:
 
     @property
     def kernels(self) -> Path:
-        """For compiled walkers."""
+        """Folder for compiled walkers."""
         return self.cache / "kernels"
 
     @property
     def cache(self) -> Path:
-        """For references and what is compiled."""
+        """Folder for references and what is compiled."""
         return self.home / "cache"
 
     @property
     def what(self) -> str:
         """What is run, in short."""
         return f"{self.problem.name} {type(self.settings.method).__name__} eps={self.problem.scale:.3g}"
+
+
+@dataclass(frozen=True)
+class Task(Plan):
+    """A plan, and the folder in which its run is recorded.
+
+    Attributes:
+        folder: The run's own folder.
+        started: When this process began the run, by `time.perf_counter`.
+        begun: The record in the folder of a run to go on with; None for a new run.
+        tags: Tags of the run in MLflow, besides those of the environment.
+    """
+
+    folder: Path
+    started: float
+    begun: RunRecord | None
+    tags: Mapping[str, str]
+
+
+def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
+    """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
+    policy, method = settings.timestep, settings.method
+    steps = time_steps(policy, problem.dimension, problem.scale)
+    follows = policy.follows_medium and method.drifts
+    planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
+    most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0
+    return with_pace(steps, problem, policy.m0, most, follows=follows)
+
+
+def _require_affordable(grid: int, dimension: int) -> None:
+    if grid**dimension > _MOST_POINTS:
+        raise UserError(
+            f"evaluation.grid={grid} asks for {grid**dimension:.1g} points in {dimension}D:"
+            f" write at most {int(_MOST_POINTS ** (1 / dimension))}"
+        )

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     EFFECTIVE_TENSOR = 1
     FINE_SCALE = 2
     LONGER_WALK = 3
+    BY_HAND = 4
 
 
 _KEYS = 2**40  # of a purpose

@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.cases import Case, case
 from benchmarks.table import Row
 from benchmarks.timing import Budget, cores, use_threads
-from homog.command.composition import home
 from homog.config import FEMReference
 from homog.equation import Problem
+from homog.machine.home import home
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.references import Reference, effective_tensor, process
 from homog.references.effective import EffectiveLaw

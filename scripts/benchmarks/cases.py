@@ -11,6 +11,7 @@ from homog import equation, losses, networks
 from homog.command import composition
 from homog.config import ProblemSettings, RunSettings
 from homog.equation import Problem
+from homog.machine.home import home
 from homog.references import Reference, reference
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps, time_steps
@@ -46,12 +47,12 @@ class Case:
 
     def truth(self, grid: int = 501) -> Reference:
         """What its answer is held against, from the cache of HOMOG_HOME where it is there."""
-        return reference(self.problem, self.settings.reference, grid, composition.home() / "cache")
+        return reference(self.problem, self.settings.reference, grid, home() / "cache")
 
 
 def kernels() -> Path:
     """Where homog keeps compiled walkers."""
-    return composition.home() / "cache" / "kernels"
+    return home() / "cache" / "kernels"
 
 
 @cache
@@ -60,7 +61,7 @@ def case(*overrides: str) -> Case:
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        settings = composition.settings_of(compose("config", list(overrides)))
+        settings = composition.settings_of(compose("run", list(overrides)))
     problem = _problem(_Key(settings.problem, settings.eps))
     return Case(settings, problem, time_steps(settings.timestep, problem.dimension, problem.scale))
 

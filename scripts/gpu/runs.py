@@ -46,7 +46,7 @@ class Run:
         composition.register()
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-            return composition.settings_of(compose("config", list(self.overrides)))
+            return composition.settings_of(compose("run", list(self.overrides)))
 
     def reference(self, home: Path) -> tuple[Path, bool]:
         """Where the reference of the run lies in a HOMOG_HOME, and whether it is there and sound."""

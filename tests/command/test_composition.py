@@ -30,7 +30,7 @@ def hydra():
 
 
 def settings(*overrides: str) -> config.RunSettings:
-    return composition.settings_of(compose("config", composition.quote_formulas(overrides)))
+    return composition.settings_of(compose("run", composition.quote_formulas(overrides)))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

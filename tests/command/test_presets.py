@@ -34,7 +34,7 @@ def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
         walkers = next((more for word, more in OTHERS.items() if word in preset), NETWORK + WALKERS)
-        composed = compose("config", [f"experiment={preset}", *SHRUNK, *walkers])
+        composed = compose("run", [f"experiment={preset}", *SHRUNK, *walkers])
         settings = composition.settings_of(composed)
     runner.run(settings, tmp_path, shared)  # presets share references and kernels
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -55,7 +55,7 @@ def test_the_small_budget_changes_sample_sizes_and_estimators_alone():
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
         full, small = (
-            composition.settings_of(compose("config", ["experiment=paper/linear_0.05", *budget]))
+            composition.settings_of(compose("run", ["experiment=paper/linear_0.05", *budget]))
             for budget in ([], ["budget=small"])
         )
     assert small.timestep == full.timestep
@@ -71,7 +71,7 @@ def test_dflm_solves_the_papers_nonlinear_problem_with_its_defaults(eps: float, 
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        composed = compose("config", ["method=dflm", "problem=nonlinear", f"eps={eps}", "tracking=off"])
+        composed = compose("run", ["method=dflm", "problem=nonlinear", f"eps={eps}", "tracking=off"])
         settings = composition.settings_of(composed)
     runner.run(settings, tmp_path, shared)
     assert json.loads((tmp_path / "metrics.json").read_text())["rel_l2"] < 2e-2

@@ -22,7 +22,7 @@ def problem_of(spline: Spline, coefficient: str = "field") -> Problem:
     dimension = len(spline.lower)
     box, zero = Box(spline.lower, spline.upper), parse("0", dimension)
     formula = parse(coefficient, dimension, ("eps", SOLUTION, FIELD))
-    return Problem("p", formula, zero, zero, box, {"eps": 0.1}, None, 0.1, spline)
+    return Problem.of("p", formula, zero, zero, box, {"eps": 0.1}, None, 0.1, spline)
 
 
 def of_values(values: np.ndarray, degree: int = 3) -> Spline:

@@ -43,7 +43,7 @@ def refine(kernels: Path) -> Callable[..., FineScale]:
         at_once: int = 2**20,
     ) -> FineScale:
         network = Exact(solution, problem) if isinstance(solution, str) else solution
-        return fine_scale(network, problem, steps, problem.domain.axes(count), walkers, seed, kernels, at_once)
+        return fine_scale(network, problem, steps, problem.domain.grid(count), walkers, seed, kernels, at_once)
 
     return refine
 
@@ -182,7 +182,7 @@ def settings(*overrides: str):
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        return composition.settings_of(compose("config", composition.quote_formulas(overrides)))
+        return composition.settings_of(compose("run", composition.quote_formulas(overrides)))
 
 
 SMALL = [

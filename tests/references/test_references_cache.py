@@ -207,7 +207,7 @@ def test_interrupted_computation_leaves_nothing(tmp_path: Path) -> None:
 
 def test_entries_are_told_apart_by_content(make_problem: MakeProblem, tmp_path: Path) -> None:
     problem, settings = make_problem(), FEMReference()
-    same = cache.entry(dataclasses.replace(problem, name="another name"), FEMReference(), 101, tmp_path)[0]
+    same = cache.entry(problem.but(name="another name"), FEMReference(), 101, tmp_path)[0]
     first = cache.entry(problem, settings, 101, tmp_path)[0]
     assert first == same
     others = [

@@ -29,7 +29,7 @@ needs_dolfinx = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, 
 
 def with_field(problem: Problem, field: Spline, coefficient: str = "field") -> Problem:
     formula = parse(coefficient, problem.dimension, ("eps", "u", "field"))
-    return replace(problem, coefficient=formula, field=field, scale=0.25, period=None)
+    return problem.but(coefficient=formula, field=field, scale=0.25, period=None)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_field_that_continues_itself_is_a_cell(make_problem: MakeProblem, field:
 def test_cell_may_be_longer_than_wide(make_problem: MakeProblem) -> None:
     """A laminate on a 2 x 1 cell: sqrt(3) across, 2 along, on either axis."""
     problem = make_problem()
-    problem = replace(problem, domain=replace(problem.domain, upper=(2.0, 1.0)))
+    problem = problem.but(domain=replace(problem.domain, upper=(2.0, 1.0)))
     for axis in (0, 1):
         along = 2 + np.sin(2 * np.pi * np.arange(128) / 128)
         values = np.broadcast_to(along[:, None] if axis == 0 else along, (128, 128))
@@ -77,7 +77,7 @@ def test_cell_may_be_longer_than_wide(make_problem: MakeProblem) -> None:
 
 def test_cells_follow_the_fields_scale(make_problem: MakeProblem, field: Spline) -> None:
     def cells(scale: float) -> tuple[int, ...]:
-        found = fine_lattices(replace(with_field(make_problem(), field), scale=scale), FEMReference())
+        found = fine_lattices(with_field(make_problem(), field).but(scale=scale), FEMReference())
         assert found
         return found[0].cells
 

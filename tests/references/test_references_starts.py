@@ -3,7 +3,6 @@
 import importlib.util
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def test_manufactured_solutions_are_found(
 def manufactured(make_problem: MakeProblem, coefficient: str, solution: str) -> Problem:
     """With this solution; g continues into the domain by something else, which a start must not profit from."""
     problem = with_solution(make_problem(), coefficient, solution)
-    return replace(problem, boundary=parse(f"{solution} + 16*x1*(1-x1)*x2*(1-x2)", 2))
+    return problem.but(boundary=parse(f"{solution} + 16*x1*(1-x1)*x2*(1-x2)", 2))
 
 
 def error(problem: Problem, solution: str, solve: Callable) -> float:

@@ -407,11 +407,11 @@ def test_a_preset_sweeps_what_the_figure_shows(figure: int, count: int):
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        composed = compose("config", [f"experiment=paper/figure{figure}"], return_hydra_config=True)
+        composed = compose("run", [f"experiment=paper/figure{figure}"], return_hydra_config=True)
         params = composed.hydra.sweeper.params
         overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
-        ends = [composition.settings_of(compose("config", [f"experiment=paper/figure{figure}", *job]))
+        ends = [composition.settings_of(compose("run", [f"experiment=paper/figure{figure}", *job]))
                 for job in (jobs[0], jobs[-1])]  # fmt: skip
     assert len(jobs) == count
     assert {job[-1] for job in jobs} == {f"seed={seed}" for seed in range(20)}

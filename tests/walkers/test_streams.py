@@ -72,7 +72,7 @@ def test_all_that_a_run_sends_walkers_for_has_numbers_of_its_own(
     purpose = "the longer walk"
     longer_walk(network, problem, STEPS, 12.0, 0, kernels, affordable=1.0)
     purpose = "the fine scale"
-    fine_scale(network, problem, STEPS, [np.linspace(0, 1, 7)] * 2, 2, 0, kernels)
+    fine_scale(network, problem, STEPS, problem.domain.grid(7), 2, 0, kernels)
     purpose = "the effective tensor"
     effective_tensor_by_walkers(problem, 8, 0, cache=kernels)
     assert len(seen) == 4

@@ -52,7 +52,7 @@ NAMES = {
 def built(coefficient: str, forcing: str = "1") -> Problem:
     """The problem without the checks of its settings, which take most of a second."""
     a, f = (parse(text, 2, ("eps",)) for text in (coefficient, forcing))
-    return Problem("p", a, f, parse("0", 2), Box((0.0, 0.0), (1.0, 1.0)), {"eps": 0.1}, None, 0.1)
+    return Problem.of("p", a, f, parse("0", 2), Box((0.0, 0.0), (1.0, 1.0)), {"eps": 0.1}, None, 0.1)
 
 
 def run(lines: Medium, problem: Problem) -> np.ndarray:

@@ -38,7 +38,7 @@ def field_problem(coefficient: str, dimension: int, eps: float, count: int = 64)
     field = interpolate(np.sin(4 * np.pi * nodes).sum(-1) / dimension, box.lower, box.upper, periodic=True)
     known = parse(coefficient, dimension, ("eps", "u", "field"))
     forcing, boundary = parse("10 + x1", dimension), parse("0", dimension)
-    return Problem("a field", known, forcing, boundary, box, {"eps": eps}, None, eps, field)
+    return Problem.of("a field", known, forcing, boundary, box, {"eps": eps}, None, eps, field)
 
 
 def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: Spline | None):

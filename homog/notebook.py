@@ -1,0 +1,215 @@
+"""The verbs of a Python user: solve, load, reference, effective_tensor, walk.
+
+    problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
+    u = homog.solve(problem)
+    truth = homog.reference(problem)
+    u(0.3, 0.7), u.standard_error, u.error(truth)
+
+Caches lie in HOMOG_HOME, as those of `homog-run` do; nothing else is written.
+"""
+
+from homog.machine import threads
+
+threads.settle()  # before torch and Numba are imported
+
+import warnings
+from contextlib import nullcontext
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from homog import references
+from homog.config import (
+    BoundsTimeStep,
+    Energy,
+    EvaluationSettings,
+    FEMReference,
+    MethodSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    ReferenceSettings,
+    RunSettings,
+    TimeStepSettings,
+)
+from homog.equation import Problem
+from homog.errors import UserError
+from homog.losses.table import spline_of
+from homog.machine import devices
+from homog.machine.home import home
+from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.references import Reference
+from homog.run import outcome, report
+from homog.run.answer import checked
+from homog.run.loaded import Run, load
+from homog.run.preparation import prepare_training
+from homog.run.solution import Solution
+from homog.run.task import Plan
+from homog.timesteps.pace import with_pace
+from homog.timesteps.timestep import time_steps
+from homog.walkers import Purpose, Scheme, Walk, Walkers, stream_key
+
+__all__ = ["AnswerWarning", "Run", "Solution", "effective_tensor", "load", "reference", "solve", "walk"]
+
+_TABLE = {1: 1025, 2: 257, 3: 65}  # nodes an axis of the table of u that walkers read
+
+
+class AnswerWarning(UserWarning):
+    """A line that puts an answer in doubt, such as an error that a longer walk has found."""
+
+
+def solve(
+    problem: Problem,
+    *,
+    method: MethodSettings | None = None,
+    network: NetworkSettings | None = None,
+    optimizer: OptimizerSettings | None = None,
+    timestep: TimeStepSettings | None = None,
+    seed: int = RunSettings.seed,
+    device: str = RunSettings.device,
+    quiet: bool = False,
+) -> Solution:
+    """Solve a problem as `homog-run` does, without its records; what is not chosen is what `homog-run` would choose.
+
+    >>> import homog
+    >>> problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.05)
+    >>> u = homog.solve(problem, seed=0, quiet=True)
+    >>> abs(u(0.5, 0.5) - 0.0395) < 1e-3                       # homogenised: a* = diag(sqrt(3), 2)
+    True
+
+    Args:
+        problem: The problem.
+        method: Settings of the method, such as `homog.DFLM()`.
+        network: Settings of the network, such as `homog.MLP(width=50)`.
+        optimizer: Settings of the optimizer.
+        timestep: Settings of the time steps.
+        seed: Seed of the initial weights, the points and the walkers.
+        device: `auto`, `cpu` or `cuda`: where the network trains, and walkers walk.
+        quiet: Whether to print neither plan nor progress. What puts the answer in doubt is a Python warning
+            (`homog.AnswerWarning`) in either case.
+
+    Raises:
+        UserError: If something in the settings cannot work, or a number is NaN or infinite.
+    """
+    if problem.settings is None:
+        raise UserError("a problem that was changed in Python has no settings to solve it by: state it anew")
+    settings = RunSettings.of(
+        problem.settings,
+        eps=problem.eps,
+        method=method,
+        network=network,
+        optimizer=optimizer,
+        timestep=timestep,
+        seed=seed,
+        device=device,
+    )
+    plan = Plan.of(settings, home(), problem)
+    trained_on = devices.chosen(settings.device)
+    if not quiet:
+        report.print_plan(problem, plan.steps, trained_on)
+    loss, training = prepare_training(settings, problem, plan.steps, trained_on, plan.kernels)
+    last = settings.optimizer.all_iterations
+    with nullcontext() if quiet else report.ProgressBar(last) as bar:
+        for progress in training:
+            if bar is not None:
+                if progress.iteration % max(1, last // 100) == 0:  # the loss of a solve has its price
+                    bar.measured(float(progress.loss), None)
+                bar.advance(progress)
+    done = training.done
+    check = checked(done.solution, plan, done.walker_steps)
+    numbers = {**done.optimizer.measured(), **outcome.longer_walk_metrics(check)}
+    steps = plan.steps.warnings() if plan.steps else []
+    lines = tuple([*steps, *loss.warnings(), *outcome.warnings(numbers)])
+    for line in lines:
+        warnings.warn(line, AnswerWarning, stacklevel=2)
+    return Solution(plan, done.solution, done.optimizer.measured().get("rel_l2_standard_error"), check, lines)
+
+
+def reference(
+    problem: Problem, settings: ReferenceSettings | None = None, grid: int = EvaluationSettings.grid
+) -> Reference:
+    """u_eps by finite elements, u_0 and u_mean on an equidistant grid: from the cache of HOMOG_HOME, or computed.
+
+    >>> import homog
+    >>> truth = homog.reference(homog.Problem("1", forcing="2*pi**2*sin(pi*x1)*sin(pi*x2)", eps=0.1), grid=5)
+    >>> truth.fine.shape, round(float(truth.fine[2, 2]), 6)
+    ((5, 5), 1.0)
+
+    Args:
+        problem: The problem.
+        settings: Degree and mesh; `homog.FEMReference()` unless given.
+        grid: Points an axis.
+
+    Raises:
+        UserError: If dolfinx is missing, or something in the settings cannot work.
+    """
+    return references.reference(problem, FEMReference() if settings is None else settings, grid, home() / "cache")
+
+
+def effective_tensor(problem: Problem, seed: int = RunSettings.seed) -> EffectiveTensor:
+    """a* of a periodic medium by walkers, with the standard error of each entry.
+
+    >>> import homog, math
+    >>> found = homog.effective_tensor(homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.05))
+    >>> bool(abs(found.value[0, 0] - math.sqrt(3)) < 4 * found.standard_error[0, 0])    # the harmonic mean
+    True
+
+    Args:
+        problem: The problem.
+        seed: Seed of the points and the walkers.
+
+    Raises:
+        UserError: If the problem has no period or depends on u.
+    """
+    return effective_tensor_by_walkers(problem, seed=seed, cache=home() / "cache" / "kernels")
+
+
+def walk(
+    problem: Problem,
+    points: ArrayLike,
+    walkers: int = 1,
+    *,
+    timestep: TimeStepSettings | None = None,
+    martingale: str = Energy.martingale,
+    step: str = Energy.step,
+    exit: str = Energy.exit,
+    u: Solution | None = None,
+    seed: int = RunSettings.seed,
+    batch: int = 0,
+) -> Walk:
+    """Send walkers from points for one macro step, and have what they bring back: for ideas of one's own.
+
+    >>> import homog, numpy as np
+    >>> problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.05)
+    >>> walk = homog.walk(problem, np.full((1000, 2), 0.5), walkers=4)
+    >>> walk.displacement.shape                                # (d, n, s)
+    (2, 1000, 4)
+
+    Args:
+        problem: The problem.
+        points: Starting points in the domain, shape (n, d).
+        walkers: Walkers from each point, s.
+        timestep: Settings of the time steps; `homog.BoundsTimeStep()` unless given.
+        martingale: drift, dX = V dt + dB (7); or girsanov, driftless walkers with weight D (13).
+        step: heun, of weak order 2, with drift; or euler (18, 19).
+        exit: bridge, a step may touch the boundary between its ends; or clip.
+        u: The solution that walkers of a nonlinear problem read.
+        seed: Seed of the walkers.
+        batch: Number of the batch: equal seeds and batches give equal paths, and no training draws the same.
+
+    Raises:
+        UserError: If the walkers cannot be sent.
+    """
+    x = np.ascontiguousarray(points, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != problem.dimension:
+        raise UserError(f"points of shape {x.shape}: write an array of shape (n, {problem.dimension})")
+    if not ((x > problem.domain.lower) & (x < problem.domain.upper)).all():
+        raise UserError("a point lies outside of the domain or on its boundary: walkers start inside")
+    if problem.nonlinear and u is None:
+        raise UserError("the coefficient depends on u: write u=homog.solve(problem) for the walkers to read")
+    policy, scheme = timestep or BoundsTimeStep(), Scheme(martingale, step, exit)
+    steps = time_steps(policy, problem.dimension, problem.scale)
+    if martingale == "drift":
+        steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
+    table = spline_of(u.network, problem.domain, _TABLE[problem.dimension]) if u and problem.nonlinear else None
+    key = stream_key(seed, batch, Purpose.BY_HAND)
+    return Walkers(problem, scheme, home() / "cache" / "kernels").walk(x, walkers, steps, key, table)

@@ -1,0 +1,137 @@
+"""u as a function on the domain, with its error bar."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+from torch import nn
+
+from homog.config import EvaluationSettings, RunSettings
+from homog.equation import Problem
+from homog.errors import UserError
+from homog.measures import evaluation
+from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.measures.fine_scale import FineScale, fine_scale
+from homog.measures.longer_walk import LongerWalk
+from homog.networks import values_without_gradient
+from homog.plots import draw_solution, solution_data
+from homog.references import Reference
+from homog.run.task import Plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ROUNDING = 1e-9  # of a side, by which a point may lie outside
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """u, as walkers or a baseline have found it: a function on the domain, with its error bar.
+
+    Attributes:
+        plan: The settings, the problem and the time steps that it was found with.
+        network: The trained network, a torch module.
+        standard_error: Standard deviation of u by sampling, in the L2 norm and relative to that of u; None where the
+            optimizer knows none (Adam without `last_layer`).
+        check: What walkers of one long macro step have found of the error of u; None where they could not be sent.
+        warnings: What puts u in doubt, a line each.
+        curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
+    """
+
+    plan: Plan
+    network: nn.Module
+    standard_error: float | None
+    check: LongerWalk | None
+    warnings: tuple[str, ...] = ()
+    curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
+
+    @property
+    def settings(self) -> RunSettings:
+        """All settings that it was found with."""
+        return self.plan.settings
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that it solves."""
+        return self.plan.problem
+
+    def __repr__(self) -> str:
+        noise = "unknown" if self.standard_error is None else f"{100 * self.standard_error:.2g} %"
+        return f"<u of {self.plan.what}, seed {self.settings.seed}: standard error {noise}>"
+
+    def __call__(self, *coordinates: ArrayLike) -> Any:
+        """u at points of the closed domain.
+
+        Args:
+            coordinates: x1, x2, ..., numbers or arrays that fit together; or one array of points, shape (..., d).
+
+        Returns:
+            A number for numbers, else an array: of the coordinates' shape, or of shape (...) for points.
+
+        Raises:
+            UserError: If the numbers are no points of the domain.
+        """
+        points = self._points(coordinates)
+        device = next(self.network.parameters()).device
+        x = torch.as_tensor(points, dtype=torch.float32, device=device)
+        values = values_without_gradient(self.network, x).double().cpu().numpy()
+        return float(values) if values.ndim == 0 else values
+
+    def error(self, truth: Reference) -> float:
+        """The relative L2 error of u against a reference, on its grid: against u_eps, or u_0 where that is missing.
+
+        Raises:
+            UserError: If there is nothing to hold it against.
+        """
+        known = evaluation.best_reference(truth)
+        if known is None or not known.any():
+            raise UserError(f"there is no reference to hold u against: {' '.join(truth.notes) or 'it is zero'}")
+        return evaluation.relative_l2(evaluation.values_on_grid(self.network, truth.axes), known)
+
+    def effective_tensor(self) -> EffectiveTensor:
+        """a* by walkers, with the standard error of each entry: see `homog.effective_tensor`.
+
+        Raises:
+            UserError: If the problem has no period or depends on u.
+        """
+        return effective_tensor_by_walkers(self.problem, seed=self.settings.seed, cache=self.plan.kernels)
+
+    def fine_scale(self, points: ArrayLike, walkers: int = EvaluationSettings.fine_scale_walkers) -> FineScale:
+        """u with the microscale put back, E[u(X) + R] over walkers from each point.
+
+        Args:
+            points: Points of the closed domain, shape (..., d).
+            walkers: Walkers from each point: the noise falls like one over the root.
+
+        Raises:
+            UserError: If the numbers are no points of the domain.
+        """
+        x, plan = self._points((points,)), self.plan
+        steps = plan.fine_scale_steps()
+        return fine_scale(self.network, self.problem, steps, x, walkers, self.settings.seed, plan.kernels)
+
+    def plot(self, truth: Reference | None = None) -> "Figure":
+        """The figure of a run: coefficient, u, its pointwise error where there is a reference, and cross-sections."""
+        axes = self.problem.domain.axes(self.settings.evaluation.grid) if truth is None else truth.axes
+        values = evaluation.values_on_grid(self.network, axes)
+        title = f"{self.plan.what}, seed {self.settings.seed}"
+        return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve)))
+
+    def _points(self, coordinates: tuple[ArrayLike, ...]) -> Float64[np.ndarray, "*batch d"]:
+        domain = self.problem.domain
+        d = domain.dimension
+        given = [np.asarray(part, dtype=np.float64) for part in coordinates]
+        if len(given) == 1 and given[0].ndim > 0 and given[0].shape[-1] == d:
+            points = given[0]
+        elif len(given) == d:
+            points = np.stack(np.broadcast_arrays(*given), axis=-1)
+        else:
+            raise UserError(f"u takes {d} coordinates, or one array of points whose last axis has the length {d}")
+        slack = _ROUNDING * domain.sides
+        outside = ~((points >= domain.lower - slack) & (points <= domain.upper + slack)).all(-1)
+        if outside.any():
+            raise UserError(f"{points[outside][0].tolist()} lies outside of the domain: u is known within it")
+        return points
