@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from homog.equation import Box, Problem
     from homog.errors import UserError
     from homog.measures.effective import EffectiveTensor
+    from homog.measures.evaluation import relative_l2
     from homog.measures.fine_scale import FineScale
     from homog.notebook import AnswerWarning, Run, Solution, effective_tensor, load, reference, solve, walk
     from homog.references import Reference
@@ -53,6 +54,7 @@ _HOME = {
     "homog.equation": ("Box", "Problem"),
     "homog.errors": ("UserError",),
     "homog.measures.effective": ("EffectiveTensor",),
+    "homog.measures.evaluation": ("relative_l2",),
     "homog.measures.fine_scale": ("FineScale",),
     "homog.notebook": ("AnswerWarning", "Run", "Solution", "effective_tensor", "load", "reference", "solve", "walk"),
     "homog.references": ("Reference",),
@@ -92,6 +94,7 @@ __all__ = [
     "effective_tensor",
     "load",
     "reference",
+    "relative_l2",
     "solve",
     "walk",
 ]

@@ -3,7 +3,9 @@
 import doctest
 import subprocess
 import sys
+import textwrap
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +20,7 @@ from homog.config import FormulaProblem, RunSettings
 from homog.errors import UserError
 from homog.run import runner
 
-NOTEBOOK = """
-import numpy as np
-import homog
-
-problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.05)
-u = homog.solve(problem, seed=0)
-points = np.random.default_rng(0).random((5, 2))
-assert u(points).shape == (5,)
-assert abs(u(*points[3]) - u(points)[3]) < 1e-7
-assert 0 < u.standard_error < 0.01
-a = u.effective_tensor()
-assert abs(a.value[0, 0] - 3**0.5) < 4 * a.standard_error[0, 0]
-truth = homog.reference(problem)
-assert u.error(truth) < 0.03
-fine = u.fine_scale(points)
-assert fine.values.shape == (5,)
-u.plot(truth).savefig("u.png")
-walk = homog.walk(problem, points, 3)
-assert walk.displacement.shape == (2, 5, 3)
-"""
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -50,14 +33,20 @@ def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> homog.Problem:
 FEW = homog.Galerkin(iterations=8)
 
 
-def test_the_notebook_runs_as_written_from_another_folder(home: Path, tmp_path_factory):
+def test_the_notebook_of_the_readme_runs_as_written_from_another_folder(short, home: Path, tmp_path_factory):
+    settings = RunSettings.of(short.settings, eps=0.05, optimizer=FEW, tracking=homog.config.NoTracking())
+    plane = FormulaProblem(name="plane", coefficient="2 + sin(2*pi*x1/eps)", forcing="1")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    runner.run(replace(settings, problem=plane), elsewhere / "outputs/runs/one", home)
+    block = README.partition("## From Python\n")[2].partition("\n`")[0]
+    code = textwrap.dedent(block).replace("outputs/runs/...", "outputs/runs/one")
     environment = {"HOMOG_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(elsewhere)}
     done = subprocess.run(
-        [sys.executable, "-c", NOTEBOOK], cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=280
+        [sys.executable, "-c", code], cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     assert "16/16" in done.stdout  # progress as that of homog-run
+    assert "EffectiveTensor(" in done.stdout
     assert (elsewhere / "u.png").stat().st_size > 10_000
 
 
