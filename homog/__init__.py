@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     )
     from homog.equation import Box, Problem
     from homog.errors import UserError
-    from homog.measures.effective import EffectiveTensor
     from homog.measures.evaluation import relative_l2
     from homog.measures.fine_scale import FineScale
-    from homog.notebook import AnswerWarning, Run, Solution, effective_tensor, load, reference, solve, walk
+    from homog.measures.spreading import EffectiveTensor
+    from homog.notebook import AnswerWarning, Run, Solution, effective_tensor, field, load, reference, solve, walk
     from homog.references import Reference
     from homog.walkers import Walk
 
@@ -53,10 +53,20 @@ _HOME = {
     ),
     "homog.equation": ("Box", "Problem"),
     "homog.errors": ("UserError",),
-    "homog.measures.effective": ("EffectiveTensor",),
+    "homog.measures.spreading": ("EffectiveTensor",),
     "homog.measures.evaluation": ("relative_l2",),
     "homog.measures.fine_scale": ("FineScale",),
-    "homog.notebook": ("AnswerWarning", "Run", "Solution", "effective_tensor", "load", "reference", "solve", "walk"),
+    "homog.notebook": (
+        "AnswerWarning",
+        "Run",
+        "Solution",
+        "effective_tensor",
+        "field",
+        "load",
+        "reference",
+        "solve",
+        "walk",
+    ),
     "homog.references": ("Reference",),
     "homog.walkers": ("Walk",),
 }
@@ -92,6 +102,7 @@ __all__ = [
     "UserError",
     "Walk",
     "effective_tensor",
+    "field",
     "load",
     "reference",
     "relative_l2",

@@ -261,7 +261,7 @@ def values_without_gradient(network: nn.Module, x: Float[Tensor, "*batch d"]) ->
 
 def boundary_values(problem: Problem, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     """g at x of shape (..., d); shape (...)."""
-    return torch_at_points(problem.boundary, x, problem.parameters)
+    return torch_at_points(problem.boundary.value, x, problem.parameters)
 
 
 @singledispatch

@@ -1,4 +1,4 @@
-"""The verbs of a Python user: solve, load, reference, effective_tensor, walk.
+"""The verbs of a Python user: solve, load, reference, effective_tensor, field, walk.
 
     problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
     u = homog.solve(problem)
@@ -12,6 +12,8 @@ from homog.machine import threads
 
 threads.settle()  # before torch and Numba are imported
 
+import hashlib
+import io
 import warnings
 from contextlib import nullcontext
 
@@ -24,6 +26,7 @@ from homog.config import (
     Energy,
     EvaluationSettings,
     FEMReference,
+    FileField,
     MethodSettings,
     NetworkSettings,
     OptimizerSettings,
@@ -33,10 +36,10 @@ from homog.config import (
 )
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.losses.table import spline_of
-from homog.machine import devices
+from homog.losses.lagged import lagged_spline
+from homog.machine import devices, durable
 from homog.machine.home import home
-from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.references import Reference
 from homog.run import outcome, report
 from homog.run.answer import checked
@@ -48,7 +51,7 @@ from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import time_steps
 from homog.walkers import Purpose, Scheme, Walk, Walkers, stream_key
 
-__all__ = ["AnswerWarning", "Run", "Solution", "effective_tensor", "load", "reference", "solve", "walk"]
+__all__ = ["AnswerWarning", "Run", "Solution", "effective_tensor", "field", "load", "reference", "solve", "walk"]
 
 _TABLE = {1: 1025, 2: 257, 3: 65}  # nodes an axis of the table of u that walkers read
 
@@ -112,16 +115,16 @@ def solve(
         for progress in training:
             if bar is not None:
                 if progress.iteration % max(1, last // 100) == 0:  # the loss of a solve has its price
-                    bar.measured(float(progress.loss), None)
+                    bar.show(float(progress.loss), None)
                 bar.advance(progress)
     done = training.done
     check = checked(done.solution, plan, done.walker_steps)
-    numbers = {**done.optimizer.measured(), **outcome.longer_walk_metrics(check)}
+    numbers = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check)}
     steps = plan.steps.warnings() if plan.steps else []
     lines = tuple([*steps, *loss.warnings(), *outcome.warnings(numbers)])
     for line in lines:
         warnings.warn(line, AnswerWarning, stacklevel=2)
-    return Solution(plan, done.solution, done.optimizer.measured().get("rel_l2_standard_error"), check, lines)
+    return Solution(plan, done.solution, done.optimizer.metrics().get("rel_l2_standard_error"), check, lines)
 
 
 def reference(
@@ -143,6 +146,36 @@ def reference(
         UserError: If dolfinx is missing, or something in the settings cannot work.
     """
     return references.reference(problem, FEMReference() if settings is None else settings, grid, home() / "cache")
+
+
+def field(
+    values: ArrayLike, *, periodic: bool = FileField.periodic, interpolation: str = FileField.interpolation
+) -> FileField:
+    """An array as the field of a problem: its values on equidistant nodes, x1 along the first index.
+
+    The array is kept in HOMOG_HOME/fields under a name made of its content, so that a run with it can be repeated.
+
+    >>> import homog, numpy as np
+    >>> blocks = np.kron(np.random.default_rng(0).standard_normal((4, 4)), np.ones((8, 8)))
+    >>> problem = homog.Problem("exp(field)", forcing="1", field=homog.field(blocks, interpolation="linear"))
+    >>> float(problem.operator.coefficient_at(np.array([0.0, 0.0]))) == float(np.exp(blocks[0, 0]))
+    True
+
+    Args:
+        values: Finite real numbers, an axis for each of the domain's.
+        periodic: Whether the last node of each axis is followed by the first; else nodes lie on both ends.
+        interpolation: cubic or linear.
+
+    Raises:
+        OSError: If HOMOG_HOME cannot be written.
+    """
+    body = io.BytesIO()
+    np.save(body, np.asarray(values), allow_pickle=False)
+    path = home() / "fields" / f"{hashlib.sha256(body.getvalue()).hexdigest()[:24]}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write(path, body.getvalue())
+    return FileField(path=str(path), periodic=periodic, interpolation=interpolation)
 
 
 def effective_tensor(problem: Problem, seed: int = RunSettings.seed) -> EffectiveTensor:
@@ -204,12 +237,14 @@ def walk(
         raise UserError(f"points of shape {x.shape}: write an array of shape (n, {problem.dimension})")
     if not ((x > problem.domain.lower) & (x < problem.domain.upper)).all():
         raise UserError("a point lies outside of the domain or on its boundary: walkers start inside")
-    if problem.nonlinear and u is None:
+    if problem.operator.nonlinear and u is None:
         raise UserError("the coefficient depends on u: write u=homog.solve(problem) for the walkers to read")
     policy, scheme = timestep or BoundsTimeStep(), Scheme(martingale, step, exit)
     steps = time_steps(policy, problem.dimension, problem.scale)
     if martingale == "drift":
         steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
-    table = spline_of(u.network, problem.domain, _TABLE[problem.dimension]) if u and problem.nonlinear else None
+    lagged = None
+    if u is not None and problem.operator.nonlinear:
+        lagged = lagged_spline(u.network, problem.domain, _TABLE[problem.dimension])
     key = stream_key(seed, batch, Purpose.BY_HAND)
-    return Walkers(problem, scheme, home() / "cache" / "kernels").walk(x, walkers, steps, key, table)
+    return Walkers(problem, scheme, home() / "cache" / "kernels").walk(x, walkers, steps, key, lagged)

@@ -40,7 +40,7 @@ def section(name: str, printed: str) -> str:
     """One example as Markdown.
 
     Args:
-        name: Of the script.
+        name: Name of the script.
         printed: What it printed last, without its progress.
     """
     source = (_ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")

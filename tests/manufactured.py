@@ -1,13 +1,11 @@
 """Problems whose solution is known: made from the solution, or the sine series of -Lap u = 10."""
 
-from dataclasses import replace
-
 import numpy as np
 import sympy
 import torch
 from torch import nn
 
-from homog.equation import Problem
+from homog.equation import Dirichlet, Operator, Problem
 from homog.fields.splines import Spline
 from homog.formula import Formula, parse
 from homog.formula.evaluate import torch_at_points
@@ -46,14 +44,9 @@ def with_solution(
     if field is not None:
         inserted = inserted.subs({sympy.Symbol("field", real=True): parse(field[1], d).expression})
     divergence = sum(sympy.diff(inserted * sympy.diff(u.expression, x), x) for x in axes)
-    return replace(
-        problem,
-        coefficient=a,
-        forcing=Formula("f of the solution", -divergence, a.axes),
-        boundary=u,
-        period=None,
-        field=None if field is None else field[0],
-    )
+    forcing, spline = Formula("f of the solution", -divergence, a.axes), None if field is None else field[0]
+    operator = Operator(a, forcing, problem.parameters, spline)
+    return problem.but(operator=operator, boundary=Dirichlet(u, problem.parameters), period=None)
 
 
 def sine_series(axis: np.ndarray) -> np.ndarray:

@@ -8,9 +8,8 @@ import pytest
 
 from homog.domains import tensor_grid
 from homog.equation import Problem
-from homog.formula.evaluate import at_points
 from homog.references import process
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 
@@ -33,7 +32,7 @@ def error(problem: Problem, lattice: Lattice, nodal: np.ndarray) -> float:
     axes = [
         low + side * (np.arange(53) + 0.5) / 53 for low, side in zip(lattice.lower, problem.domain.sides, strict=True)
     ]
-    exact = at_points(problem.boundary, tensor_grid(axes), problem.parameters)
+    exact = problem.boundary.at(tensor_grid(axes))
     return relative_l2(lattice.interpolate(nodal, axes), exact)
 
 
@@ -41,7 +40,7 @@ def assert_orders(problem: Problem, folder: Path) -> None:
     """Each degree has its theoretical order."""
     corners = problem.domain.lower, problem.domain.upper
     lattices = [Lattice(*corners, (n, n), degree) for degree, _, cells in ORDERS for n in (cells, 2 * cells)]
-    nodal = process.solve(problem, [Task(lattice, FineLaw(problem)) for lattice in lattices], folder)
+    nodal = process.solve(problem, [System(lattice, FineLaw(problem)) for lattice in lattices], folder)
     errors = [error(problem, *pair) for pair in zip(lattices, nodal, strict=True)]
     for (degree, order, _), coarse, fine in zip(ORDERS, errors[::2], errors[1::2], strict=True):
         # higher-order terms are below a twentieth of the leading one on these meshes

@@ -82,7 +82,7 @@ def main() -> None:
             training.load_state(ranks.from_first(state if ranks.own() == 0 else None) or {})
             (*_, last) = training
             found[f"{case}, values"] = values_without_gradient(last.solution, PLACES).numpy()
-            numbers = float(last.loss), last.walker_steps, loss.measured()["left_share"]
+            numbers = float(last.loss), last.walker_steps, loss.metrics()["left_share"]
             found[f"{case}, numbers"] = np.array(numbers)
         if ranks.own() == 0:
             np.savez(result, allow_pickle=False, **found)

@@ -5,7 +5,7 @@ first imported.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.equation import Problem
 from homog.fields.splines import interpolate
 from homog.formula import parse
-from homog.losses.table import DeviceTable
+from homog.losses.lagged import LaggedOnDevice
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, Solution, Walk, Walkers, placed, point_keys, stream_key, walk
+from homog.walkers import Lagged, Scheme, Walk, Walkers, placed, point_keys, stream_key, walk
 from homog.walkers.batch import Batch, Found
 from homog.walkers.cuda import cuda_source
 from homog.walkers.lookup import Table
@@ -84,7 +84,7 @@ class Case:
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
         known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
-        return Problem.of("p", known, plain.forcing, plain.boundary, plain.domain, {"eps": EPS}, None, EPS, field)
+        return plain.but(operator=replace(plain.operator, coefficient=known, field=field), period=None)
 
     @property
     def steps(self) -> TimeSteps:
@@ -96,12 +96,12 @@ class Case:
         u = self.solution(problem, torch.device("cpu") if device == "cuda" else None)  # where the simulator has it
         return walkers.walk(points, PER_POINT, self.steps, key, u)
 
-    def solution(self, problem: Problem, device: torch.device | None) -> Solution | None:
+    def solution(self, problem: Problem, device: torch.device | None) -> Lagged | None:
         """The u that walkers of a nonlinear problem read: on the host, or with `table_there` on a device."""
-        if not problem.nonlinear:
+        if not problem.operator.nonlinear:
             return None
         if self.table_there and device is not None:
-            return DeviceTable(problem.domain, 17, device)(Bump().to(device))
+            return LaggedOnDevice(problem.domain, 17, device)(Bump().to(device))
         nodes = problem.domain.grid(17)
         return interpolate(2 * np.sin(np.pi * nodes).prod(-1), problem.domain.lower, problem.domain.upper)
 

@@ -70,32 +70,32 @@ def main() -> None:
     threads.settle()
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, to be told in one line below
-    task = None
+    command = None
     try:
         from homog.command.arguments import checked
         from homog.command.composition import quote_formulas
 
-        task = _Task(arguments, with_traceback)
+        command = _Command(arguments, with_traceback)
         with _as_rank() as overrides:
             sys.argv = ["homog-run", *checked(quote_formulas([*arguments, *overrides]))]
-            _compose_and_run(task)
+            _compose_and_run(command)
     except KeyboardInterrupt as error:
         sys.exit(error.status if isinstance(error, Interrupted) else 130)
     except SystemExit as ended:  # Hydra found a mistake and has said so
-        if ended.code == 1 and not (task and task.has_begun):
+        if ended.code == 1 and not (command and command.has_begun):
             sys.exit(2)
         raise
     except Exception as error:
         if with_traceback:
             raise
         _fail_by(error)
-        if not (task and task.has_begun):  # Hydra could not compose the configuration
+        if not (command and command.has_begun):  # Hydra could not compose the configuration
             from homog.command.composition import explain
 
             _leave_to_the_first_rank()
             _fail(explain(error, [a for a in arguments if not a.startswith("-")]))
         raise
-    if task.sweep.failed:
+    if command.sweep.failed:
         sys.exit(1)
 
 
@@ -117,7 +117,7 @@ def _fail_by(error: Exception) -> None:
         _fail(f"cannot write {error.filename} ({error.strerror}): set HOMOG_HOME to a folder of yours")
 
 
-class _Task:
+class _Command:
     """What Hydra is handed: called for a single run; a sweep's launcher takes its `sweep` instead."""
 
     def __init__(self, arguments: Sequence[str], with_traceback: bool) -> None:
@@ -200,15 +200,15 @@ def _remove(fresh: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _compose_and_run(task: _Task) -> None:
+def _compose_and_run(command: _Command) -> None:
     import hydra
 
     from homog.command import composition, guard
 
     composition.register()
     guard.install()
-    with task.sweep:
-        hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="run")(task)()
+    with command.sweep:
+        hydra.main(version_base="1.3", config_path=str(composition.conf_folder()), config_name="run")(command)()
 
 
 def _print_help() -> None:

@@ -29,6 +29,11 @@ class PINN(MethodSettings):
     kernel_points: int = 64
     update_every: int = 100
 
+    @property
+    def edge_points(self) -> int:
+        """Points on the boundary that an iteration draws."""
+        return self.boundary_points if self.boundary == "penalty" else 0
+
     def __post_init__(self) -> None:
         count("method.points", self.points)
         count("method.boundary_points", self.boundary_points)
@@ -56,6 +61,11 @@ class DeepRitz(MethodSettings):
     boundary_points: int = 400  # N_b, with boundary=penalty
     boundary: str = "ansatz"
     boundary_weight: float = 500.0  # beta
+
+    @property
+    def edge_points(self) -> int:
+        """Points on the boundary that an iteration draws."""
+        return self.boundary_points if self.boundary == "penalty" else 0
 
     def __post_init__(self) -> None:
         count("method.points", self.points)

@@ -39,7 +39,7 @@ def one_of(name: str, value: str, choices: Collection[str]) -> None:
 def label(name: str, value: str) -> None:
     """Refuse a name that is no short line of text: it stands in tables, figures and MLflow."""
     if not (value.isprintable() and 0 < len(value) <= 200):
-        raise UserError(f"{name}={value[:40]!a} is no name: write one to 200 printable characters")
+        raise UserError(f"{name}={value[:40]!a} is not a valid name: write one to 200 printable characters")
 
 
 def _is_finite(value: float) -> bool:

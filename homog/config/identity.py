@@ -31,7 +31,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     Args:
         before: From `describe`, perhaps by way of a file.
-        now: Likewise.
+        now: Another one, as `before`.
     """
     flat = [dict(_flatten("", description)) for description in (before, now)]
     keys = dict.fromkeys([*flat[1], *flat[0]])

@@ -28,7 +28,7 @@ def read(content: str, where: str) -> RunSettings:
     """The settings that `text` wrote.
 
     Args:
-        content: Of the file.
+        content: Text of the file.
         where: Its name, for the message.
 
     Raises:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import sympy
 
-from homog.equation.problem import FIELD, Problem
+from homog.equation.operator import FIELD
+from homog.equation.problem import Problem
 
 
 def axes_of_factors(problem: Problem) -> tuple[int, ...] | None:
@@ -17,10 +18,10 @@ def axes_of_factors(problem: Problem) -> tuple[int, ...] | None:
     Args:
         problem: Its coefficient may depend on u, which is then the same number everywhere.
     """
-    axes = problem.coefficient.axes
+    axes = problem.operator.coefficient.axes
     varying: set[str] = set()
     along_field = _axes_of_field(problem)
-    for factor in _factors(problem.coefficient.expression):
+    for factor in _factors(problem.operator.coefficient.expression):
         names = {str(name) for name in factor.free_symbols}
         own = names & set(axes)
         if FIELD in names:
@@ -43,8 +44,8 @@ def _factors(expression: Any) -> list[Any]:
 
 
 def _axes_of_field(problem: Problem) -> tuple[int, ...]:
-    if problem.field is None:
+    if problem.operator.field is None:
         return ()
-    coefficients = problem.field.coefficients
+    coefficients = problem.operator.field.coefficients
     rounding = 1e-12 * float(np.abs(coefficients).max())
     return tuple(i for i in range(problem.dimension) if float(np.ptp(coefficients, axis=i).max()) > rounding)

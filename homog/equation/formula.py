@@ -14,8 +14,9 @@ from homog import fields
 from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.field import DEGREES
 from homog.domains.box import Box
+from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.positivity import not_positive
-from homog.equation.problem import FIELD, SOLUTION, Problem
+from homog.equation.problem import Problem
 from homog.errors import UserError
 from homog.fields import TabulatedField
 from homog.formula import FUNCTIONS, Formula, parse
@@ -54,7 +55,7 @@ def _(settings: FieldProblem, eps: float) -> Problem:
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     field = fields.build(settings.field, domain)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    return problem.but(measured=field.measured, field_origin=field.origin, settings=settings)
+    return problem.but(metrics=field.metrics, field_origin=field.origin, settings=settings)
 
 
 def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:
@@ -69,7 +70,8 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
     coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
     spline = None if field is None else field.spline
-    problem = Problem.of(settings.name, coefficient, forcing, boundary, domain, parameters, None, scale, spline)
+    operator = Operator(coefficient, forcing, parameters, spline)
+    problem = Problem.of(settings.name, operator, boundary, domain, scale=scale)
     if field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
@@ -80,11 +82,11 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
     # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
     values = at_points(boundary, closed, parameters)
-    where, known = f"problem.coefficient={coefficient.text}", problem.names_at(closed, values)
-    _check_finite(where, coefficient, closed, known, lambda: problem.coefficient_at(closed, values))
+    where, known = f"problem.coefficient={coefficient.text}", operator.names_at(closed, values)
+    _check_finite(where, coefficient, closed, known, lambda: operator.coefficient_at(closed, values))
     for axis, partial in enumerate(coefficient.gradient()):  # walkers drift along it: a must have continuous slopes
         along = f"the slope along x{axis + 1} of {where}"
-        _check_finite(along, partial, closed, known, lambda axis=axis: problem.slopes_at(closed, values)[..., axis])
+        _check_finite(along, partial, closed, known, lambda axis=axis: operator.slopes_at(closed, values)[..., axis])
     _check_positive(problem, sample)
     return problem
 
@@ -119,21 +121,23 @@ def _check_finite(
 
 def _check_nodes(problem: Problem, field: TabulatedField) -> None:
     """Refuse a coefficient that is not positive at a node of its field: a single one could slip through a sample."""
-    domain, values = problem.domain, field.values
+    domain, coefficient, values = problem.domain, problem.operator.coefficient, field.values
     spacing = domain.sides / field.spline.intervals
     for flat in np.array_split(np.arange(values.size), max(1, values.size // 2**20)):
         index = np.stack(np.unravel_index(flat, values.shape), axis=-1)
         points = np.asarray(domain.lower) + index * spacing
-        u = at_points(problem.boundary, points, problem.parameters)
+        u = problem.boundary.at(points)
         with np.errstate(all="ignore"):
             found = at_points(
-                problem.coefficient, points, {**problem.parameters, SOLUTION: u, FIELD: values.reshape(-1)[flat]}
+                coefficient,
+                points,
+                {**problem.parameters, SOLUTION: u, FIELD: values.reshape(-1)[flat]},
             )
         bad = ~(found > 0)
         if bad.any():
             first = int(np.argmax(bad))
             raise UserError(
-                f"problem.coefficient={problem.coefficient.text} is {found[first]:.4g} at index"
+                f"problem.coefficient={coefficient.text} is {found[first]:.4g} at index"
                 f" {tuple(index[first].tolist())} of the field, {_place(points[first])}: it must be positive on the"
                 f" whole domain; problem.coefficient='exp({FIELD})' is, whatever the field"
             )
@@ -141,38 +145,38 @@ def _check_nodes(problem: Problem, field: TabulatedField) -> None:
 
 def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
     """Refuse a coefficient that is positive on the nodes of its field and not on its spline."""
-    found = not_positive(problem)
+    found, coefficient = not_positive(problem), problem.operator.coefficient
     if found is not None:
         spline = f"the {_SPLINES[field.spline.degree]} spline of the field is {found.field:.4g}"
-        exponential = [] if "exp(" in problem.coefficient.text else [f"problem.coefficient='exp({FIELD})'"]
+        exponential = [] if "exp(" in coefficient.text else [f"problem.coefficient='exp({FIELD})'"]
         remedies = " or ".join([*exponential, *field.remedies])
         raise UserError(
-            f"problem.coefficient={problem.coefficient.text} is {found.value:.4g} at {_place(found.place)}, between"
+            f"problem.coefficient={coefficient.text} is {found.value:.4g} at {_place(found.place)}, between"
             f" nodes, where {spline}: it must be positive on the whole domain{remedies and '; write ' + remedies}"
         )
 
 
 def _check_positive(problem: Problem, points: np.ndarray) -> None:
     """Sample, then descend from the lowest points: a dip narrower than the sample's spacing is found too."""
-    domain, scale = problem.domain, problem.scale  # steps in units of the fine scale
-    boundary = at_points(problem.boundary, points, problem.parameters)
-    values = problem.coefficient_at(points, boundary)
+    operator, domain, scale = problem.operator, problem.domain, problem.scale  # steps in units of the fine scale
+    boundary = problem.boundary.at(points)
+    values = operator.coefficient_at(points, boundary)
     bounds = list(zip(domain.lower, domain.upper, strict=True))
     for lowest in np.argsort(values)[:8]:
         start, u = points[lowest], boundary[lowest]
         with np.errstate(all="ignore"):
             found = minimize(
-                lambda z, o=start, u=u: float(problem.coefficient_at(np.clip(o + scale * z, *_corners(domain)), u)),
+                lambda z, o=start, u=u: float(operator.coefficient_at(np.clip(o + scale * z, *_corners(domain)), u)),
                 np.zeros(domain.dimension),
-                jac=lambda z, o=start, u=u: scale * problem.slopes_at(np.clip(o + scale * z, *_corners(domain)), u),
+                jac=lambda z, o=start, u=u: scale * operator.slopes_at(np.clip(o + scale * z, *_corners(domain)), u),
                 bounds=[((low - x) / scale, (high - x) / scale) for (low, high), x in zip(bounds, start, strict=True)],
                 method="L-BFGS-B",
             )
         place, value = start + scale * found.x, float(found.fun)
         if not value > 0:
             raise UserError(
-                f"problem.coefficient={problem.coefficient.text} is {value:.4g} at {_place(place)}: it must be positive"
-                " on the whole domain"
+                f"problem.coefficient={operator.coefficient.text} is {value:.4g} at {_place(place)}: it must be"
+                " positive on the whole domain"
             )
 
 
@@ -183,15 +187,15 @@ def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
 def _is_periodic(problem: Problem, period: float) -> bool:
     """Whether a shift by one period along each axis leaves the coefficient as it is, up to rounding."""
     base = problem.domain.sample(256, np.random.default_rng(0))
-    u = at_points(problem.boundary, base, problem.parameters) + (1.0 if problem.nonlinear else 0.0)
-    values = problem.coefficient_at(base, u)
+    u = problem.boundary.at(base) + (1.0 if problem.operator.nonlinear else 0.0)
+    values = problem.operator.coefficient_at(base, u)
     for axis in range(problem.dimension):
         shifted = base.copy()
         shifted[:, axis] += period
         # a phase x/eps loses about |x|/eps units in the last place
         tolerance = 1e-12 + 1e-14 * float(np.abs(shifted).max()) / period
         if not np.allclose(
-            problem.coefficient_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
+            problem.operator.coefficient_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
         ):
             return False
     return True

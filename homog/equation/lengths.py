@@ -5,7 +5,7 @@ lines, on which intervals are halved until it changes by little on each, and the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ import sympy
 from scipy.optimize import minimize
 
 from homog.domains.box import Box
-from homog.equation.problem import FIELD, SOLUTION, Problem
+from homog.equation.density import Density, joined
+from homog.equation.operator import FIELD, SOLUTION
+from homog.equation.problem import Problem
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 
@@ -24,25 +26,6 @@ _CHANGE = 0.5  # of log a on an interval, or of f in relation to a tenth of its 
 _LEAST = 1e-10  # of a side: the narrowest interval
 _FIRST_GUESSES = 512
 _MOST_ARGUMENTS = 8
-_MOST_REPEATED = 200_000
-
-
-@dataclass(frozen=True, eq=False)
-class Density:
-    """One over the local length, constant on intervals of an axis.
-
-    Attributes:
-        edges: Of the intervals, ascending, shape (n + 1,).
-        values: Shape (n,), in 1/length.
-    """
-
-    edges: np.ndarray
-    values: np.ndarray
-
-    @property
-    def largest(self) -> float:
-        """Over the axis."""
-        return float(self.values.max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +78,12 @@ def shortest_length(problem: Problem) -> Lengths:
     Args:
         problem: A checked one.
     """
-    data = (problem.forcing, problem.boundary)
+    data = (problem.operator.forcing, problem.boundary.value)
     curvature = tuple(joined(*parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(
         slopes=slopes_of_log(problem),
-        waves=tuple(_wave_numbers(problem, problem.coefficient)),
+        waves=tuple(_wave_numbers(problem, problem.operator.coefficient)),
         curvature=curvature,
         data_waves=tuple(data_waves),
     )
@@ -113,22 +96,22 @@ def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ..
         problem: A checked one.
         u: The solution's value everywhere, for a coefficient that depends on it; by default g, and g + 1.
     """
-    if problem.field is not None:
+    if problem.operator.field is not None:
         return _at_nodes(problem, u)
     box = problem.domain
     if problem.period is not None:
         box = Box(box.lower, tuple(low + problem.period for low in box.lower))
-    offsets = (0.0, 1.0) if u is None and problem.nonlinear else (0.0,)
+    offsets = (0.0, 1.0) if u is None and problem.operator.nonlinear else (0.0,)
 
     def log_coefficient(points: np.ndarray) -> np.ndarray:
-        g = at_points(problem.boundary, points, problem.parameters) if u is None and problem.nonlinear else u or 0.0
+        g = problem.boundary.at(points) if u is None and problem.operator.nonlinear else u or 0.0
         with np.errstate(all="ignore"):
-            found = np.stack([np.log(problem.coefficient_at(points, g + offset)) for offset in offsets])
+            found = np.stack([np.log(problem.operator.coefficient_at(points, g + offset)) for offset in offsets])
         return np.where(np.isfinite(found), found, 0.0)
 
     return tuple(
         Density(edges, np.abs(change).max(0) / np.diff(edges))
-        for edges, change in changes(log_coefficient, box, _places(problem, problem.coefficient, box))
+        for edges, change in changes(log_coefficient, box, _places(problem, problem.operator.coefficient, box))
     )
 
 
@@ -138,7 +121,7 @@ def changes(
     """Intervals of each axis on which a function changes by little, along lines through the box.
 
     Args:
-        function: Of points of shape (..., d): shape (k, ...).
+        function: k functions of points of shape (..., d), with values of shape (k, ...).
         box: Where.
         places: Points that lines have to lead through, shape (n, d); around them intervals are short from the start.
         most_change: Intervals are halved until no change is larger, or their number is too large.
@@ -178,7 +161,7 @@ def changes(
 
 def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
     """Of a coefficient made of a field: from node to node."""
-    spline, box = problem.field, problem.domain
+    spline, box = problem.operator.field, problem.domain
     assert spline is not None
     values = spline.nodes
     axes = [
@@ -189,10 +172,10 @@ def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
     before = None
     for rows in np.array_split(np.arange(values.shape[0]), min(slabs, values.shape[0])):
         points = np.stack(np.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1)
-        g = at_points(problem.boundary, points, problem.parameters) + float(problem.nonlinear) if u is None else u
+        g = problem.boundary.at(points) + float(problem.operator.nonlinear) if u is None else u
         names = {**problem.parameters, SOLUTION: g, FIELD: values[rows]}
         with np.errstate(all="ignore"):
-            logs = np.log(at_points(problem.coefficient, points, names))
+            logs = np.log(at_points(problem.operator.coefficient, points, names))
         logs = np.where(np.isfinite(logs), logs, 0.0)
         first = logs if before is None else np.concatenate([before, logs])
         start = rows[0] - (0 if before is None else 1)
@@ -231,49 +214,18 @@ def _curvature(problem: Problem, formula: Formula) -> tuple[Density, ...]:
     return tuple(found)
 
 
-def joined(first: Density, second: Density) -> Density:
-    """The larger of both."""
-    edges = np.union1d(first.edges, second.edges)
-    middles = (edges[1:] + edges[:-1]) / 2
-    return Density(edges, np.maximum(*(density_at(density, middles) for density in (first, second))))
-
-
-def density_at(density: Density, points: np.ndarray) -> np.ndarray:
-    """Its values at points of the axis."""
-    place = np.searchsorted(density.edges, points, side="right") - 1
-    return density.values[np.clip(place, 0, density.values.size - 1)]
-
-
-def repeated(density: Density, period: float, upper: float) -> Density:
-    """A density of one period from the lower end on, continued to another upper end."""
-    count = int(np.ceil((upper - density.edges[0]) / period - 1e-9))
-    density = _merged(density, max(1, _MOST_REPEATED // count))
-    starts = density.edges[0] + period * np.arange(count)
-    edges = np.append((starts[:, None] + (density.edges[:-1] - density.edges[0])).ravel(), starts[-1] + period)
-    values = np.tile(density.values, count)
-    keep = edges[:-1] < upper * (1 - 1e-12) if upper > 0 else edges[:-1] < upper
-    edges = np.append(edges[:-1][keep], upper)
-    return replace(density, edges=edges, values=values[keep])
-
-
-def _merged(density: Density, most: int) -> Density:
-    """At most so many intervals, with the largest value of those that each of them holds."""
-    if density.values.size <= most:
-        return density
-    starts = np.unique(np.linspace(0, density.values.size, most + 1).astype(int))[:-1]
-    return Density(density.edges[np.append(starts, -1)], np.maximum.reduceat(density.values, starts))
-
-
 def _wave_numbers(problem: Problem, formula: Formula) -> np.ndarray:
     """max |d phase/dx_i| over the sines, cosines and tangents of a formula, shape (d,)."""
     sample = problem.domain.spread(256, np.random.default_rng(0))
     largest = np.zeros(problem.dimension)
-    names = problem.names_at(sample)
+    u = problem.boundary.at(sample)
     for wave in formula.expression.atoms(sympy.sin, sympy.cos, sympy.tan):
         argument: Any = wave.args[0]
         phase = Formula(str(argument), argument, formula.axes)
-        slopes = [np.abs(at_points(partial, sample, names)).max() for partial in phase.gradient()]
-        largest = np.maximum(largest, np.where(np.isfinite(slopes), slopes, 0.0))
+        for offset in (0.0, 1.0) if SOLUTION in phase.names else (0.0,):
+            names = problem.operator.names_at(sample, u + offset)
+            slopes = [np.abs(at_points(partial, sample, names)).max() for partial in phase.gradient()]
+            largest = np.maximum(largest, np.where(np.isfinite(slopes), slopes, 0.0))
     return largest
 
 
@@ -313,38 +265,3 @@ def _places(problem: Problem, formula: Formula, box: Box) -> np.ndarray:
             if np.isfinite(end).all():
                 places.append((lower + np.clip(end, 0, 1) * sides)[None])
     return np.unique(np.concatenate(places).round(12), axis=0)
-
-
-def graded(density: Density, growth: float) -> np.ndarray:
-    """Edges of cells on an axis, `density` of them to a unit length, each about as wide as the next.
-
-    Args:
-        density: Cells a unit length.
-        growth: Largest slope of the width along the axis.
-    """
-    edges, width = density.edges, 1 / density.values
-    at_edges = np.minimum(np.append(width, np.inf), np.append(np.inf, width))
-    steps = np.diff(edges)
-    for _ in range(40):  # halve where the width has yet to come down to that of a neighbour
-        rising, falling = at_edges - growth * edges, at_edges + growth * edges
-        at_edges = np.minimum(
-            np.minimum.accumulate(rising) + growth * edges,
-            np.minimum.accumulate(falling[::-1])[::-1] - growth * edges,
-        )
-        middle = np.minimum(np.minimum(at_edges[1:], at_edges[:-1]) + growth * steps / 2, width)
-        uneven = np.maximum(np.maximum(at_edges[1:], at_edges[:-1]), middle) > 1.5 * np.minimum(
-            at_edges[1:], at_edges[:-1]
-        )
-        uneven &= steps > 0.25 * np.minimum(at_edges[1:], at_edges[:-1])
-        if not uneven.any():
-            break
-        order = np.argsort(np.concatenate([edges, (edges[1:] + edges[:-1])[uneven] / 2]), kind="stable")
-        edges = np.concatenate([edges, (edges[1:] + edges[:-1])[uneven] / 2])[order]
-        at_edges = np.concatenate([at_edges, middle[uneven]])[order]
-        width = np.repeat(width, 1 + uneven)
-        steps = np.diff(edges)
-    cells = np.concatenate([[0.0], np.cumsum(steps * (1 / at_edges[1:] + 1 / at_edges[:-1]) / 2)])
-    number = max(1, int(np.ceil(cells[-1] - 1e-6)))
-    found = np.interp(np.linspace(0, cells[-1], number + 1), cells, edges)
-    found[0], found[-1] = edges[0], edges[-1]
-    return found

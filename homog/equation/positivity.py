@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import minimize
 
-from homog.equation.problem import FIELD, SOLUTION, Problem
+from homog.equation.operator import FIELD, SOLUTION
+from homog.equation.problem import Problem
 from homog.fields.splines import Spline
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import NUMPY, evaluate
@@ -43,8 +44,8 @@ class Lowest:
 
     Attributes:
         place: Shape (d,).
-        value: Of the coefficient.
-        field: Of the spline.
+        value: Value of the coefficient there.
+        field: Value of the spline there.
     """
 
     place: Float64[np.ndarray, " d"]
@@ -57,12 +58,12 @@ def not_positive(problem: Problem) -> Lowest | None:
 
     Where neither is shown within 12 halvings of a cell, as for a coefficient that touches zero, that is None too.
     """
-    formula = problem.coefficient.expression.xreplace({symbol(SOLUTION): problem.boundary.expression})
-    spline = problem.field
+    formula = problem.operator.coefficient.expression.xreplace({symbol(SOLUTION): problem.boundary.value.expression})
+    spline = problem.operator.field
     assert spline is not None
     ranges: dict[str, Range] = {name: (value, value) for name, value in problem.parameters.items()}
     ends = zip(spline.lower, spline.upper, strict=True)
-    everywhere: dict[str, Range] = {**ranges, **dict(zip(problem.coefficient.axes, ends, strict=True))}
+    everywhere: dict[str, Range] = {**ranges, **dict(zip(problem.operator.coefficient.axes, ends, strict=True))}
     everywhere[FIELD] = spline.coefficients.min(), spline.coefficients.max()
     if bounds(formula, everywhere)[0] > 0:
         return None
@@ -89,7 +90,7 @@ def _doubtful_cells(
     for first in range(0, counts[0], thickness):
         slab = spline.coefficients[first : first + thickness + spline.degree]
         here: dict[str, Range] = {**ranges, FIELD: _range_of_cells(slab, spline.degree)}
-        for axis, name in enumerate(problem.coefficient.axes):
+        for axis, name in enumerate(problem.operator.coefficient.axes):
             shape = [1] * slab.ndim
             shape[axis] = -1
             start = np.arange(slab.shape[axis] - spline.degree) + (first if axis == 0 else 0)
@@ -182,7 +183,7 @@ def _searched(
     formula: Any, ranges: Mapping[str, Range], problem: Problem, pieces: _Pieces
 ) -> tuple[np.ndarray | None, int]:
     """A low place that is not positive, or None; and how many coefficients were looked at."""
-    axes, dimension = problem.coefficient.axes, problem.dimension
+    axes, dimension = problem.operator.coefficient.axes, problem.dimension
     lowest, least, searched = None, np.inf, 0
     for depth in range(_DEPTH):
         flat = pieces.coefficients.reshape(len(pieces.corner), -1)
@@ -211,18 +212,18 @@ def _descended(problem: Problem, spline: Spline, start: np.ndarray) -> Lowest:
     """The lowest place around, within a cell."""
     side = np.subtract(spline.upper, spline.lower) / spline.intervals
     u = evaluate(
-        problem.boundary.expression,
-        {**problem.parameters, **dict(zip(problem.coefficient.axes, start, strict=True))},
+        problem.boundary.value.expression,
+        {**problem.parameters, **dict(zip(problem.operator.coefficient.axes, start, strict=True))},
         NUMPY,
     )
     ends = np.clip(start - side, spline.lower, spline.upper), np.clip(start + side, spline.lower, spline.upper)
     with np.errstate(all="ignore"):
         found = minimize(
-            lambda z: float(problem.coefficient_at(start + side * z, u)),
+            lambda z: float(problem.operator.coefficient_at(start + side * z, u)),
             np.zeros(len(start)),
-            jac=lambda z: side * problem.slopes_at(start + side * z, u),
+            jac=lambda z: side * problem.operator.slopes_at(start + side * z, u),
             bounds=list(zip((ends[0] - start) / side, (ends[1] - start) / side, strict=True)),
             method="L-BFGS-B",
         )
         place = start + side * found.x
-        return Lowest(place, float(problem.coefficient_at(place, u)), float(spline(place)))
+        return Lowest(place, float(problem.operator.coefficient_at(place, u)), float(spline(place)))

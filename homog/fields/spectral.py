@@ -50,8 +50,8 @@ def spectral_field(settings: SpectralField, domain: Box) -> TabulatedField:
     raw = np.fft.irfftn(half, shape, axes=tuple(range(len(shape))))
     share = (raw - raw.min()) / np.ptp(raw)
     values = settings.lower + (settings.upper - settings.lower) * share
-    measured = {"longest_wave_number": float(longest)}
-    return tabulate(values, domain, periodic=True, measured=measured, origin=f"{settings} {domain}")
+    metrics = {"longest_wave_number": float(longest)}
+    return tabulate(values, domain, periodic=True, metrics=metrics, origin=f"{settings} {domain}")
 
 
 def calibrated(settings: SpectralField, domain: Box) -> float:

@@ -24,8 +24,8 @@ class Spline:
     Attributes:
         lower: Lower corner of the box, d numbers.
         upper: Upper corner.
-        coefficients: Of the B-splines, m + degree along an axis of m intervals; float64. They bound the spline: it is
-            a mean of those around it.
+        coefficients: Coefficients of the B-splines, m + degree along an axis of m intervals; float64. Its values are
+            means of those around, which bound it.
         degree: 3, or 1 for multilinear interpolation, whose coefficients are the values on the nodes.
     """
 

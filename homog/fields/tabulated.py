@@ -25,7 +25,7 @@ class TabulatedField:
         values: On the nodes, x1 along the first index; of a periodic field the upper end is left out.
         spline: Through the values.
         correlation_length: Mean over the axes of the distance at which the autocorrelation falls to 1/e.
-        measured: Numbers for the record of a run, the correlation length among them.
+        metrics: Numbers for the record of a run, the correlation length among them.
         origin: A text that fixes the field up to rounding, where it was computed: a reference is found by it on other
             machines, whose last digits differ. None for values that came from a file.
         remedies: Settings under which the spline stays between its nodes, as one writes them.
@@ -34,7 +34,7 @@ class TabulatedField:
     values: Float64[np.ndarray, "..."]
     spline: Spline
     correlation_length: float
-    measured: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None
     remedies: Sequence[str] = ()
 
@@ -44,7 +44,7 @@ def tabulate(
     domain: Box,
     *,
     periodic: bool,
-    measured: Mapping[str, float] | None = None,
+    metrics: Mapping[str, float] | None = None,
     origin: str | None = None,
     degree: int = 3,
     remedies: Sequence[str] = (),
@@ -55,15 +55,15 @@ def tabulate(
         values: x1 along the first index.
         domain: The box.
         periodic: Whether the upper end is left out, as the lower end again; otherwise both ends are nodes.
-        measured: Numbers for the record of a run besides the correlation length.
+        metrics: Numbers for the record of a run besides the correlation length.
         origin: What it was computed from.
-        degree: Of the spline.
+        degree: Degree of the spline.
         remedies: Settings under which the spline stays between its nodes.
     """
     length = correlation_length(values, domain.sides, periodic=periodic)
     spline = interpolate(values, domain.lower, domain.upper, periodic=periodic, degree=degree)
-    measured = {"correlation_length": length, **(measured or {})}
-    return TabulatedField(values, spline, length, measured, origin, remedies)
+    metrics = {"correlation_length": length, **(metrics or {})}
+    return TabulatedField(values, spline, length, metrics, origin, remedies)
 
 
 def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def for_node(node: ast.AST, where: str) -> str | None:
     """What to write in place of a piece of Python that is no formula; None where nothing is known.
 
     Args:
-        node: Of the syntax tree.
+        node: Node of the syntax tree.
         where: The setting that holds it.
     """
     match node:

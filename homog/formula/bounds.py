@@ -33,7 +33,7 @@ def bounds(expression: Any, ranges: Mapping[str, Range], known: dict[Any, Range]
 
     Args:
         expression: A SymPy expression, from a Formula.
-        ranges: Of each name; arrays have a range for each entry. The bounds are computed in their precision.
+        ranges: Range of each name; arrays have a range for each entry. The bounds are computed in their precision.
         known: Bounds of expressions over the same ranges, found before; those of all parts are added.
 
     Returns:

@@ -101,3 +101,25 @@ def _by_logistic(base: Expr, power: Expr, rest: Expr) -> Expr | None:
         return None
     inner = (c * (first / k) ** m * logistic_of(y) ** m * logistic_of(-y) ** (power - m) for (m,), c in terms)
     return first**-power * sympy.Add(*inner)
+
+
+def with_logistic(expression: Expr) -> Expr:
+    """The same with logistic functions for the tanh of sums, so that no digits cancel where a sum is small.
+
+    c (1 + tanh z) is 2c L(2z), and c (1 - tanh z) is 2c L(-2z).
+    """
+    if not expression.has(sympy.tanh):
+        return expression
+    expression = expression.func(*map(with_logistic, expression.args))
+    if not isinstance(expression, sympy.Add):
+        return expression
+    terms = []
+    for term in expression.args:
+        factor, function = term.as_coeff_Mul()
+        if isinstance(function, sympy.tanh):
+            z: Expr = function.args[0]
+            sign = 1 if factor.is_positive else -1
+            terms += [2 * sign * factor * logistic_of(2 * sign * z), -sign * factor]
+        else:
+            terms.append(term)
+    return sympy.Add(*terms)

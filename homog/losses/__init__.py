@@ -10,19 +10,19 @@ from homog.equation import Problem
 from homog.losses.deep_ritz import DeepRitzLoss
 from homog.losses.dflm import DFLMLoss
 from homog.losses.energy import EnergyLoss, Excursions
-from homog.losses.equations import Equations, LinearLoss, functions
-from homog.losses.loss import Loss, LossValue
+from homog.losses.loss import Draw, Loss, LossValue
 from homog.losses.pinn import PINNLoss
+from homog.losses.system import LinearSystem, functions
 from homog.losses.walking import WalkingLoss
 from homog.timesteps.timestep import TimeSteps
 
 __all__ = [
     "DFLMLoss",
     "DeepRitzLoss",
+    "Draw",
     "EnergyLoss",
-    "Equations",
     "Excursions",
-    "LinearLoss",
+    "LinearSystem",
     "Loss",
     "LossValue",
     "PINNLoss",
@@ -46,10 +46,10 @@ def build(
     """The loss that the settings describe.
 
     Args:
-        settings: Of the method.
+        settings: Settings of the method.
         problem: What is solved.
         steps: The time steps; None for a method that sends no walkers.
-        seed: Of points and walkers.
+        seed: Seed of the points and the walkers.
         cache: Folder for compiled kernels.
         device: On which the network trains, and walkers walk.
 

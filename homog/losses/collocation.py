@@ -4,6 +4,8 @@ Points are drawn in double precision and the data are computed in it: a phase x 
 by 4e-3 already at eps = 1e-4. The network itself works in single precision.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from homog.equation import FIELD, SOLUTION, Problem
 from homog.formula.evaluate import torch_at_points
 from homog.networks import boundary_values
+from homog.walkers import point_generator
 
 
 def value_and_gradient(network: nn.Module, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
@@ -30,12 +33,40 @@ def laplacian(gradient: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[
     return result
 
 
-def inputs(points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, "n d"]:
+@dataclass(frozen=True)
+class Points:
+    """The points of one iteration, in double precision.
+
+    Attributes:
+        points: Uniform in the domain.
+        edge: Uniform on the boundary, for a penalty; None where the network has the boundary values built in.
+    """
+
+    points: Float64[np.ndarray, "n d"]
+    edge: Float64[np.ndarray, "m d"] | None
+
+
+def drawn_points(problem: Problem, count: int, edge: int, seed: int, iteration: int) -> Points:
+    """The points of one iteration: a function of the seed and the iteration.
+
+    Args:
+        problem: Gives the domain.
+        count: Points in the domain.
+        edge: Points on the boundary; 0 for none.
+        seed: Seed of the points.
+        iteration: Number of the iteration.
+    """
+    random = point_generator(seed, iteration)
+    points = problem.domain.sample(count, random)
+    return Points(points, problem.domain.sample_boundary(edge, random) if edge else None)
+
+
+def as_input(points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, "n d"]:
     """The points as the network takes them."""
     return torch.as_tensor(points, dtype=torch.float32, device=device).requires_grad_()
 
 
-class Equation:
+class Coefficients:
     """a, its derivatives and f of a problem at points, for a solution with a graph.
 
     Args:
@@ -44,31 +75,32 @@ class Equation:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._partials = problem.coefficient.gradient()
-        self._by_field = problem.coefficient.derivative(FIELD)
-        self._by_solution = problem.coefficient.derivative(SOLUTION)
+        self.operator = problem.operator
+        self._partials = problem.operator.coefficient.gradient()
+        self._by_field = problem.operator.coefficient.derivative(FIELD)
+        self._by_solution = problem.operator.coefficient.derivative(SOLUTION)
 
     def coefficient(self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """a(x, u)."""
         x = torch.as_tensor(points, device=u.device)
-        return torch_at_points(self.problem.coefficient, x, self.problem.names_at(points, u)).to(u.dtype)
+        return torch_at_points(self.operator.coefficient, x, self.operator.names_at(points, u)).to(u.dtype)
 
     def slopes(
         self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
         """The partial derivatives of a(x, u) along x, those of the field among them, and along u."""
         problem = self.problem
-        x, names = torch.as_tensor(points, device=u.device), problem.names_at(points, u)
+        x, names = torch.as_tensor(points, device=u.device), problem.operator.names_at(points, u)
         along_x = torch.stack([torch_at_points(partial, x, names) for partial in self._partials], dim=-1)
-        if problem.field is not None:
-            slope = torch.as_tensor(problem.field.gradient(points), device=u.device)
+        if problem.operator.field is not None:
+            slope = torch.as_tensor(problem.operator.field.gradient(points), device=u.device)
             along_x = along_x + torch_at_points(self._by_field, x, names)[:, None] * slope
         return along_x.to(u.dtype), torch_at_points(self._by_solution, x, names).to(u.dtype)
 
     def forcing(self, points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, " n"]:
         """f(x)."""
         x = torch.as_tensor(points, device=device)
-        return torch_at_points(self.problem.forcing, x, self.problem.parameters).float()
+        return torch_at_points(self.operator.forcing, x, self.problem.parameters).float()
 
     def boundary_mismatch(self, network: nn.Module, edge: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """u - g at points of the boundary."""

@@ -1,14 +1,14 @@
 """The deep Ritz method: the energy of which the solution is the minimum (equation 5)."""
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from homog.config import DeepRitz
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.losses.collocation import Equation, inputs, value_and_gradient
-from homog.losses.loss import Loss, LossValue
+from homog.losses.collocation import Coefficients, Points, as_input, drawn_points, value_and_gradient
+from homog.losses.loss import Draw, Loss
 from homog.networks import BoundaryAnsatz
-from homog.walkers import point_generator
 
 
 class DeepRitzLoss(Loss):
@@ -23,7 +23,7 @@ class DeepRitzLoss(Loss):
     Args:
         settings: Sample sizes, beta and boundary condition.
         problem: What is solved.
-        seed: Of the points, which are a function of (seed, iteration).
+        seed: Seed of the points, which are a function of (seed, iteration).
 
     Raises:
         UserError: If the coefficient depends on u: the minimum of the same integral then solves another equation, with
@@ -31,7 +31,7 @@ class DeepRitzLoss(Loss):
     """
 
     def __init__(self, settings: DeepRitz, problem: Problem, seed: int) -> None:
-        if problem.nonlinear:
+        if problem.operator.nonlinear:
             raise UserError(
                 "method=deep_ritz minimises an energy, and a coefficient that depends on u has none: write method=dflm"
                 " or method=pinn"
@@ -40,22 +40,23 @@ class DeepRitzLoss(Loss):
         self.problem = problem
         self.seed = seed
         self._volume = float(problem.domain.sides.prod())
-        self._equation = Equation(problem)
+        self._equation = Coefficients(problem)
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it."""
         return BoundaryAnsatz(network, self.problem) if self.settings.boundary == "ansatz" else network
 
-    def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """The loss of one iteration, on the network's device."""
-        settings, equation = self.settings, self._equation
-        random = point_generator(self.seed, iteration)
-        points = self.problem.domain.sample(settings.points, random)
-        x = inputs(points, next(network.parameters()).device)
+    def draw(self, network: nn.Module, iteration: int) -> Draw:
+        settings = self.settings
+        return Draw(drawn_points(self.problem, settings.points, settings.edge_points, self.seed, iteration), 0)
+
+    def value(self, network: nn.Module, inputs: Points) -> Float[Tensor, ""]:
+        equation, points = self._equation, inputs.points
+        x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
         stored = 0.5 * equation.coefficient(points, u) * gradient.square().sum(1)
         loss = self._volume * (stored - equation.forcing(points, x.device) * u).mean()
-        if settings.boundary == "penalty":
-            edge = self.problem.domain.sample_boundary(settings.boundary_points, random)
-            loss = loss + settings.boundary_weight * equation.boundary_mismatch(network, edge).square().mean()
-        return LossValue(loss, 0)
+        if inputs.edge is not None:
+            mismatch = equation.boundary_mismatch(network, inputs.edge)
+            loss = loss + self.settings.boundary_weight * mismatch.square().mean()
+        return loss

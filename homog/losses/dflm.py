@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from homog.config import DFLM
 from homog.errors import UserError
 from homog.fields.splines import Spline
-from homog.losses.equations import ROWS, Equations, functions, slopes
-from homog.losses.loss import LossValue
-from homog.losses.table import spline_of
+from homog.losses.lagged import lagged_spline
+from homog.losses.loss import Draw
+from homog.losses.system import ROWS, LinearSystem, functions, slopes
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
-from homog.walkers import Solution, SplineValues, placed
+from homog.walkers import Lagged, SplineValues, placed
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
         settings: Sample sizes, scheme, estimator and boundary condition.
         problem: What is solved.
         steps: The time steps.
-        seed: Of points and walkers; both are a function of (seed, iteration).
+        seed: Seed of the points and the walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
         device: Where walkers walk, and the network trains.
     """
@@ -99,16 +99,11 @@ class DFLMLoss(WalkingLoss[DFLM]):
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it."""
         return BoundaryAnsatz(network, self.problem) if self.settings.boundary == "ansatz" else network
 
-    def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """The loss of one iteration, on the network's device.
-
-        Raises:
-            UserError: If the coefficient is not positive where the solution leads it.
-        """
-        table = spline_of(network, self.problem.domain, self.nodes) if self._look_up else None
-        medium = table if table and self.problem.nonlinear else self.solution(network)
-        sample = self.sample(iteration, medium)
-        return LossValue(self.value(network, self.inputs(sample, table)), sample.walker_steps)
+    def draw(self, network: nn.Module, iteration: int) -> Draw:
+        table = lagged_spline(network, self.problem.domain, self.nodes) if self._look_up else None
+        lagged = table if table and self.problem.operator.nonlinear else self.lagged_for_walkers(network)
+        sample = self.sample(iteration, lagged)
+        return Draw(self.inputs(sample, table), sample.walker_steps)
 
     def remedy(self) -> str:
         """What to write instead where a training by Adam runs away."""
@@ -120,7 +115,6 @@ class DFLMLoss(WalkingLoss[DFLM]):
         return super().capturable and self.settings.targets == "network"
 
     def value(self, network: nn.Module, inputs: Arrivals) -> Float[Tensor, ""]:
-        """The loss of what walkers brought back: nothing but operations on the network's device."""
         here, reached = inputs.here, inputs.reached
         if here is None or reached is None:
             here = values_without_gradient(network, inputs.x)
@@ -134,14 +128,14 @@ class DFLMLoss(WalkingLoss[DFLM]):
             loss = loss + (mismatch**2).sum() / self.settings.boundary_points
         return loss
 
-    def inputs(self, sample: Sample, solution: Spline | None = None) -> Arrivals:
-        """What walkers brought back; with `targets=table` u, read from the solution, too."""
+    def inputs(self, sample: Sample, table: Spline | None = None) -> Arrivals:
+        """What walkers brought back; with `targets=table` u, read from the table, too."""
         settings, walk, points, device = self.settings, sample.walk, sample.points, self._device
         here = reached = edge = None
-        if self._look_up and solution:
+        if self._look_up and table:
             still = np.zeros((self.problem.dimension, len(points), 1), dtype=np.float32)
-            here = placed(self._look_up(solution, points, still)[:, 0], device)
-            reached = placed(self._look_up(solution, points, walk.on_host().displacement), device)
+            here = placed(self._look_up(table, points, still)[:, 0], device)
+            reached = placed(self._look_up(table, points, walk.on_host().displacement), device)
         if settings.boundary == "penalty":
             edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random)
             edge = placed(edge[ranks.share(len(edge))].astype(np.float32), device)
@@ -159,30 +153,20 @@ class DFLMLoss(WalkingLoss[DFLM]):
             reached=reached,
         )
 
-    def medium(self, network: nn.Module) -> Spline | None:
-        """The table of u that walkers of a nonlinear problem read in `equations`; None for a linear one.
-
-        Raises:
-            UserError: If a penalty holds the boundary: then the loss has no such equations.
-        """
+    def lagged(self, network: nn.Module) -> Spline | None:
         if self.settings.boundary != "ansatz":
             raise UserError("optimizer=galerkin needs the boundary values in the network: write method.boundary=ansatz")
-        return super().medium(network)
+        return super().lagged(network)
 
-    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
+    def equations(self, network: LinearInFeatures, iteration: int, lagged: Spline | None) -> LinearSystem:
         """The Bellman equation u = target tested with each feature: least-squares temporal difference.
 
         A v = load with A_ij = -mean phi_i(x) E[(phi_j(X) - phi_j(x)) D] and load_i = mean phi_i(x) E[R D] (Bradtke and
         Barto 1996), the mean in the measure of `sampling`. The features are zero on the boundary and the lift is g
         there. With `estimator=gradient` the control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and
         `control_variate` are one here.
-
-        Args:
-            network: In the boundary ansatz.
-            iteration: Number of the batch.
-            medium: From `medium`.
         """
-        sample = self.sample(iteration, medium)
+        sample = self.sample(iteration, lagged)
         walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
         weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)
@@ -209,13 +193,13 @@ class DFLMLoss(WalkingLoss[DFLM]):
                     slope = slopes(network, starts[block], math.sqrt(self.steps.macro_step), self.problem.domain)
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
                     control += (tested.T @ along).double().cpu().numpy()
-        return Equations(matrix, control, load, sample.walker_steps)
+        return LinearSystem(matrix, control, load, sample.walker_steps)
 
-    def _points(self, random: np.random.Generator, medium: Solution | None) -> tuple[np.ndarray, Mass | None]:
-        points, _ = super()._points(random, medium)
+    def _points(self, random: np.random.Generator, lagged: Lagged | None) -> tuple[np.ndarray, Mass | None]:
+        points, _ = super()._points(random, lagged)
         if self.settings.sampling != "coefficient":
             return points, None
-        mass = self._coefficient(points, medium)
+        mass = self._coefficient(points, lagged)
         return points, mass / mass.mean()
 
     def _mass(self, sample: Sample) -> Float[Tensor, " n"] | None:

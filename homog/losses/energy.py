@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from homog.config import Energy
 from homog.fields.splines import Spline
-from homog.losses.equations import ROWS, Equations, functions, slopes
-from homog.losses.loss import LossValue
+from homog.losses.loss import Draw
+from homog.losses.system import ROWS, LinearSystem, functions, slopes
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
-from homog.walkers import Solution, placed
+from homog.walkers import Lagged, placed
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Excursions:
     Attributes:
         starts: x.
         ends: X, of a walker that left the place on the boundary.
-        stiffness: Of each walker; they add up to about the integral of a / (2 Dt).
-        load: Of each walker; they add up to about the integral of f / 2.
+        stiffness: Stiffness of each walker; they add up to about the integral of a / (2 Dt).
+        load: Load of each walker; they add up to about the integral of f / 2.
     """
 
     starts: Float[Tensor, "n d"]
@@ -54,7 +54,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         settings: Sample sizes and scheme.
         problem: What is solved.
         steps: The time steps.
-        seed: Of points and walkers; both are a function of (seed, iteration).
+        seed: Seed of the points and the walkers; both are a function of (seed, iteration).
         cache: Folder for compiled kernels.
         device: Where walkers walk, and the network trains.
     """
@@ -63,10 +63,9 @@ class EnergyLoss(WalkingLoss[Energy]):
         """The network in the boundary ansatz."""
         return BoundaryAnsatz(network, self.problem)
 
-    def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
-        sample = self.sample(iteration, self.solution(network))
-        return LossValue(self.value(network, self.inputs(sample)), sample.walker_steps)
+    def draw(self, network: nn.Module, iteration: int) -> Draw:
+        sample = self.sample(iteration, self.lagged_for_walkers(network))
+        return Draw(self.inputs(sample), sample.walker_steps)
 
     def remedy(self) -> str:
         """What to write instead where a training by Adam runs away."""
@@ -77,23 +76,18 @@ class EnergyLoss(WalkingLoss[Energy]):
         return super().capturable and self.settings.sampling == "uniform"
 
     def value(self, network: nn.Module, inputs: Excursions) -> Float[Tensor, ""]:
-        """J of excursions: nothing but operations on the network's device."""
+        """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
         here = network(inputs.starts)[:, None]
         gained = network(inputs.ends) - here
         return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
 
-    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
+    def equations(self, network: LinearInFeatures, iteration: int, lagged: Spline | None) -> LinearSystem:
         """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).
 
         The control has (grad phi_i . W)(grad phi_j . W) - duration grad phi_i . grad phi_j in place of dphi_i dphi_j.
         Products are taken in single precision over blocks of walkers and summed in double precision.
-
-        Args:
-            network: In the boundary ansatz.
-            iteration: Number of the batch.
-            medium: From `medium`.
         """
-        sample = self.sample(iteration, medium)
+        sample = self.sample(iteration, lagged)
         walk, variate = self.inputs(sample), self._control(sample)
         rows = max(1, ROWS // walk.ends.shape[1])
         count = len(network.weights()) + 1
@@ -111,7 +105,7 @@ class EnergyLoss(WalkingLoss[Energy]):
                 slope = slopes(network, x, math.sqrt(self.steps.macro_step), self.problem.domain)  # (d, n, functions)
                 spread = torch.einsum("nij,jnf->inf", variate[block], slope)
                 control -= (slope.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
-        return Equations(matrix, control, load, sample.walker_steps)
+        return LinearSystem(matrix, control, load, sample.walker_steps)
 
     def inputs(self, sample: Sample) -> Excursions:
         """What walkers brought back, as the terms of J."""
@@ -138,7 +132,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         each = sample.mass / (self.settings.per_point * self.steps.macro_step)
         return each.float() if isinstance(each, Tensor) else placed(each.astype(np.float32), self._device)
 
-    def _points(self, random: np.random.Generator, medium: Solution | None) -> tuple[np.ndarray, Mass]:
+    def _points(self, random: np.random.Generator, lagged: Lagged | None) -> tuple[np.ndarray, Mass]:
         """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).
 
         Uniform ones, or those of more that are accepted with probability a / ceiling, about `points`: these have one
@@ -147,10 +141,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         domain, count = self.problem.domain, self.settings.points
         if self.settings.sampling == "uniform":
             points = domain.spread(count, random)
-            return points, self._coefficient(points, medium) * float(np.prod(domain.sides)) / count
+            return points, self._coefficient(points, lagged) * float(np.prod(domain.sides)) / count
 
         def coefficient(points: np.ndarray) -> np.ndarray:
-            found = self._coefficient(points, medium)
+            found = self._coefficient(points, lagged)
             assert isinstance(found, np.ndarray)  # to accept points, the host would wait for a GPU: not `capturable`
             return found
 

@@ -10,11 +10,17 @@ from torch import Tensor, nn
 from homog.config import PINN
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.losses.collocation import Equation, inputs, laplacian, value_and_gradient
-from homog.losses.loss import Loss, LossValue
+from homog.losses.collocation import (
+    Coefficients,
+    Points,
+    as_input,
+    drawn_points,
+    laplacian,
+    value_and_gradient,
+)
+from homog.losses.loss import Draw, Loss
 from homog.losses.tangent_kernel import mean_trace
 from homog.networks import BoundaryAnsatz
-from homog.walkers import point_generator
 
 
 class PINNLoss(Loss):
@@ -32,7 +38,7 @@ class PINNLoss(Loss):
     Args:
         settings: Sample sizes, weights and boundary condition.
         problem: What is solved.
-        seed: Of the points, which are a function of (seed, iteration).
+        seed: Seed of the points, which are a function of (seed, iteration).
     """
 
     def __init__(self, settings: PINN, problem: Problem, seed: int) -> None:
@@ -41,7 +47,7 @@ class PINNLoss(Loss):
         self.seed = seed
         fixed = (settings.interior_weight, settings.boundary_weight)
         self.weights = fixed if settings.weights == "fixed" else None  # (lambda_r, lambda_b), kept between updates
-        self._equation = Equation(problem)
+        self._equation = Coefficients(problem)
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network as this loss wants it: in the boundary ansatz, or as it is where a penalty holds it.
@@ -56,20 +62,22 @@ class PINNLoss(Loss):
             )
         return BoundaryAnsatz(network, self.problem) if self.settings.boundary == "ansatz" else network
 
-    def __call__(self, network: nn.Module, iteration: int) -> LossValue:
-        """The loss of one iteration, on the network's device."""
+    def draw(self, network: nn.Module, iteration: int) -> Draw:
         settings = self.settings
-        random = point_generator(self.seed, iteration)
-        points = self.problem.domain.sample(settings.points, random)
-        if settings.boundary == "ansatz":
-            return LossValue(settings.interior_weight * self.residual(network, points).square().mean(), 0)
-        edge = self.problem.domain.sample_boundary(settings.boundary_points, random)
-        if self.weights is None or (settings.weights == "ntk" and iteration % settings.update_every == 0):
-            self.weights = self._balance(network, points, edge)
+        drawn = drawn_points(self.problem, settings.points, settings.edge_points, self.seed, iteration)
+        renewed = settings.weights == "ntk" and iteration % settings.update_every == 0
+        if drawn.edge is not None and (self.weights is None or renewed):
+            self.weights = self._balance(network, drawn.points, drawn.edge)
+        return Draw(drawn, 0)
+
+    def value(self, network: nn.Module, inputs: Points) -> Float[Tensor, ""]:
+        squares = self.residual(network, inputs.points).square().mean()
+        if inputs.edge is None:
+            return self.settings.interior_weight * squares
+        assert self.weights is not None  # from the first `draw` on
         interior, boundary = self.weights
-        mismatch = self._equation.boundary_mismatch(network, edge)
-        loss = interior * self.residual(network, points).square().mean() + boundary * mismatch.square().mean()
-        return LossValue(loss, 0)
+        mismatch = self._equation.boundary_mismatch(network, inputs.edge)
+        return interior * squares + boundary * mismatch.square().mean()
 
     def state(self) -> dict[str, Any]:
         return {"weights": self.weights}
@@ -84,7 +92,7 @@ class PINNLoss(Loss):
         takes 1.0 s so, 1.7 s by nested forward mode, 1.2 s by forward over reverse, and 0.8 s by carrying (u, grad u,
         Lap u) through the layers by hand, which would need a rule for each kind of layer.
         """
-        x = inputs(points, next(network.parameters()).device)
+        x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
         along_x, along_u = self._equation.slopes(points, u)
         slope = along_x + along_u[:, None] * gradient  # grad of a(x, u(x))

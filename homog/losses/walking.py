@@ -1,9 +1,8 @@
-"""What the losses that send walkers have in common: points, walkers, and how they fared."""
+"""What the losses that send walkers have in common: points, walkers, and their statistics."""
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,20 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from homog.config import DFLM, Energy
 from homog.equation import Problem
 from homog.fields.splines import Spline
 from homog.formula.evaluate import torch_at_points
-from homog.losses.table import DeviceTable, spline_of
+from homog.losses.ahead import Ahead
+from homog.losses.lagged import LaggedOnDevice, lagged_spline
+from homog.losses.loss import Loss
 from homog.machine import ranks
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import (
     DeviceSpline,
+    Lagged,
     Scheme,
-    Solution,
     Tally,
     Walk,
     Walkers,
@@ -55,7 +56,7 @@ class Sample:
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
         walker_steps: Micro steps, of all ranks.
-        tally: How the walkers fared; on a GPU it is taken of every 64th iteration and the last, else empty.
+        tally: Statistics of the walkers; on a GPU they are taken of every 64th iteration and the last, else empty.
     """
 
     points: Float64[np.ndarray, "n d"]
@@ -84,8 +85,8 @@ class _Start:
     random: np.random.Generator
 
 
-class WalkingLoss[Settings: (DFLM, Energy)](ABC):
-    """A loss that sends walkers: the settings, the walkers, and how they fared.
+class WalkingLoss[Settings: (DFLM, Energy)](Loss):
+    """A loss that sends walkers: the settings, the walkers, and their statistics.
 
     Args:
         settings: Of the method.
@@ -105,7 +106,7 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         cache: Path,
         device: torch.device = _CPU,
     ) -> None:
-        self.settings = settings = settings.suited(nonlinear=problem.nonlinear)
+        self.settings = settings = settings.suited(nonlinear=problem.operator.nonlinear)
         assert settings.table is not None
         self.nodes = settings.table  # an axis of the table of u
         self.problem = problem
@@ -124,10 +125,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         )
         self._tally = Tally()
         self._arrived: np.ndarray | None = None  # where the points of sampling=walkers go on
-        self._until, self._last = 0, -1
-        self._thread = ThreadPoolExecutor(1, "homog walkers")
-        self._ahead: tuple[int, Future[Sample]] | None = None
-        self._together: dict[int, Sample] = {}  # of several iterations, from one launch on a GPU
+        self._last = -1
+        on_cpu = self._walks_on.type == "cpu"
+        self._ahead = Ahead(self._draw_linear, None if on_cpu else self._draw_together)
 
     def draw_ahead(self, iteration: int, until: int) -> None:
         """Send walkers ahead of their iteration, from that one on and up to the one before `until`.
@@ -136,66 +136,65 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         several iterations in one launch, so many that they fill it. Those of a nonlinear problem read the solution
         that the iteration makes, and wait for it; what they need is compiled meanwhile.
         """
-        self._until, self._last = 0 if self.problem.nonlinear else until, until - 1
-        if self.problem.nonlinear and self._walks_on.type == "cpu":
-            self._thread.submit(self.walkers.compile)
-        elif self._ahead is None:
-            self._send_ahead(iteration)
+        self._last = until - 1
+        on_cpu = self._walks_on.type == "cpu"
+        if self.problem.operator.nonlinear and on_cpu:
+            self._ahead.beside(self.walkers.compile)
+        waits = self.problem.operator.nonlinear or (self.settings.sampling == "walkers" and not on_cpu)
+        self._ahead.begin(iteration, 0 if waits else until, self._arrived)
 
-    def solution(self, network: nn.Module) -> Solution | None:
-        """The table of u that walkers of a nonlinear problem read; None for a linear one.
+    def lagged_for_walkers(self, network: nn.Module) -> Lagged | None:
+        """The lagged u where walkers of a nonlinear problem read it; None for a linear one.
 
         Made on the GPU where walkers and the captured step alone read it; elsewhere on the host, which waits for u.
         """
-        if not self.problem.nonlinear:
+        if not self.problem.operator.nonlinear:
             return None
         if self.capturable and self._walks_on.type != "cpu":
-            return self._table(network)
-        return spline_of(network, self.problem.domain, self.nodes)
+            return self._on_device(network)
+        return lagged_spline(network, self.problem.domain, self.nodes)
 
-    def medium(self, network: nn.Module) -> Spline | None:
-        """The same for linear equations, which are made on the host."""
-        return spline_of(network, self.problem.domain, self.nodes) if self.problem.nonlinear else None
+    def lagged(self, network: nn.Module) -> Spline | None:
+        return lagged_spline(network, self.problem.domain, self.nodes) if self.problem.operator.nonlinear else None
 
-    def sample(self, iteration: int, medium: Solution | None = None) -> Sample:
+    def sample(self, iteration: int, lagged: Lagged | None = None) -> Sample:
         """One iteration's points and walkers.
 
         Args:
             iteration: Its number.
-            medium: The solution that walkers of a nonlinear problem read.
+            lagged: The u that walkers of a nonlinear problem read.
 
         Raises:
             NotFinite: If a walker brings back what is not finite.
             UserError: If the coefficient is not positive where the solution leads it. One that is on a GPU is looked
                 at in every 64th iteration and in the last.
         """
-        sample = self._drawn_ahead(iteration) or self._draw(iteration, medium, self._arrived)
+        sample = self._ahead.take(iteration) or self._draw(iteration, lagged, self._arrived)
         self._tally.add(sample.tally)
         if self.settings.sampling == "walkers":
             self._arrived = sample.arrived
-        self._send_ahead(iteration + 1)
+        self._ahead.send(iteration + 1, self._arrived)
         return sample
 
     @property
     def capturable(self) -> bool:
-        """Whether an iteration on the device is the same operations on tensors of the same shapes each time."""
         return self._device.type == "cuda" and ranks.count() == 1
-
-    @abstractmethod
-    def remedy(self) -> str:
-        """What to write instead where a training by Adam runs away."""
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:
         """What walkers brought back, as tensors on the device, in a dataclass."""
 
-    @abstractmethod
-    def value(self, network: nn.Module, inputs: Any) -> Float[Tensor, ""]:
-        """The loss of `inputs`: nothing but operations on the network's device."""
+    def remedy_for_overflow(self) -> str:
+        if self.settings.martingale == "drift":
+            return super().remedy_for_overflow()
+        return (
+            "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
+            " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain"
+        )
 
-    def measured(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Numbers for the record of a run; on several ranks, to be asked for on all of them."""
-        return self._tally.of_all_ranks().measured()
+        return self._tally.of_all_ranks().metrics()
 
     def warnings(self) -> list[str]:
         """What puts the answer in doubt, a line each; of several ranks, by this one's walkers."""
@@ -211,51 +210,38 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self._forget()
+        self._ahead.discard()
         self._tally = Tally(**state["tally"]) if ranks.own() == 0 else Tally()
         arrived = state["arrived"]
         self._arrived = None if arrived is None else arrived.numpy()[ranks.share(len(arrived))]
 
-    def _drawn_ahead(self, iteration: int) -> Sample | None:
-        if self._ahead is not None and self._ahead[0] == iteration:
-            return self._ahead[1].result()
-        if iteration in self._together:
-            return self._together.pop(iteration)
-        self._forget()
-        if iteration < self._until and self._walks_on.type == "cuda" and self.settings.sampling != "walkers":
-            self._together = dict(enumerate(self._draw_together(iteration), iteration))
-            return self._together.pop(iteration)
-        return None
-
-    def _send_ahead(self, iteration: int) -> None:
-        self._ahead = None
-        if iteration < self._until and self._walks_on.type == "cpu":
-            self._ahead = iteration, self._thread.submit(self._draw, iteration, None, self._arrived)
-
     @cached_property
-    def _table(self) -> DeviceTable:
-        return DeviceTable(self.problem.domain, self.nodes, self._device)
+    def _on_device(self) -> LaggedOnDevice:
+        return LaggedOnDevice(self.problem.domain, self.nodes, self._device)
 
     def _looks_at(self, iteration: int) -> bool:
         """Whether the host looks at an iteration's numbers: where it would wait for them, at some only."""
         return self._walks_on.type == "cpu" or iteration % _BETWEEN_LOOKS == 0 or iteration == self._last
 
-    def _draw(self, iteration: int, medium: Solution | None, arrived: np.ndarray | None) -> Sample:
-        start = self._start(iteration, medium, arrived)
-        if isinstance(medium, DeviceSpline):
-            there = medium.on_host() if self._looks_at(iteration) else None
+    def _draw(self, iteration: int, lagged: Lagged | None, arrived: np.ndarray | None) -> Sample:
+        start = self._start(iteration, lagged, arrived)
+        if isinstance(lagged, DeviceSpline):
+            there = lagged.on_host() if self._looks_at(iteration) else None
             if there is not None and np.isfinite(there.coefficients).all():  # else it is the loss that is told
-                self.problem.require_positive(start.points, there)
-        elif medium is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
-            self.problem.require_positive(start.points, medium)
-        walk = self.walkers.walk(start.points, self.settings.per_point, self.steps, start.key, medium)
+                self.problem.operator.require_positive(start.points, there)
+        elif lagged is not None and start.mass is None:  # to weigh them by a(x, u), it was looked at
+            self.problem.operator.require_positive(start.points, lagged)
+        walk = self.walkers.walk(start.points, self.settings.per_point, self.steps, start.key, lagged)
         return self._sample(iteration, start, walk)
 
-    def _draw_together(self, first: int) -> Iterator[Sample]:
+    def _draw_linear(self, iteration: int, arrived: np.ndarray | None) -> Sample:
+        return self._draw(iteration, None, arrived)
+
+    def _draw_together(self, first: int, until: int) -> Iterator[Sample]:
         """The samples of as many iterations as fill the device."""
         starts = [self._start(first, None, None)]
-        at_once = max(1, _on_device(self._walks_on) // (len(starts[0].points) * self.settings.per_point))
-        starts += [self._start(i, None, None) for i in range(first + 1, min(first + at_once, self._until))]
+        at_once = max(1, _kept_busy_by(self._walks_on) // (len(starts[0].points) * self.settings.per_point))
+        starts += [self._start(i, None, None) for i in range(first + 1, min(first + at_once, until))]
         walk = self.walkers.walk(
             np.concatenate([start.points for start in starts]),
             self.settings.per_point,
@@ -267,9 +253,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         ):
             yield self._sample(iteration, start, part)
 
-    def _start(self, iteration: int, medium: Solution | None, arrived: np.ndarray | None) -> _Start:
+    def _start(self, iteration: int, lagged: Lagged | None, arrived: np.ndarray | None) -> _Start:
         random = point_generator(self.seed, iteration)
-        points, mass = self._points(random, medium)
+        points, mass = self._points(random, lagged)
         own, total = ranks.share(len(points)), len(points)
         points, mass = points[own], None if mass is None else mass[own]
         if arrived is not None:
@@ -283,35 +269,29 @@ class WalkingLoss[Settings: (DFLM, Energy)](ABC):
         return Sample(start.points, start.mass, walk, start.total, start.random, steps, tally)
 
     def _points(
-        self, random: np.random.Generator, medium: Solution | None
+        self, random: np.random.Generator, lagged: Lagged | None
     ) -> tuple[Float64[np.ndarray, "n d"], Mass | None]:
         """Points of all ranks, and what each stands for."""
         return self.problem.domain.sample(self.settings.points, random), None
 
-    def _coefficient(self, points: Float64[np.ndarray, "n d"], medium: Solution | None) -> Mass:
+    def _coefficient(self, points: Float64[np.ndarray, "n d"], lagged: Lagged | None) -> Mass:
         """a at points, made where the solution is.
 
         Raises:
             UserError: If it is not positive where the solution leads it. One on a GPU is looked at in `sample`.
         """
-        if medium is None:
-            return self.problem.coefficient_at(points)
-        if isinstance(medium, Spline):
-            self.problem.require_positive(points, medium)
-            return self.problem.coefficient_at(points, medium(points))
+        if lagged is None:
+            return self.problem.operator.coefficient_at(points)
+        if isinstance(lagged, Spline):
+            self.problem.operator.require_positive(points, lagged)
+            return self.problem.operator.coefficient_at(points, lagged(points))
         there = placed(points, self._device)
-        names = self.problem.names_at(points, medium(there))
+        names = self.problem.operator.names_at(points, lagged(there))
         field = {name: placed(value, self._device) for name, value in names.items() if isinstance(value, np.ndarray)}
-        return torch_at_points(self.problem.coefficient, there, {**names, **field})
-
-    def _forget(self) -> None:
-        """What was drawn ahead is not wanted: let it come to its end, since walkers cannot be sent twice at a time."""
-        if self._ahead is not None:
-            self._ahead[1].exception()
-        self._ahead, self._together = None, {}
+        return torch_at_points(self.problem.operator.coefficient, there, {**names, **field})
 
 
-def _on_device(device: torch.device) -> int:
+def _kept_busy_by(device: torch.device) -> int:
     """Walkers that keep a GPU busy: some for each thread that it runs at a time, since they end at their own times."""
     found = torch.cuda.get_device_properties(device)
     return _WALKERS_A_THREAD * found.multi_processor_count * found.max_threads_per_multi_processor

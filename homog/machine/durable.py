@@ -12,7 +12,7 @@ def write(path: Path, *parts: bytes | memoryview) -> None:
     """Give a file a new content in one step: on disk under another name before it takes this one.
 
     Args:
-        path: Of the file; its folder must exist. Of two processes that write it at the same time, one comes second.
+        path: Path of the file; its folder must exist. Of two processes that write it at one time, one comes second.
         parts: All of the content, in this order.
 
     Raises:

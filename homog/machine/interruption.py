@@ -16,7 +16,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked for the end.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -38,7 +38,7 @@ class Interruption:
     nothing.
 
     Attributes:
-        descriptor: Of a file that can be read once a signal has come, for those who wait for several things.
+        descriptor: Descriptor of a file that can be read once a signal has come, for those who wait for several things.
     """
 
     def __enter__(self) -> Self:

@@ -30,10 +30,10 @@ class Errors:
     """Relative L2 errors; None where a reference is missing or zero.
 
     Attributes:
-        fine: Of the network against u_eps.
-        homogenized: Of the network against u_0.
-        floor: Of u_0 against u_eps: what the homogenised limit itself is off, and with it an answer that has found u_0.
-        mean_coefficient: Of u_mean against u_eps (against u_0 where there is no u_eps): the naive baseline.
+        fine: Error of the network against u_eps.
+        homogenized: Error of the network against u_0.
+        floor: Error of u_0 against u_eps; an answer equal to u_0 still has this error.
+        mean_coefficient: Error of u_mean, the naive baseline, against u_eps, or u_0 where there is no u_eps.
     """
 
     fine: float | None

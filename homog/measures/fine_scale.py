@@ -11,8 +11,7 @@ from torch import nn
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import Spline
-from homog.formula.evaluate import at_points
-from homog.losses.table import spline_of
+from homog.losses.lagged import lagged_spline
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
 from homog.walkers.cpu import LANES
@@ -28,7 +27,7 @@ class FineScale:
 
     Attributes:
         values: u_fine at the points, in their shape, float64.
-        standard_error: Of the mean over walkers, from their spread at each point; as a relative L2 norm.
+        standard_error: Standard error of the means over walkers, from their spread at each point; a relative L2 norm.
     """
 
     values: Float64[np.ndarray, "..."]
@@ -70,18 +69,18 @@ def fine_scale(
         steps: Time steps of its own, short ones.
         points: x, shape (..., d); on the boundary u_fine is g.
         walkers: From each point, at least 2.
-        seed: Of the walkers; the values are a function of it whatever the thread count and `at_once`.
+        seed: Seed of the walkers; the values are a function of it whatever the thread count and `at_once`.
         cache: Folder for compiled kernels.
         at_once: Walkers held in memory at a time, about.
 
     Raises:
         UserError: If the coefficient is not positive where u leads it, or u is not finite.
     """
-    spline = spline_of(network, problem.domain, _NODES.get(problem.dimension, _NODES_ELSE))
+    spline = lagged_spline(network, problem.domain, _NODES.get(problem.dimension, _NODES_ELSE))
     if not np.isfinite(spline.coefficients).all():
         raise UserError("evaluation.fine_scale=true: the network's values are not finite; write false, or train anew")
     shape, points = points.shape[:-1], points.reshape(-1, problem.dimension)
-    values = at_points(problem.boundary, points, problem.parameters).copy()
+    values = problem.boundary.at(points).copy()
     variances = np.zeros(len(points))
     inside = np.flatnonzero(((points > problem.domain.lower) & (points < problem.domain.upper)).all(1))
     sampler = _Sampler(problem, steps, spline, walkers, stream_key(seed, 0, Purpose.FINE_SCALE), cache)
@@ -114,11 +113,11 @@ class _Sampler:
         self, points: Float64[np.ndarray, "n d"], first: int
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """For some points, `first` the number of the first among all."""
-        medium = self._spline if self._problem.nonlinear else None
-        if medium:
-            self._problem.require_positive(points, medium)
+        lagged = self._spline if self._problem.operator.nonlinear else None
+        if lagged:
+            self._problem.operator.require_positive(points, lagged)
         key = key_after(self._key, first * self._count)
-        walk = self._walkers.walk(points, self._count, self._steps, key, medium)
+        walk = self._walkers.walk(points, self._count, self._steps, key, lagged)
         gained = self._gained(points, walk)
         gained -= control_variate(self._spline, points, walk)
         return (
@@ -132,7 +131,7 @@ class _Sampler:
         point, walker = np.nonzero(walk.left)
         domain = self._problem.domain  # g may have no value a rounding error outside
         ends = np.clip(points[point] + walk.displacement[:, point, walker].T, domain.lower, domain.upper)
-        gained[point, walker] = at_points(self._problem.boundary, ends, self._problem.parameters)
+        gained[point, walker] = self._problem.boundary.at(ends)
         gained -= self._look_up(self._spline, points, np.zeros((points.shape[1], len(points), 1), dtype=np.float32))
         gained += walk.reward
         return gained

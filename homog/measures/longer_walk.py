@@ -30,8 +30,7 @@ from torch import nn
 from homog.domains import Box
 from homog.equation import Problem
 from homog.fields.splines import Spline
-from homog.formula.evaluate import at_points
-from homog.losses.table import spline_of
+from homog.losses.lagged import lagged_spline
 from homog.measures.fine_scale import control_variate
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, macro_bound
@@ -93,7 +92,7 @@ def longer_walk(
         problem: What is solved.
         steps: Gives dt; its macro step is the least time.
         m0: The accuracy that is asked of the steps.
-        seed: Of points and walkers.
+        seed: Seed of the points and the walkers.
         cache: Folder for compiled kernels.
         affordable: Micro steps that the first look may take, such as those of the training. There is a least number
             without which it would tell nothing, and one that is enough.
@@ -103,7 +102,7 @@ def longer_walk(
     """
     domain, dimension = problem.domain, problem.dimension
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
-    spline = spline_of(network, domain, _NODES[dimension])
+    spline = lagged_spline(network, domain, _NODES[dimension])
     steps, count = _planned(steps, problem, _rate(spline, problem), affordable)
     walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
     look_up, taken = SplineValues(dimension, cache), 0
@@ -171,24 +170,24 @@ def _look(
 ) -> _Seen:
     """Send one walker from each point."""
     problem, domain = walkers.problem, walkers.problem.domain
-    medium = spline if problem.nonlinear else None
-    if medium is not None:
-        problem.require_positive(points, medium)
-    walk = walkers.walk(points, 1, steps, key, medium)
+    lagged = spline if problem.operator.nonlinear else None
+    if lagged is not None:
+        problem.operator.require_positive(points, lagged)
+    walk = walkers.walk(points, 1, steps, key, lagged)
     walk.require_finite()
     left = walk.left[:, 0]
     ends = np.clip(points + walk.displacement[:, :, 0].T, domain.lower, domain.upper)
     nowhere = np.zeros((problem.dimension, len(points), 1), dtype=np.float32)
     here = look_up(spline, points, nowhere)[:, 0].astype(np.float64)
     there = look_up(spline, points, walk.displacement)[:, 0].astype(np.float64)
-    there[left] = at_points(problem.boundary, ends[left], problem.parameters)
+    there[left] = problem.boundary.at(ends[left])
     residual = there - here + walk.reward[:, 0]
     control = control_variate(spline, points, walk)[:, 0].astype(np.float64)
     size = float(control @ control)
     if size > 0:
         residual = residual - (control @ (residual - residual.mean())) / size * control
-    shapes = [here - at_points(problem.boundary, points, problem.parameters), np.where(left, 0.0, there)]
-    shapes[1] -= np.where(left, 0.0, at_points(problem.boundary, ends, problem.parameters))
+    shapes = [here - problem.boundary.at(points), np.where(left, 0.0, there)]
+    shapes[1] -= np.where(left, 0.0, problem.boundary.at(ends))
     tests, after = (
         np.column_stack([_functions(places, domain), shape])
         for places, shape in zip((points, ends), shapes, strict=True)
@@ -203,7 +202,7 @@ def _rate(spline: Spline, problem: Problem) -> float:
     """
     slowest = 0.5 * math.pi**2 * float((1 / problem.domain.sides**2).sum())
     points = problem.domain.spread(_LOOKS, np.random.default_rng(0))
-    size = float(np.mean((spline(points) - at_points(problem.boundary, points, problem.parameters)) ** 2))
+    size = float(np.mean((spline(points) - problem.boundary.at(points)) ** 2))
     slope = float(np.mean((spline.gradient(points) ** 2).sum(-1)))
     return slowest if size == 0 else float(np.clip(0.5 * slope / size, slowest, _FASTEST * slowest))
 

@@ -23,7 +23,7 @@ def field_figure(axes: Sequence[Values], values: Values, title: str, path: Path)
         axes: The nodes, both ends of each side among them: one or two increasing, uniform arrays.
         values: On the nodes, shape (n1,) or (n1, n2).
         title: Above the figure.
-        path: Of the figure; its ending chooses the format, its folder is created where it is missing.
+        path: Path of the figure; its ending chooses the format, its folder is created where it is missing.
 
     Raises:
         OSError: If it cannot be written.

@@ -31,7 +31,7 @@ def draw_run(
         problem: Gives coefficient and domain.
         reference: What the network is held against.
         values: The network's, on the reference's grid.
-        curve: Of training.
+        curve: (iteration, error) over the training.
         folder: Where to.
         fine_scale: The network's values with the microscale put back, where there are such.
 
@@ -40,7 +40,7 @@ def draw_run(
     """
     data = solution_data(title, problem, reference.axes, values, reference, curve, fine_scale)
     solution_figure(data, folder / "solution.png")
-    if problem.field is None:
+    if problem.operator.field is None:
         return [folder / "solution.png"]
     _draw_field(title, problem, folder / "field.png")
     return [folder / "solution.png", folder / "field.png"]
@@ -68,13 +68,13 @@ def solution_data(
     """
     patch = _patch(problem)
     points = tensor_grid(patch)
-    u = RegularGridInterpolator(axes, values)(points) if problem.nonlinear else 0.0
+    u = RegularGridInterpolator(axes, values)(points) if problem.operator.nonlinear else 0.0
     return SolutionData(
         title=title,
         axes=axes,
         network=values,
         coefficient_axes=patch,
-        coefficient=problem.coefficient_at(points, u),
+        coefficient=problem.operator.coefficient_at(points, u),
         fine=reference.fine if reference else None,
         homogenized=reference.homogenized if reference else None,
         mean_coefficient=reference.mean_coefficient if reference else None,
@@ -96,18 +96,19 @@ def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
 def _drawn_nodes(problem: Problem) -> tuple[int, ...]:
     """How many nodes an axis of the coefficient is drawn with: those of its field, unless there are too many."""
     fewest, most = (241, 2049) if problem.dimension < 3 else (61, 129)
-    if problem.field is None:
+    if problem.operator.field is None:
         return (fewest,) * problem.dimension
-    return tuple(min(max(fewest, count + 1), most) for count in problem.field.intervals)
+    return tuple(min(max(fewest, count + 1), most) for count in problem.operator.field.intervals)
 
 
 def _draw_field(title: str, problem: Problem, path: Path) -> None:
     """The field on its own nodes; in three dimensions on those of the plane through the middle."""
-    assert problem.field is not None
+    domain, field = problem.domain, problem.operator.field
+    assert field is not None
     axes = [
         np.linspace(low, high, min(count + 1, 2049))
-        for low, high, count in zip(problem.domain.lower, problem.domain.upper, problem.field.intervals, strict=True)
+        for low, high, count in zip(domain.lower, domain.upper, field.intervals, strict=True)
     ]
     axes[2:] = [axis[[len(axis) // 2]] for axis in axes[2:]]
-    values = problem.field(tensor_grid(axes))
+    values = field(tensor_grid(axes))
     field_figure(axes[:2], values[..., 0] if len(axes) == 3 else values, f"{title}: field", path)

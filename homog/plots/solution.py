@@ -97,7 +97,7 @@ def solution_figure(data: SolutionData, path: Path) -> None:
 
     Args:
         data: What to show.
-        path: Of the figure; its ending chooses the format, its folder is created where it is missing.
+        path: Path of the figure; its ending chooses the format, its folder is created where it is missing.
 
     Raises:
         OSError: If it cannot be written.

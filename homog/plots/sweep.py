@@ -61,7 +61,7 @@ def sweep_figure(lines: Sequence[SweepLine], labels: SweepLabels, path: Path) ->
     Args:
         lines: What was measured.
         labels: What it is.
-        path: Of the figure; its ending chooses the format, its folder is created where it is missing.
+        path: Path of the figure; its ending chooses the format, its folder is created where it is missing.
 
     Raises:
         OSError: If it cannot be written.

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from homog.equation import Problem
+from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
-from homog.equation.lengths import Density, graded, slopes_of_log
+from homog.equation.lengths import slopes_of_log
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
@@ -49,7 +50,7 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     Args:
         problem: With a cell; see `cell_sides`.
         u: Value of the solution; a linear problem has no use for it.
-        most_points: Of the finest grid that is tried.
+        most_points: Points of the finest grid that is tried.
 
     Returns:
         a*, shape (d, d), symmetric; and the relative estimate e of what it is off: |x.(a* - exact) x| <= e x.a* x for
@@ -72,7 +73,7 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
 
 def tolerance(problem: Problem) -> float:
     """The relative estimate at which a* is accurate enough."""
-    return TOLERANCE if problem.field is None else _FIELD_TOLERANCE
+    return TOLERANCE if problem.operator.field is None else _FIELD_TOLERANCE
 
 
 def cell_sides(problem: Problem) -> np.ndarray | None:
@@ -83,8 +84,12 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
     """
     if problem.period is not None:
         return np.full(problem.dimension, problem.period)
-    field, box = problem.field, problem.domain
-    if field is None or not field.periodic or problem.coefficient.names & set(problem.coefficient.axes):
+    field, box = problem.operator.field, problem.domain
+    if (
+        field is None
+        or not field.periodic
+        or problem.operator.coefficient.names & set(problem.operator.coefficient.axes)
+    ):
         return None
     return box.sides if (field.lower, field.upper) == (box.lower, box.upper) else None
 
@@ -92,7 +97,7 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
 def _positive(problem: Problem, u: float) -> Sampled:
     def sampled(points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            coefficient = problem.coefficient_at(points, u)
+            coefficient = problem.operator.coefficient_at(points, u)
         if not (np.isfinite(coefficient).all() and coefficient.min() > 0):
             raise ValueError(f"the coefficient is not positive at u={u:.4g}")
         return coefficient
@@ -111,7 +116,7 @@ def _best(
     for size in _SIZES:
         points = size**dimension
         most = min(_MOST_ITERATIONS, int((_MOST_WORK - work) / (dimension * points)))
-        beyond = dimension == 2 and problem.field is None and size > _FORMULA_SIZE and best.gap > _CLOSE
+        beyond = dimension == 2 and problem.operator.field is None and size > _FORMULA_SIZE and best.gap > _CLOSE
         if points > most_points or most < 20 or beyond:
             break
         if size < least:
@@ -138,8 +143,8 @@ def _grids(
 ) -> list[list[np.ndarray]]:
     """Finer and finer edges of cells, denser where log a changes along an axis; of a spline, at its knots."""
     grids = []
-    if problem.field is not None:
-        counts = [count // max(1, round(count / 80)) for count in problem.field.intervals]
+    if problem.operator.field is not None:
+        counts = [count // max(1, round(count / 80)) for count in problem.operator.field.intervals]
         grids = [[np.linspace(low, low + side, n + 1) for low, side, n in zip(lower, sides, counts, strict=True)]]
     else:
         for cells, change in _ELEMENTS:

@@ -11,14 +11,14 @@ from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
 from homog.equation import Problem
 from homog.references import cache, process
 from homog.references.cell import cell_sides, effective_tensor, tolerance
-from homog.references.effective import EffectiveLaw, tensors_between
 from homog.references.estimates import distance, fine_estimate
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import ConstantLaw, FineLaw, Law
 from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solution
 from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
+from homog.references.tensor_of_u import EffectiveLaw, tensors_between
 
 _CALLED = {
     "homogenized": "u_0",
@@ -93,31 +93,31 @@ def _solve(
     process.require_dolfinx()  # before the cell problem, which may take a while
     law, tensor, gap, further = _effective_law(problem)
     solve.check()
-    mean, mean_error = (None, 0.0) if problem.nonlinear else mean_coefficient(problem)
-    tasks = dict[str, Task]()
+    mean, mean_error = (None, 0.0) if problem.operator.nonlinear else mean_coefficient(problem)
+    systems = dict[str, System]()
     if smooth is None:
         further = (*further, "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
     elif law is not None:
-        tasks |= _pair("homogenized", smooth, fine, law)
-    tasks |= _fine_tasks(problem, smooth, fine, following=bool(tasks))
+        systems |= _pair("homogenized", smooth, fine, law)
+    systems |= _fine_systems(problem, smooth, fine, following=bool(systems))
     if mean is not None and smooth:
-        tasks |= _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
+        systems |= _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
 
-    unknowns = max((task.lattice.unknowns for task in tasks.values()), default=0)
-    nodal, unsolved = _solutions(problem, tasks, solve)
+    unknowns = max((system.lattice.unknowns for system in systems.values()), default=0)
+    nodal, unsolved = _solutions(problem, systems, solve)
     solve.check()
     values = tensors = None
-    if problem.nonlinear:
-        mean = _mean(problem, tasks, nodal)
+    if problem.operator.nonlinear:
+        mean = _mean(problem, systems, nodal)
         if mean is not None and smooth:
             added = _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
-            tasks, nodal = tasks | added, nodal | _solutions(problem, added, solve)[0]
+            systems, nodal = systems | added, nodal | _solutions(problem, added, solve)[0]
         if "homogenized" in nodal:
             u = nodal["homogenized"]
             values, tensors, gap = tensors_between(problem, float(u.min()), float(u.max()))
             further = (*further, *_resolution_note(problem, gap))
 
-    known = {name: (tasks[name].lattice, solution) for name, solution in nodal.items()}
+    known = {name: (systems[name].lattice, solution) for name, solution in nodal.items()}
 
     def by_second(name: str, further: float | None) -> float | None:
         if name not in known or f"{name} second" not in known:
@@ -153,37 +153,37 @@ def _solve(
     )
 
 
-def _pair(name: str, smooth: Lattice, fine: Meshes | None, law: Law) -> dict[str, Task]:
+def _pair(name: str, smooth: Lattice, fine: Meshes | None, law: Law) -> dict[str, System]:
     """A smooth solution, after a less accurate one that it starts from and is compared with."""
     second = fine.second if fine and smooth == fine.main else smooth.coarser()
-    return {f"{name} second": Task(second, law), name: Task(smooth, law, continued=True)}
+    return {f"{name} second": System(second, law), name: System(smooth, law, continued=True)}
 
 
-def _fine_tasks(problem: Problem, smooth: Lattice | None, fine: Meshes | None, following: bool) -> dict[str, Task]:
+def _fine_systems(problem: Problem, smooth: Lattice | None, fine: Meshes | None, following: bool) -> dict[str, System]:
     """u_eps, after the less accurate ones; `following` a solution that a nonlinear problem can start from."""
     if fine is None:
         return {}
-    tasks, own = dict[str, Task](), FineLaw(problem)
-    if problem.nonlinear and not following and smooth and smooth.unknowns < fine.second.unknowns:
-        tasks["first"] = Task(smooth, own)  # it resolves nothing, but has about the size of u
+    systems, own = dict[str, System](), FineLaw(problem)
+    if problem.operator.nonlinear and not following and smooth and smooth.unknowns < fine.second.unknowns:
+        systems["first"] = System(smooth, own)  # it resolves nothing, but has about the size of u
         following = True
     for name, lattice in (("third", fine.third), ("second", fine.second), ("main", fine.main)):
         if lattice is not None:
-            tasks[name] = Task(lattice, own, continued=name == "main" or (problem.nonlinear and following))
+            systems[name] = System(lattice, own, continued=name == "main" or (problem.operator.nonlinear and following))
             following = True
-    return tasks
+    return systems
 
 
 def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, float | None, tuple[str, ...]]:
     """The law of u_0, a* where it is one tensor and its relative estimate, and what has to be said about it."""
     if cell_sides(problem) is None:
         return None, None, None, ("the coefficient is not periodic: there is no u_0",)
-    if problem.nonlinear:
-        if problem.field is not None:  # a cell problem as large as the domain for each of some 30 values of u
+    if problem.operator.nonlinear:
+        if problem.operator.field is not None:  # a cell problem as large as the domain for each of some 30 values of u
             return None, None, None, ("the coefficient depends on u and on a field: there is no u_0",)
         return EffectiveLaw(problem), None, None, ()
     tensor, gap = effective_tensor(problem)
-    whole = () if problem.field is None else ("u_0 has the a* of the whole field as one period",)
+    whole = () if problem.operator.field is None else ("u_0 has the a* of the whole field as one period",)
     return ConstantLaw(tensor), tensor, gap, (*whole, *_resolution_note(problem, gap))
 
 
@@ -194,23 +194,23 @@ def _resolution_note(problem: Problem, gap: float) -> tuple[str, ...]:
 
 
 def _solutions(
-    problem: Problem, tasks: dict[str, Task], solve: process.Solver
+    problem: Problem, systems: dict[str, System], solve: process.Solver
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """What was solved, and a note on what was not."""
-    if not tasks:
+    if not systems:
         return {}, ()
     try:
-        return dict(zip(tasks, solve(problem, list(tasks.values())), strict=True)), ()
+        return dict(zip(systems, solve(problem, list(systems.values())), strict=True)), ()
     except process.Unsolved as error:
-        found = dict(zip(tasks, error.solutions, strict=True))
+        found = dict(zip(systems, error.solutions, strict=True))
         reasons = {name: one for name, one in found.items() if isinstance(one, str)}
         notes = (f"there is no {_CALLED[name]}: {reason}" for name, reason in reasons.items() if name in _CALLED)
         return {name: one for name, one in found.items() if not isinstance(one, str)}, tuple(notes)
 
 
-def _mean(problem: Problem, tasks: dict[str, Task], nodal: dict[str, np.ndarray]) -> float | None:
+def _mean(problem: Problem, systems: dict[str, System], nodal: dict[str, np.ndarray]) -> float | None:
     """The mean of a nonlinear problem's coefficient where the best solution leads it, as the paper takes it."""
     for name, mean in (("main", mean_on_solution), ("homogenized", mean_on_limit)):
         if name in nodal:
-            return mean(problem, partial(tasks[name].lattice.interpolate, nodal[name]))
+            return mean(problem, partial(systems[name].lattice.interpolate, nodal[name]))
     return None

@@ -24,7 +24,7 @@ def element_bounds(sampled: Sampled, edges: Sequence[np.ndarray]) -> Bounds:
 
     Args:
         sampled: a.
-        edges: Of the cells on each of the two axes, ascending, from one side of the periodic cell to the other.
+        edges: Edges of the cells on each of the two axes, ascending, from one side of the periodic cell to the other.
     """
     grid = _Grid(edges)
     coefficients = [sampled(grid.gauss_points(count)) for count in (_QUADRATURE, _CHECK)]

@@ -8,7 +8,6 @@ import numpy as np
 from filelock import FileLock
 
 from homog.equation import Problem
-from homog.formula.evaluate import at_points
 from homog.references.factorisation import Rows
 from homog.references.lattice import Lattice
 from homog.references.laws import Law
@@ -78,7 +77,7 @@ class Elements:
         self.on_boundary = self._fem.locate_dofs_topological(space, lattice.dimension - 1, facets)
         self.boundary_values = np.zeros(lattice.unknowns)
         edge = self.points[self.on_boundary]
-        self.boundary_values[self.on_boundary] = at_points(problem.boundary, edge, problem.parameters)
+        self.boundary_values[self.on_boundary] = problem.boundary.at(edge)
         self._condition = self._fem.dirichletbc(self._fem.Function(space), self.on_boundary)
 
         def at_gauss_points(shape: tuple[int, ...]) -> Any:
@@ -108,7 +107,7 @@ class Elements:
         kind = basix.ufl.quadrature_element(mesh.basix_cell(), degree=_load_degree(self.lattice.degree))
         forcing = self._fem.Function(self._fem.functionspace(mesh, kind))
         points = forcing.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension]
-        forcing.x.array[:] = at_points(problem.forcing, points, problem.parameters)
+        forcing.x.array[:] = problem.operator.forcing_at(points)
         return forcing
 
     def admissible(self, u: np.ndarray) -> np.ndarray:
@@ -125,7 +124,7 @@ class Elements:
 
         Args:
             u: The unknowns.
-            share: Of f.
+            share: Share of f on the right-hand side.
             frozen: What A is taken at; u itself where it is not given.
         """
         if not self._take(u if frozen is None else frozen):

@@ -4,7 +4,6 @@ import numpy as np
 
 from homog.domains import tensor_grid
 from homog.equation import Problem
-from homog.formula.evaluate import at_points
 from homog.references.lattice import Lattice
 from homog.references.resolution import Meshes
 
@@ -69,7 +68,7 @@ def _hidden(problem: Problem, lattice: Lattice) -> float:
             for x, i in zip(ends, cell, strict=True)
         ]
         points = tensor_grid(axes)
-        u = at_points(problem.boundary, points, problem.parameters) + float(problem.nonlinear)
-        values = problem.coefficient_at(points, u)
+        u = problem.boundary.at(points) + float(problem.operator.nonlinear)
+        values = problem.operator.coefficient_at(points, u)
         excess.append(float(values.mean() * np.mean(1 / values)) - 1)
     return float(np.sqrt(np.mean(np.square(excess))))

@@ -43,7 +43,7 @@ class Factors:
 
         Args:
             right: The right side.
-            tolerance: Of the residual through the factors, relative.
+            tolerance: Relative residual that is accepted.
 
         Raises:
             NotSolved: If the factors need more memory than there is, or are worth nothing: where the matrix is

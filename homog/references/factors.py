@@ -34,7 +34,7 @@ def tensor_of_factors(
 
 def mean_of_factors(problem: Problem, lower: np.ndarray, sides: np.ndarray) -> tuple[float, float]:
     """The mean of such a coefficient over a box, and its relative error, estimated."""
-    scale, arithmetic, _, error = _means(problem, problem.coefficient_at, lower, sides, 0.0)
+    scale, arithmetic, _, error = _means(problem, problem.operator.coefficient_at, lower, sides, 0.0)
     return float(scale * np.prod(arithmetic)), error
 
 
@@ -61,9 +61,9 @@ def _means(
 
 def _panels(problem: Problem, lower: np.ndarray, sides: np.ndarray, u: float) -> list[np.ndarray]:
     """Intervals on which log a changes by little; of a spline, those between its knots."""
-    if problem.field is not None:
+    if problem.operator.field is not None:
         return [
             np.linspace(low, low + side, count + 1)
-            for low, side, count in zip(lower, sides, problem.field.intervals, strict=True)
+            for low, side, count in zip(lower, sides, problem.operator.field.intervals, strict=True)
         ]
     return [slopes.edges for slopes in slopes_of_log(problem, u)]

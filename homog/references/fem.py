@@ -17,13 +17,13 @@ from homog.references.nonlinear import solve_nonlinear
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class System:
     """One equation on one lattice.
 
     Attributes:
         lattice: The nodes.
         law: A of -div(A grad u) = f.
-        continued: Whether it starts from the solution of the task before.
+        continued: Whether it starts from the solution of the system before.
     """
 
     lattice: Lattice
@@ -31,8 +31,8 @@ class Task:
     continued: bool = False
 
 
-def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarray | str]:
-    """Continuous finite elements for -div(A grad u) = f, u = g on the boundary, one task after the other.
+def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.ndarray | str]:
+    """Continuous finite elements for -div(A grad u) = f, u = g on the boundary, one system after the other.
 
     A is evaluated by NumPy at degree + 1 Gauss points an axis of each cell, whatever it is made of; the load is
     integrated with one more. (Measured: with more points, or the coefficient interpolated at the nodes, the error
@@ -48,7 +48,7 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
 
     Args:
         problem: Gives f, g and the parameters.
-        tasks: Those that continue others after these.
+        systems: Those that continue others after these.
         cache: Folder for compiled forms.
 
     Returns:
@@ -59,13 +59,13 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
         NotConverged: If no solution of a nonlinear problem is found, or the coefficient is not positive.
     """
     solutions: list[np.ndarray | str] = []
-    last: tuple[Task, np.ndarray] | None = None  # that was solved
-    for task in tasks:
+    last: tuple[System, np.ndarray] | None = None  # that was solved
+    for system in systems:
         guess = None
-        if task.continued and last is not None:
-            guess = last[0].lattice.interpolate(last[1], task.lattice.nodes)
+        if system.continued and last is not None:
+            guess = last[0].lattice.interpolate(last[1], system.lattice.nodes)
         try:
-            found = _solve(Elements(problem, task.lattice, task.law, cache), guess)
+            found = _solve(Elements(problem, system.lattice, system.law, cache), guess)
         except NotSolved as error:
             solutions.append(str(error))
             continue
@@ -74,7 +74,7 @@ def solve(problem: Problem, tasks: Sequence[Task], cache: Path) -> list[np.ndarr
                 raise
             solutions.append(str(error))
             continue
-        last = task, found
+        last = system, found
         solutions.append(found)
     return solutions
 

@@ -59,7 +59,7 @@ def _integrals(problem: Problem, points: np.ndarray, reference: float, steps: np
     """The integral of c / c(reference) from the reference along some steps, as far as c is defined."""
     u = reference + np.broadcast_to(steps[:, None], (steps.size, points.shape[0]))
     with np.errstate(all="ignore"):
-        values = problem.coefficient_at(np.broadcast_to(points, (*u.shape, points.shape[1])), u)
+        values = problem.operator.coefficient_at(np.broadcast_to(points, (*u.shape, points.shape[1])), u)
         sound = (np.isfinite(values) & (values > 0)).all(1)
         count = sound.size if sound.all() else max(1, int(np.argmin(sound)))
         values = np.log(values[:count]).mean(1)

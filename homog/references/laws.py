@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from homog.equation import Problem
-from homog.equation.problem import SOLUTION
+from homog.equation.operator import SOLUTION
 from homog.formula.evaluate import at_points
 
 At = Callable[[np.ndarray, int], np.ndarray]
@@ -21,7 +21,7 @@ class Law(Protocol):
     """A(x, u) of -div(A grad u).
 
     Attributes:
-        shape: Of one value: () for a scalar, (d, d) for a symmetric tensor.
+        shape: Shape of one value: () for a scalar, (d, d) for a symmetric tensor.
         nonlinear: Whether it depends on u.
     """
 
@@ -46,12 +46,13 @@ class FineLaw:
     @property
     def nonlinear(self) -> bool:
         """As the problem is."""
-        return self.problem.nonlinear
+        return self.problem.operator.nonlinear
 
     def at(self, points: np.ndarray) -> At:
         """See `Law`; of the field, the spline itself is taken."""
-        names, value = self.problem.names_at(points), self.problem.coefficient
-        formulas = value, value.derivative(SOLUTION)
+        operator = self.problem.operator
+        names = operator.names_at(points, 0.0)  # u comes below
+        formulas = operator.coefficient, operator.coefficient.derivative(SOLUTION)
 
         def evaluate(u: np.ndarray, order: int) -> np.ndarray:
             values: dict[str, Any] = {**names, SOLUTION: u}

@@ -8,8 +8,9 @@ import numpy as np
 
 from homog.domains import Box, tensor_grid
 from homog.equation import Problem
+from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
-from homog.equation.lengths import Density, graded, slopes_of_log
+from homog.equation.lengths import slopes_of_log
 from homog.references.factors import mean_of_factors
 
 Solution = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -40,7 +41,7 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
     edges = []
     for count, slopes, low, side in zip(panels, slopes_of_log(problem), box.lower, box.sides, strict=True):
         along = np.linspace(low, low + side, count + 1)
-        if problem.field is None and slopes.largest * side / count > 1:
+        if problem.operator.field is None and slopes.largest * side / count > 1:
             density = Density(slopes.edges, np.maximum(slopes.values, count / side))
             finer = graded(density, 1.0)
             along = finer if finer.size - 1 <= _MOST_PANELS[problem.dimension] else along
@@ -77,7 +78,7 @@ def mean_on_limit(problem: Problem, u: Solution) -> float:
     cell = tensor_grid([low + phases for low in problem.domain.lower]).reshape(-1, 1, dimension)
     total = 0.0
     for points in np.array_split(cell, max(1, cell.shape[0] * values.size // 2**21)):
-        coefficient = problem.coefficient_at(
+        coefficient = problem.operator.coefficient_at(
             np.broadcast_to(points, (points.shape[0], values.size, dimension)),
             np.broadcast_to(values, (points.shape[0], values.size)),
         )
@@ -99,7 +100,8 @@ def _mean(problem: Problem, axes: list[np.ndarray], weights: list[np.ndarray], u
     values = None if u is None else u(axes)
     total, slabs = 0.0, max(1, int(np.prod([float(x.size) for x in axes]) / 2**20))
     for rows in np.array_split(np.arange(axes[0].size), min(slabs, axes[0].size)):
-        part = problem.coefficient_at(tensor_grid([axes[0][rows], *axes[1:]]), 0.0 if values is None else values[rows])
+        here = None if values is None else values[rows]
+        part = problem.operator.coefficient_at(tensor_grid([axes[0][rows], *axes[1:]]), here)
         for along in reversed(weights[1:]):
             part = part @ along
         total += float(part @ weights[0][rows])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homog.formula.evaluate import at_points
 from homog.references.elements import Elements
 from homog.references.factorisation import NotSolved
 from homog.references.kirchhoff import Kirchhoff
@@ -56,7 +55,7 @@ def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
 
 def _from_extension(elements: Elements) -> np.ndarray:
     """From the linear problem with A at the boundary values' continuation into the domain, where it is positive."""
-    extension = at_points(elements.problem.boundary, elements.points, elements.problem.parameters)
+    extension = elements.problem.boundary.at(elements.points)
     return _newton(elements, solve_linear(elements, elements.boundary_values, frozen=extension), 1.0)
 
 

@@ -18,7 +18,7 @@ def finite_volumes(lattice: Lattice, coefficient: Callable[[int, np.ndarray], np
 
     Args:
         lattice: The nodes, N of them in d dimensions.
-        coefficient: Of an axis and points of shape (..., d) gives a across faces normal to that axis, shape (...).
+        coefficient: Gives a across faces normal to an axis, shape (...), from the axis and points of shape (..., d).
 
     Returns:
         Shape (N, N), symmetric and positive definite.

@@ -20,10 +20,10 @@ import numpy as np
 
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.references.fem import Task
+from homog.references.fem import System
 
 # what parent and child agree on; REASON has why there is no solution
-TASKS, SOLUTION, REASON = "tasks.pickle", "solution{}.npy", "reason{}.txt"
+TASKS, SOLUTION, REASON = "systems.pickle", "solution{}.npy", "reason{}.txt"
 NOT_IMPORTABLE, NOT_CONVERGED = 3, 4
 
 _BETWEEN_LOOKS = 0.1  # seconds
@@ -39,10 +39,10 @@ class SolverFailed(UserError):
 
 
 class Unsolved(SolverFailed):
-    """Some tasks, or all, were not solved.
+    """Some systems, or all, were not solved.
 
     Attributes:
-        solutions: Nodal values of each task, as `solve` returns them; of one that was not solved, the reason.
+        solutions: Nodal values of each system, as `solve` returns them; of one that was not solved, the reason.
     """
 
     def __init__(self, solutions: list[np.ndarray | str]) -> None:
@@ -61,18 +61,18 @@ def require_dolfinx() -> None:
 
 
 def solve(
-    problem: Problem, tasks: Sequence[Task], folder: Path, stop: threading.Event | None = None
+    problem: Problem, systems: Sequence[System], folder: Path, stop: threading.Event | None = None
 ) -> list[np.ndarray]:
     """What `fem.solve` does, in a child process that ends with this one.
 
     Args:
         problem: Gives the coefficient, f and g.
-        tasks: What to solve, in this order.
+        systems: What to solve, in this order.
         folder: For compiled forms (`folder/jit`) and temporary files.
         stop: Set by another thread when the solutions are not wanted any more.
 
     Returns:
-        Nodal values of each task, of its lattice's `shape`.
+        Nodal values of each system, of its lattice's `shape`.
 
     Raises:
         Stopped: If `stop` was set.
@@ -85,7 +85,7 @@ def solve(
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="solve-", dir=folder) as name:
         scratch = Path(name)
-        (scratch / TASKS).write_bytes(pickle.dumps((problem, list(tasks), cache.absolute())))
+        (scratch / TASKS).write_bytes(pickle.dumps((problem, list(systems), cache.absolute())))
         with (scratch / "log").open("wb") as log:
             command = [sys.executable, "-P", "-m", "homog.references.worker", str(scratch.absolute())]
             # the child reads its standard input, which never holds anything, to notice the end of this process
@@ -97,7 +97,7 @@ def solve(
                     child.wait()
         if status != 0:
             raise _failure(status, (scratch / "log").read_text(errors="replace"))
-        return _solved(scratch, len(tasks))
+        return _solved(scratch, len(systems))
 
 
 class Solver:
@@ -112,8 +112,8 @@ class Solver:
         self._folder = folder
         self._stop = stop or threading.Event()
 
-    def __call__(self, problem: Problem, tasks: Sequence[Task]) -> list[np.ndarray]:
-        return solve(problem, tasks, self._folder, self._stop)
+    def __call__(self, problem: Problem, systems: Sequence[System]) -> list[np.ndarray]:
+        return solve(problem, systems, self._folder, self._stop)
 
     def check(self) -> None:
         """To be called between pieces of work that take seconds.
@@ -129,7 +129,7 @@ def _solved(scratch: Path, count: int) -> list[np.ndarray]:
     """What the child has left.
 
     Raises:
-        Unsolved: If that is not a solution of each task.
+        Unsolved: If that is not a solution of each system.
     """
     found: list[np.ndarray | str] = []
     for number in range(count):

@@ -19,7 +19,7 @@ def adaptive_mean(
 
     Args:
         function: Values at points of shape (n,): shape (k, n).
-        edges: Of the first panels, ascending: they have to find the features of the function.
+        edges: Edges of the first panels, ascending: they have to find the features of the function.
         tolerance: Relative to the mean.
 
     Returns:

@@ -10,8 +10,9 @@ import numpy as np
 
 from homog.config import FEMReference
 from homog.equation import Problem
-from homog.equation.lengths import Density, Lengths, graded, joined, repeated, shortest_length
-from homog.equation.problem import FIELD
+from homog.equation.density import Density, graded, joined, repeated
+from homog.equation.lengths import Lengths, shortest_length
+from homog.equation.operator import FIELD
 from homog.references.lattice import Lattice
 
 # Degree and cells an axis for u_0 and u_mean, for each dimension: with f = 10, u_0 of the unit square is then 3e-8
@@ -82,7 +83,7 @@ def fine_lattices(problem: Problem, settings: FEMReference) -> Meshes | None:
     found = _following(problem, settings, lengths)
     if found is not None:
         return found
-    if usual is None and problem.field is None:
+    if usual is None and problem.operator.field is None:
         return None
     return _affordable(problem, settings, lengths)
 
@@ -92,7 +93,7 @@ def smooth_lattice(problem: Problem, settings: FEMReference) -> Lattice | None:
 
     Where f or g vary with eps it is that of u_eps; otherwise its cells are as small as f and g ask for.
     """
-    if "eps" in problem.forcing.names | problem.boundary.names:
+    if "eps" in problem.operator.forcing.names | problem.boundary.value.names:
         fine = fine_lattices(problem, settings)
         return fine.main if fine else None
     degree, cells = _SMOOTH[problem.dimension]
@@ -140,7 +141,7 @@ def _following(problem: Problem, settings: FEMReference, lengths: Lengths) -> Me
     tried = []
     for degree in range(settings.degree, 0, -1):
         tried += [_lattice(problem, _densities(problem, settings, lengths, change), degree) for change in _CHANGES]
-        if problem.field is None:
+        if problem.operator.field is None:
             break
     affordable = [lattice for lattice in tried if _fits(lattice, settings.max_unknowns)]
     if not affordable:
@@ -210,7 +211,7 @@ def _uniformly(problem: Problem, settings: FEMReference, lengths: Lengths, axis:
     varies, least = lengths.slopes[axis].largest > 0, _least_cells(problem, settings)
     if not varies:  # the solution is smooth along it but for its ends
         least = min(least, _SMOOTH[problem.dimension][1])
-    scale = _fine_scale(problem) if varies and problem.field is None else inf
+    scale = _fine_scale(problem) if varies and problem.operator.field is None else inf
     wave = max(2 * np.pi / scale, lengths.waves[axis])
     return max(least / float(problem.domain.sides.max()), settings.cells_per_period * wave / (2 * np.pi))
 
@@ -243,7 +244,7 @@ def _lattice(problem: Problem, densities: Iterable[Density], degree: int) -> Lat
     edges = []
     for axis, density in enumerate(densities):
         along = graded(density, _GROWTH)
-        intervals = problem.field.intervals[axis] if problem.field is not None else inf
+        intervals = problem.operator.field.intervals[axis] if problem.operator.field is not None else inf
         if along.size - 1 >= 0.7 * intervals:  # cells that end where the pieces of the spline do
             low, high = problem.domain.lower[axis], problem.domain.upper[axis]
             along = np.linspace(low, high, int(intervals) * max(1, ceil((along.size - 1) / intervals - 0.25)) + 1)
@@ -277,12 +278,12 @@ def _fine_scale(problem: Problem) -> float:
 
     That u names the fine scale too changes nothing: it varies as the coefficient does, and by little.
     """
-    coefficient = problem.coefficient.names
+    coefficient = problem.operator.coefficient.names
     scales = [inf]
-    if problem.period is not None and coefficient & set(problem.coefficient.axes):
+    if problem.period is not None and coefficient & set(problem.operator.coefficient.axes):
         scales.append(problem.period)
     if FIELD in coefficient:
         scales.append(problem.scale)
-    if "eps" in coefficient | problem.forcing.names | problem.boundary.names:
+    if "eps" in coefficient | problem.operator.forcing.names | problem.boundary.value.names:
         scales.append(problem.scale)
     return min(scales)

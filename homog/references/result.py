@@ -18,10 +18,10 @@ class Reference:
         mean: The mean of a over the domain; of a nonlinear problem that of a(x, u_eps(x)), or its limit with u_0.
         error_estimate: Relative L2 error of u_eps, estimated: its distance from a second, less accurate discretisation,
             more where the two do not converge fast, and no less than what cells hide that resolve too little.
-        unknowns: Of the largest system solved.
+        unknowns: Number of unknowns of the largest system solved.
         seconds: What computing it took.
         notes: What is missing and why, a plain sentence each.
-        effective_values: Of a nonlinear problem: equidistant values of u over the range of u_0, shape (n,).
+        effective_values: Equidistant values of u over the range of u_0, for a nonlinear problem; shape (n,).
         effective_tensors: a*(u) at these, shape (n, d, d).
         homogenized_error_estimate: Relative L2 error of u_0: by a second mesh, and by the estimate of a*.
         mean_coefficient_error_estimate: Relative L2 error of u_mean: by a second mesh, and by the mean's quadrature.

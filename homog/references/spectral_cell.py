@@ -20,7 +20,7 @@ class Bounds(NamedTuple):
         lower: By the dual problem, shape (d, d).
         upper: By the primal problem, shape (d, d).
         quadrature: What the integrals in both are off, relative, estimated.
-        iterations: Of conjugate gradients, in all.
+        iterations: Iterations of conjugate gradients, in all.
     """
 
     lower: np.ndarray
@@ -71,7 +71,7 @@ def spectral_bounds(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size
         lower: Corner of the cell, shape (d,).
         sides: Its sides, shape (d,).
         size: Points an axis; an even number has a highest frequency without a derivative.
-        most_iterations: Of conjugate gradients for each axis.
+        most_iterations: Iterations of conjugate gradients for each axis, at most.
     """
     step = sides / size
     axes = [low + h * np.arange(size) for low, h in zip(lower, step, strict=True)]

@@ -14,18 +14,18 @@ from homog.references.newton import NotConverged
 
 
 def main(folder: Path) -> int:
-    """Solve the tasks in `folder` and leave the nodal values there; returns the exit status."""
+    """Solve the systems in `folder` and leave the nodal values there; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once, also inside a long call to PETSc
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with (folder / process.TASKS).open("rb") as file:
-        problem, tasks, cache = pickle.load(file)
+        problem, systems, cache = pickle.load(file)
     try:
         elements.import_dolfinx()
     except ImportError as error:
         print(error, file=sys.stderr)
         return process.NOT_IMPORTABLE
     try:
-        solutions = fem.solve(problem, tasks, cache)
+        solutions = fem.solve(problem, systems, cache)
     except NotConverged as error:
         print(error, file=sys.stderr)
         return process.NOT_CONVERGED

@@ -12,9 +12,9 @@ from torch import nn
 from homog.domains import tensor_grid
 from homog.errors import UserError
 from homog.measures import evaluation
-from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.measures.fine_scale import FineScale, fine_scale
 from homog.measures.longer_walk import LongerWalk, longer_walk
+from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.plots import Curve
 from homog.references import Reference
 from homog.run import outcome
@@ -113,7 +113,7 @@ def findings(network: nn.Module, plan: Plan, walker_steps: int) -> Findings:
     """
     settings, problem, steps = plan.settings, plan.problem, plan.steps
     tensor = None
-    if steps is not None and problem.period is not None and not problem.nonlinear:
+    if steps is not None and problem.period is not None and not problem.operator.nonlinear:
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=plan.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
     return Findings(tensor, excess, checked(network, plan, walker_steps))

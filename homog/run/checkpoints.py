@@ -23,7 +23,7 @@ class Checkpoint:
     """What was read from a file.
 
     Attributes:
-        path: Of the file.
+        path: Path of the file.
         iteration: Iterations done.
         state: Tensors, numbers and texts in dictionaries and lists.
     """
@@ -37,7 +37,7 @@ class Checkpoints:
     """The checkpoints in a run's folder, `checkpoint-<iteration>.pt`: what torch writes, and its SHA-256 behind it.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         seconds: Least time between two of them; it grows to 200 times what saving one takes. None: none but on demand.
 
     Attributes:

@@ -39,7 +39,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
 
     Args:
         task: What to do.
-        beside: Of the problem.
+        beside: The reference of the problem, which is computed meanwhile.
         interruption: Hears signals.
 
     Returns:
@@ -74,7 +74,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             with ThreadPoolExecutor(1, "homog figures") as drawing:
                 figures = drawing.submit(_draw, found, supervised, task)
                 told = findings(training.done.solution, task, training.done.walker_steps)
-                metrics = _measured(found, told, supervised, loss.measured(), task, checkpoints.spent, device)
+                metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
                 _keep(found, metrics, supervised, task, recorder)
                 for figure in figures.result():
                     recorder.artifact(figure)
@@ -110,7 +110,7 @@ def assist(task: Task, interruption: Interruption) -> None:
         if begun is not None:
             training.load_state(begun)
         assist_training(training, interruption)
-        loss.measured()
+        loss.metrics()
 
 
 def _prepare(task: Task, device: torch.device) -> tuple[Loss, Training]:
@@ -129,16 +129,16 @@ def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[st
     return warnings
 
 
-def _measured(
+def _metrics(
     found: Answer,
     told: Findings,
     supervised: SupervisedTraining,
-    fared: Mapping[str, float],
+    of_walkers: Mapping[str, float],
     task: Task,
     checkpoint_seconds: float,
     device: torch.device,
 ) -> Metrics:
-    """The run's numbers; `fared` has those of the walkers."""
+    """The run's numbers; `of_walkers` are the statistics of the walkers."""
     progress = supervised.training.done
     return {
         **found.metrics(supervised.curve),
@@ -147,9 +147,9 @@ def _measured(
         "wall_seconds": supervised.wall_seconds,
         "checkpoint_seconds": checkpoint_seconds,
         "walker_steps": progress.walker_steps,
-        **task.problem.measured,
-        **fared,
-        **progress.optimizer.measured(),
+        **task.problem.metrics,
+        **of_walkers,
+        **progress.optimizer.metrics(),
         "iterations": progress.iteration,
         "device": devices.name(device),
         "weights_sha256": evaluation.weights_sha256(progress.solution),
@@ -189,7 +189,7 @@ def _parameters(task: Task) -> dict[str, str | float | int | bool]:
             flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
 
     collect("", settings)
-    flat.update(task.problem.measured)
+    flat.update(task.problem.metrics)
     if steps is None:
         return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}

@@ -25,8 +25,8 @@ class RunRecord:
     Attributes:
         settings: From `describe`.
         problem: The SHA-256 of the problem's key: of all that it is made of, the values of a field on file too.
-        environments: Of the process that began the run, and of each that went on with it: `iteration` is where it
-            began, the others are versions, device and machine.
+        environments: Environment of the process that began the run, and of each that went on with it: `iteration` is
+            where it began, the others are versions, device and machine.
     """
 
     settings: Mapping[str, Any]
@@ -95,7 +95,7 @@ def go_on(folder: Path, record: RunRecord, iteration: int, environment: Mapping[
     """Record that another process goes on with a run.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         record: What is in there.
         iteration: From which it goes on.
         environment: Versions, device and machine of this process.

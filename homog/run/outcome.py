@@ -6,9 +6,9 @@ import numpy as np
 
 from homog import plots
 from homog.measures import evaluation
-from homog.measures.effective import EffectiveTensor
 from homog.measures.fine_scale import FineScale
 from homog.measures.longer_walk import LEAST_ERROR, SIGNIFICANT, LongerWalk
+from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 
 _WELL_BELOW = 0.1

@@ -17,7 +17,7 @@ def prepare_training(
     """The loss, and the training that it takes part in, before its first iteration.
 
     Args:
-        settings: Of the run; its seed is that of weights, points and walkers.
+        settings: Settings of the run; their seed is that of weights, points and walkers.
         problem: What is solved.
         steps: The time steps; None for a method that sends no walkers.
         device: On which the network trains, and walkers walk.

@@ -13,8 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from homog.equation import FIELD, Problem
-from homog.measures.effective import EffectiveTensor
+from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
+from homog.run.metrics import METRICS
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
 
@@ -30,12 +31,12 @@ def print_plainly() -> None:
 def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
     """What will be solved, and with which time steps if there are walkers."""
     _console.print(
-        f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.coefficient.text},"
-        f" f = {problem.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
+        f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.operator.coefficient.text},"
+        f" f = {problem.operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )
-    if problem.measured:
-        numbers = (f"{name.replace('_', ' ')} = {value:.4g}" for name, value in problem.measured.items())
+    if problem.metrics:
+        numbers = (f"{name.replace('_', ' ')} = {value:.4g}" for name, value in problem.metrics.items())
         _console.print(f"{FIELD}: {', '.join(numbers)}")
     if steps is None:
         return
@@ -80,7 +81,7 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def measured(self, loss: float, error: float | None) -> None:
+    def show(self, loss: float, error: float | None) -> None:
         """The loss and the error of the iteration that `advance` reports next."""
         self._state = f"loss {loss:.2e}" + (f"  error {error:.2e}" if error is not None else "")
 
@@ -113,8 +114,8 @@ def print_effective_tensor(
     if excess is not None:
         share, error = excess
         _console.print(
-            f"at this Dt the energy sees {100 * share:.2f} +- {100 * error:.2f} % more than a*"
-            " (timestep.macro_factor=... times as long, that much less)"
+            f"with this Dt the energy overestimates a* by {100 * share:.2f} +- {100 * error:.2f} %;"
+            " twice the timestep.macro_factor halves that"
         )
 
 
@@ -128,23 +129,13 @@ def print_results(
     """The closing table."""
     truth = "u_eps (FEM)" if reference.fine is not None else "u_0"
     table = Table("answer", "held against", "relative L2 error", title="Errors", title_justify="left")
-    for answer, against, key in (
-        ("network", "u_eps (FEM)", "rel_l2"),
-        ("network", "u_0 (homogenised)", "rel_l2_homogenized"),
-        ("network, its noise by the solve", "other seeds", "rel_l2_standard_error"),
-        ("network and walkers (fine scale)", "u_eps (FEM)", "rel_l2_fine_scale"),
-        ("u_0, the homogenised limit itself", "u_eps (FEM)", "rel_l2_floor"),
-        ("u_mean, the coefficient replaced by its mean", truth, "rel_l2_mean_coefficient"),
-        ("u_eps (FEM), its own estimate", "coarser meshes", "reference_error_estimate"),
-        ("u_0, its own estimate", "a second mesh, bounds of a*", "homogenized_error_estimate"),
-        ("u_mean, its own estimate", "a second mesh", "mean_coefficient_error_estimate"),
-        ("a* by the cell problem, its own estimate", "bounds from both sides", "cell_problem_error_estimate"),
-    ):
-        if metrics.get(key) is not None:
-            table.add_row(answer, against, f"{metrics[key]:.3e}")
-    if "longer_walk_error" in metrics:
-        error, noise = metrics["longer_walk_error"], metrics["longer_walk_standard_error"]
-        table.add_row("network, its smooth error", "a longer walk", f"{error:.2e} +- {noise:.1e}")
+    for metric in METRICS:
+        value = metrics.get(metric.name)
+        if metric.row is not None and isinstance(value, float):
+            answer, against = metric.row
+            noise = None if metric.noise is None else metrics.get(metric.noise)
+            shown = f"{value:.3e}" if not isinstance(noise, float) else f"{value:.2e} +- {noise:.1e}"
+            table.add_row(answer, truth if against == "the reference" else against, shown)
     _console.print(table)
     seconds = metrics["train_seconds"]
     steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""

@@ -24,7 +24,7 @@ def run(
         folder: The run's own folder: metrics, figures, weights and configuration go there. With `settings.resume` the
             run that was begun there is continued; else there must be none.
         home: HOMOG_HOME: caches and the MLflow store lie there.
-        more_tags: Of the run in MLflow, such as the command and those that tie it to its sweep.
+        more_tags: Further tags of the run in MLflow, such as the command and those that tie it to its sweep.
 
     Returns:
         The final metrics, as in `metrics.json`; on ranks other than the first nothing: they do their share of the

@@ -13,9 +13,9 @@ from homog.config import EvaluationSettings, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.measures import evaluation
-from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
 from homog.measures.fine_scale import FineScale, fine_scale
 from homog.measures.longer_walk import LongerWalk
+from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.networks import values_without_gradient
 from homog.plots import draw_solution, solution_data
 from homog.references import Reference

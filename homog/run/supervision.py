@@ -25,7 +25,7 @@ class SupervisedTraining:
 
     Args:
         training: From its first iteration on.
-        checkpoints: Of the run.
+        checkpoints: Checkpoints of the run.
         start: When this process began the run, by `time.perf_counter`.
     """
 
@@ -79,7 +79,7 @@ class SupervisedTraining:
                             self.curve.append((progress.iteration, error))
                             values["error"] = error
                         recorder.log(values, progress.iteration)
-                        bar.measured(values["loss"], error)
+                        bar.show(values["loss"], error)
                     bar.advance(progress)
                     # asked once: what comes after it waits for the next iteration
                     wish = _agreed(_STOP if interruption.wanted else _SAVE if self._checkpoints.due() else _GO_ON)

@@ -70,7 +70,9 @@ class Plan:
         """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
         policy, problem = self.settings.timestep, self.problem
         scale = min(problem.scale, policy.eps or problem.scale)
-        if problem.period is None and not problem.nonlinear:  # what is steep is walked in shorter steps, by its pace
+        if (
+            problem.period is None and not problem.operator.nonlinear
+        ):  # what is steep is walked in shorter steps, by its pace
             scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
         bounds = BoundsTimeStep(eps=scale, m0=max(policy.m0, BoundsTimeStep.m0), macro_factor=1.0)
         return time_steps(bounds, problem.dimension), bounds.m0

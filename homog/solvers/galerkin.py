@@ -14,7 +14,7 @@ from torch import nn
 from homog.config import Galerkin
 from homog.domains import Box
 from homog.errors import NotFinite, UserError
-from homog.losses import LinearLoss, Loss, WalkingLoss, functions
+from homog.losses import Loss, functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
 
@@ -45,22 +45,17 @@ class GalerkinSolver:
     """
 
     def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
-        if not isinstance(loss, LinearLoss):
-            raise UserError(
-                "optimizer=galerkin, and optimizer.last_layer, solve the linear equations that walkers give:"
-                " write method=energy or method=dflm"
-            )
         self.settings = settings
         self._loss = loss
         self._answer = copy.deepcopy(network)
         self._linear = linear_in_features(self._answer)
-        self._weights = self._linear.weights().double().cpu().numpy()  # of the medium
+        self._weights = self._linear.weights().double().cpu().numpy()  # of the lagged u
         if len(self._weights) > _MOST_FEATURES:
             raise UserError(
                 f"one solve for {len(self._weights)} features is too much: write a network with at most"
                 f" {_MOST_FEATURES}, by a smaller network.count or network.width"
             )
-        passes = settings.passes if loss.problem.nonlinear else 1
+        passes = settings.passes if loss.problem.operator.nonlinear else 1
         self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
         last = settings.iterations - max(self._restarts, default=0)
         self._groups = min(settings.groups, last)
@@ -70,7 +65,7 @@ class GalerkinSolver:
         self._added = 0
         self._batches = 0  # in the system
         self._solved: _Solution | None = None
-        self._medium = loss.medium(self._answer)
+        self._lagged = loss.lagged(self._answer)
         self._norm = self._mass_matrix()
 
     def add(self, iteration: int) -> int:
@@ -85,10 +80,10 @@ class GalerkinSolver:
         if self._added in self._restarts:
             self._restart()
         self._added += 1
-        batch = self._loss.equations(self._linear, iteration, self._medium)
+        batch = self._loss.equations(self._linear, iteration, self._lagged)
         ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
         if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
-            raise NotFinite("the walkers' equations are not finite", self._advice())
+            raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
         group = self._batches % self._groups
         self._matrix[group] += batch.matrix
         self._control[group] += batch.control
@@ -131,13 +126,13 @@ class GalerkinSolver:
             None for a linear problem, and for the answer zero.
         """
         found = self._solve()
-        if self._medium is None or found.size == 0:
+        if self._lagged is None or found.size == 0:
             return None
         moved = np.append(found.weights - self._weights, 0.0)
         return math.sqrt(moved @ self._norm @ moved) / found.size
 
     def state(self) -> dict[str, Any]:
-        """All that the batches to come and the answer depend on: the system, and the weights that made the medium."""
+        """All that the batches to come and the answer depend on: the system, and the weights of the lagged u."""
         arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
         return {**arrays, "added": self._added, "batches": self._batches}
 
@@ -153,20 +148,7 @@ class GalerkinSolver:
             array[...] = state[name].numpy()
         self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
         self._set_weights(self._weights)
-        self._medium = self._loss.medium(self._answer)
-
-    def _advice(self) -> str:
-        """Against equations that are not finite though the walkers themselves are: that was looked at."""
-        weighted = isinstance(self._loss, WalkingLoss) and self._loss.settings.martingale == "girsanov"
-        if weighted:
-            return (
-                "the weights of girsanov walkers overflow on long macro steps (write method.martingale=drift or a"
-                " smaller timestep.macro_factor), and a formula may have no value somewhere in the domain"
-            )
-        return (
-            "they are summed in single precision, up to 3e38: write the coefficient, f and g in units in which they are"
-            " closer to 1, and look for a place in the domain where a formula has no value"
-        )
+        self._lagged = self._loss.lagged(self._answer)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"matrix": self._matrix, "control": self._control, "load": self._load, "weights": self._weights}
@@ -184,7 +166,7 @@ class GalerkinSolver:
                 size = np.einsum("ig,ij,jg", control, norm, control)
                 if size > 0:
                     found = self._solve_with(float(np.einsum("ig,ij,jg", control, norm, spread) / size))
-            if self._medium is not None:
+            if self._lagged is not None:
                 found.weights = self._weights + self.settings.damping * (found.weights - self._weights)
             self._solved = found
         return self._solved
@@ -210,10 +192,10 @@ class GalerkinSolver:
         return self._groups >= 3 and self._batches >= self._groups
 
     def _restart(self) -> None:
-        """Begin a pass: the answer so far becomes the medium, and a new system is begun."""
+        """Begin a pass: the answer so far becomes the lagged u, and a new system is begun."""
         self._weights = self._solve().weights
         self._set_weights(self._weights)
-        self._medium = self._loss.medium(self._answer)
+        self._lagged = self._loss.lagged(self._answer)
         for part in (self._matrix, self._control, self._load):
             part.fill(0.0)
         self._batches = 0

@@ -8,7 +8,6 @@ from torch import nn
 
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.formula.evaluate import at_points
 from homog.losses import Loss
 from homog.networks import values_without_gradient
 
@@ -97,13 +96,13 @@ def bound_of_solution(problem: Problem) -> float:
     not widen any more: this bounds the solution that is led from f = 0 to f. Where they widen without end, the
     bound is infinite. The extremes are those of a sample, and so they are a little less far than the true ones.
     """
-    domain, parameters = problem.domain, problem.parameters
+    domain = problem.domain
     dimension = problem.dimension
     volume = float(np.prod(domain.sides))
     squared_radius = (volume * math.gamma(dimension / 2 + 1)) ** (2 / dimension) / math.pi
     points = domain.spread(_SAMPLE, np.random.default_rng(0))
     edge = np.concatenate([domain.sample_boundary(_SAMPLE // 4, np.random.default_rng(1)), domain.corners()])
-    forcing, boundary = at_points(problem.forcing, points, parameters), at_points(problem.boundary, edge, parameters)
+    forcing, boundary = problem.operator.forcing_at(points), problem.boundary.at(edge)
     lowest, highest = float(boundary.min()), float(boundary.max())
     down, up = (squared_radius / (2 * dimension) * max(0.0, float((sign * forcing).max())) for sign in (-1, 1))
     low, high = lowest, highest
@@ -119,6 +118,6 @@ def bound_of_solution(problem: Problem) -> float:
 
 
 def _least_coefficient(problem: Problem, points: np.ndarray, low: float, high: float) -> float:
-    levels = np.linspace(low, high, _LEVELS) if problem.nonlinear else [0.0]
+    levels = np.linspace(low, high, _LEVELS) if problem.operator.nonlinear else [0.0]
     with np.errstate(all="ignore"):
-        return min(float(problem.coefficient_at(points, np.full(len(points), u)).min()) for u in levels)
+        return min(float(problem.operator.coefficient_at(points, np.full(len(points), u)).min()) for u in levels)

@@ -12,7 +12,7 @@ from torch import nn
 
 from homog.config import AdamSettings, Galerkin, OptimizerSettings
 from homog.errors import NotFinite
-from homog.losses import Loss, LossValue, WalkingLoss
+from homog.losses import Loss
 from homog.solvers.captured import CapturedStep
 from homog.solvers.galerkin import GalerkinSolver, linear_in_features
 from homog.solvers.optimizers import Adam
@@ -38,7 +38,7 @@ class Optimizer(Protocol):
         """The answer so far."""
         ...
 
-    def measured(self) -> Mapping[str, float | None]:
+    def metrics(self) -> Mapping[str, float | None]:
         """Numbers for the record of a run, such as an error bar."""
         ...
 
@@ -229,21 +229,12 @@ class _Descent:
 
     def _descend(self, iteration: int) -> tuple[torch.Tensor, int]:
         """One step down; the loss, and the walker steps that it took."""
-        if isinstance(self._loss, WalkingLoss) and self._loss.capturable:
-            sample = self._loss.sample(iteration, self._loss.solution(self._network))
-            return self._captured(self._loss.inputs(sample)), sample.walker_steps
-        found: list[LossValue] = []
-
-        def loss() -> torch.Tensor:
-            found.append(self._loss(self._network, iteration))
-            return found[0].loss
-
-        return self._adam.descend(loss), found[0].walker_steps
+        drawn = self._loss.draw(self._network, iteration)
+        step = self._captured if self._loss.capturable else self._step_on
+        return step(drawn.inputs), drawn.walker_steps
 
     def _step_on(self, inputs: Any) -> torch.Tensor:
-        assert isinstance(self._loss, WalkingLoss)
-        loss = self._loss
-        return self._adam.descend(lambda: loss.value(self._network, inputs))
+        return self._adam.descend(lambda: self._loss.value(self._network, inputs))
 
     def loss(self) -> torch.Tensor:
         return self._last if self._solve is None else self._solve.loss()
@@ -254,8 +245,8 @@ class _Descent:
         self._adam.require_finite(self._done, self._last)
         return self._adam.solution()
 
-    def measured(self) -> Mapping[str, float | None]:
-        return {} if self._solve is None else self._solve.measured()
+    def metrics(self) -> Mapping[str, float | None]:
+        return {} if self._solve is None else self._solve.metrics()
 
     def state(self) -> dict[str, Any]:
         self._adam.require_finite(self._done, self._last)
@@ -290,7 +281,7 @@ class _Solve:
     def solution(self) -> nn.Module:
         return self._solver.solution()
 
-    def measured(self) -> Mapping[str, float | None]:
+    def metrics(self) -> Mapping[str, float | None]:
         return {
             "rel_l2_standard_error": self._solver.standard_error(),
             "control_coefficient": self._solver.control_coefficient(),

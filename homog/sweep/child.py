@@ -43,7 +43,7 @@ class Order:
         job: With settings to run.
         run: What runs them.
         home: HOMOG_HOME.
-        tags: Of the run in MLflow, besides its own.
+        tags: Tags of the run in MLflow, besides its own.
         threads: For torch and for the walkers, or None for their own choice.
         quiet: Write what the job prints into its log, not on the screen.
     """

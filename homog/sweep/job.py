@@ -51,7 +51,7 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        job: Which.
+        job: The job.
         ending: `skipped` means finished before, by an earlier sweep.
         seconds: Wall time of the run that the metrics are of; until its end, where there are none.
         reason: Why there are no metrics, in one line.

@@ -40,7 +40,7 @@ class End:
     """The end of a job's process.
 
     Attributes:
-        job: Which.
+        job: The job.
         reason: Empty if the job ended well; else why not, in one line.
         seconds: From its start.
         interrupted: Whether it was asked to end, by this process or another.

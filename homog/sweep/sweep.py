@@ -34,7 +34,7 @@ class Plan:
     """What a sweep is, besides its jobs.
 
     Attributes:
-        folder: Of the sweep; the jobs' folders lie in it.
+        folder: Folder of the sweep; the jobs' folders lie in it.
         tracking: Where the parent run is recorded.
         name: The parent run's.
         tags: Further ones of the parent run.

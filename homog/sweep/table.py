@@ -42,8 +42,8 @@ def print_table(outcomes: Sequence[Outcome], keys: Sequence[str], left: int, fol
         outcomes: In the order of their rows.
         keys: The settings that differ between them, a column each.
         left: How many jobs were not begun.
-        folder: Of the sweep.
-        location: Of the parent run.
+        folder: Folder of the sweep.
+        location: Where the parent run is recorded.
     """
     table = Table(title="Sweep", title_justify="left")
     table.add_column("job", justify="right")
@@ -74,7 +74,7 @@ def write_csv(outcomes: Sequence[Outcome], keys: Sequence[str], path: Path) -> N
     Args:
         outcomes: In the order of their rows.
         keys: The settings that differ between them, a column each.
-        path: Of the file. Its other columns: `job`, `status`, `rel_l2`, `rel_l2_homogenized`, `seconds`, `reason`,
+        path: Path of the file. Its other columns: `job`, `status`, `rel_l2`, `rel_l2_homogenized`, `seconds`, `reason`,
             `folder` and `run_id`, the last two of the earlier run where the job was skipped.
     """
     with path.open("w", newline="") as stream:

@@ -71,14 +71,14 @@ def pace_of(problem: Problem, micro_step: float, m0: float, most: float = math.i
     Returns:
         None also for a coefficient that depends on u, whose drift is not known before u is.
     """
-    if problem.nonlinear:
+    if problem.operator.nonlinear:
         return None
     wanted, speeds = accurate(m0), _looked_at(problem, accurate(m0) / math.sqrt(micro_step))
     if speeds.largest * math.sqrt(micro_step) <= wanted:
         return None
     speeds = speeds.looked_at_closely(problem)
     longest = np.minimum(np.square(_in_reach(speeds, wanted, micro_step)), micro_step)
-    density = problem.coefficient_at(_centres(speeds, problem.domain))
+    density = problem.operator.coefficient_at(_centres(speeds, problem.domain))
 
     def slowdown(least: float) -> float:
         return float(np.average(micro_step / np.maximum(longest, least), weights=density))
@@ -117,7 +117,7 @@ class _Speeds:
     def looked_at_closely(self, problem: Problem) -> "_Speeds":
         """The same on the cells of a table: of formulas looked at a few times in each cell, of a field put together."""
         values, dimension = self.values, problem.dimension
-        if problem.field is None:
+        if problem.operator.field is None:
             random, cells = np.random.default_rng(1), tensor_grid([np.arange(float(count)) for count in values.shape])
             for _ in range(_LOOKS_A_CELL[dimension]):
                 places = (cells + random.random(cells.shape)) / values.shape
@@ -138,14 +138,16 @@ def _looked_at(problem: Problem, doubtful: float) -> _Speeds:
     if problem.period is not None:
         box = Box(box.lower, tuple(low + problem.period for low in box.lower))
     points = box.sample(_LOOKS, np.random.default_rng(0))
-    values = np.zeros((_CELLS[dimension],) * dimension) if problem.field is None else _by_nodes(problem, doubtful)
+    values = (
+        np.zeros((_CELLS[dimension],) * dimension) if problem.operator.field is None else _by_nodes(problem, doubtful)
+    )
     cells = ((points - box.lower) / box.sides * values.shape).astype(int)
     np.maximum.at(values, tuple(np.minimum(cells, np.array(values.shape) - 1).T), _speed(problem, points))
     return _Speeds(box, periodic, values)
 
 
 def _speed(problem: Problem, points: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(problem.drift_at(points), axis=-1)
+    return np.linalg.norm(problem.process.drift_at(points), axis=-1)
 
 
 def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
@@ -153,7 +155,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
 
     Where three times the mean along an edge is above `doubtful` the drift is looked at within the interval too.
     """
-    field = problem.field
+    field = problem.operator.field
     assert field is not None
     widths = np.divide(problem.domain.sides, field.intervals)
     lower: np.ndarray = np.array(field.lower)
@@ -169,7 +171,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
 @lru_cache(maxsize=2)  # a run asks several times, for steps of several lengths
 def _along_edges(problem: Problem) -> np.ndarray:
     """The mean of |V| along the edges of each interval: half the difference of log a between nodes, over the length."""
-    field = problem.field
+    field = problem.operator.field
     assert field is not None
     dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
     nodes = field.nodes
@@ -178,7 +180,7 @@ def _along_edges(problem: Problem) -> np.ndarray:
     points = tensor_grid(places)
     names = {**problem.parameters, SOLUTION: 0.0, FIELD: nodes}
     with np.errstate(all="ignore"):
-        logarithm = np.log(at_points(problem.coefficient, points, names))
+        logarithm = np.log(at_points(problem.operator.coefficient, points, names))
     square = np.zeros(field.intervals)
     for axis, width in enumerate(widths):
         edges = np.abs(np.diff(logarithm, axis=axis)) / (2 * width)

@@ -114,7 +114,7 @@ def time_steps(policy: TimeStepSettings, dimension: int, scale: float | None = N
 
     Args:
         policy: The settings.
-        dimension: Of the problem.
+        dimension: Dimension of the problem.
         scale: The problem's length, which enters the bounds where the policy does not name its own.
 
     Raises:

@@ -28,7 +28,7 @@ class ChildRuns:
         """Nest runs below a run.
 
         Args:
-            parent: Of the sweep's own run; where it is not recorded in MLflow, nothing happens here.
+            parent: Identifier of the sweep's own run; where it is not recorded in MLflow, nothing happens here.
             home: HOMOG_HOME.
         """
         self._parent, self._sender = parent.ledger, parent.sender
@@ -49,7 +49,7 @@ class ChildRuns:
 
         Args:
             number: The job's.
-            name: Of the run, where it has to be created; likewise `parameters`.
+            name: Name of the run, where it has to be created; likewise `parameters`.
             status: How the job ended.
             reason: Why it failed, or empty; becomes a tag.
             log: In the job's folder; kept with the run if the job failed.

@@ -25,7 +25,7 @@ def require_database(path: Path, client_type: "Callable[..., MlflowClient]") -> 
     processes that opened it one after another waited for minutes.
 
     Args:
-        path: Of the database.
+        path: Path of the database.
         client_type: `MlflowClient`.
 
     Raises:

@@ -26,7 +26,7 @@ class Delivery:
 
         Args:
             ledger: What is wanted and what has arrived; whoever delivers holds the run's lock.
-            address: Of the store.
+            address: Address of the store.
             open_store: May give the same store to several deliveries.
             is_new: Nobody can have created the run in the store yet.
             answered: Is called whenever the store has done what it was asked for.

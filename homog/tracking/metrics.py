@@ -55,7 +55,7 @@ class MetricsFile:
         """Open the file, or create it.
 
         Args:
-            path: Of the file; its folder must exist.
+            path: Path of the file; its folder must exist.
 
         Raises:
             OSError: If it cannot be written.
@@ -84,7 +84,7 @@ def read_metrics(path: Path) -> list[MetricsEntry]:
     """Read a `metrics.jsonl`.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Returns:
         Its entries in the order of writing; a line that a crash cut short is passed over.
@@ -99,7 +99,7 @@ def read_metrics_from(path: Path, start: int, size: int, *, to_the_end: bool) ->
     """Read a part of a `metrics.jsonl`, which may be written at the same time.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         start: Bytes to pass over; the beginning of a line.
         size: Bytes to read, about; a line that begins among them is read to its end.
         to_the_end: Nobody writes any more: a last line without an end counts as well.

@@ -29,7 +29,7 @@ class MLflowStore:
 
         Args:
             client: Bound to the store's address, whatever MLflow's global state is.
-            experiment_id: Of the experiment for our runs.
+            experiment_id: Identifier of the experiment for our runs.
             link: Where a user finds a run; `{name}` and `{run_id}` stand for the run's.
         """
         self.link = link

@@ -43,10 +43,10 @@ class Recorder:
 
         Args:
             file: Open for appending.
-            lock: Of the run's folder; kept until the run has ended.
+            lock: Lock of the run's folder; kept until the run has ended.
             before: What the file holds of steps that are repeated now; what comes again is not written again.
-            sender: Of the process, or None for the file alone.
-            delivery: Of this run, by that sender.
+            sender: Sender of this process, or None for the file alone.
+            delivery: Delivery of this run, by that sender.
         """
         self._file = file
         self._lock = lock

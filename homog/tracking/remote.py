@@ -104,7 +104,7 @@ class RemoteStore:
 
     Args:
         process: Where.
-        number: Of the store there.
+        number: Number of the store there.
         link: As of `MLflowStore`.
     """
 

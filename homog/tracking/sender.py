@@ -56,8 +56,8 @@ class Sender:
         """Deliver a run folder from now on.
 
         Args:
-            ledger: Of the folder.
-            address: Of its store.
+            ledger: Ledger of the folder.
+            address: Address of its store.
             lock: The folder's; it is released when the thread ends, and can do no more harm.
             is_new: As for `Delivery`.
         """

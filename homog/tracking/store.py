@@ -38,7 +38,7 @@ class StoreError(Exception):
     """What MLflow or the network had to say to another process of ours, in one line.
 
     Args:
-        line: It.
+        line: The request.
         busy: Whether `is_busy` said so there.
     """
 
@@ -126,7 +126,7 @@ def _(settings: NoTracking, home: Path) -> None:
 def _(settings: LocalTracking, home: Path) -> Address:
     home = home.resolve()
     if "%" in str(home) or "?" in str(home):  # MLflow reads these as more than a character of a path
-        raise UserError(f"HOMOG_HOME={home} is no place for a database: choose a path without % and ?")
+        raise UserError(f"HOMOG_HOME={home} cannot hold a database: choose a path without % and ?")
     return _Database(home, settings.experiment)
 
 

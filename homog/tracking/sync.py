@@ -45,7 +45,7 @@ def sync(folders: Iterable[Path], home: Path) -> Iterator[Synced]:
     To repeat it changes nothing, and two processes may do it at once: each run is sent by one of them.
 
     Args:
-        folders: Of the runs.
+        folders: Folders of the runs.
         home: HOMOG_HOME, with the store of runs that were not recorded on a server.
 
     Returns:

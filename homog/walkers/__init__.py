@@ -1,6 +1,6 @@
 """How the problem is explored: Brownian walkers."""
 
-from homog.walkers.device_spline import DeviceSpline, Solution
+from homog.walkers.device_spline import DeviceSpline, Lagged
 from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import SplineValues
 from homog.walkers.on_cuda import missing_for_cuda
@@ -11,9 +11,9 @@ from homog.walkers.walk import Walk, Walkers
 
 __all__ = [
     "DeviceSpline",
+    "Lagged",
     "Purpose",
     "Scheme",
-    "Solution",
     "SplineValues",
     "Tally",
     "Walk",

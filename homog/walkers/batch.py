@@ -19,7 +19,7 @@ class Batch:
         dimension: d.
         places: Distances to the lower faces, to the upper faces, the points and their phases, a row each:
             (3 d + phases, n), float32.
-        keys: Of each point's walkers, shape (n,), uint64.
+        keys: Keys of each point's walkers, shape (n,), uint64.
         per_point: s, walkers from each point.
         count: K, micro steps.
         micro_step: dt.

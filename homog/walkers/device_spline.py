@@ -16,7 +16,7 @@ class DeviceSpline:
     Attributes:
         lower: Lower corner of the box, d numbers.
         upper: Upper corner.
-        coefficients: Of the B-splines, m + 3 along an axis of m intervals; float64.
+        coefficients: Coefficients of the B-splines, m + 3 along an axis of m intervals; float64.
     """
 
     lower: tuple[float, ...]
@@ -47,7 +47,7 @@ class DeviceSpline:
         return Spline(self.lower, self.upper, self.coefficients.cpu().numpy())
 
 
-Solution = Spline | DeviceSpline  # the u that walkers of a nonlinear problem read
+Lagged = Spline | DeviceSpline  # the u that walkers of a nonlinear problem read
 
 
 def _weights(s: Float64[Tensor, "*batch"]) -> Float64[Tensor, "*batch 4"]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from homog.fields.splines import Spline
 from homog.walkers.compiled import load_module, one_at_a_time
-from homog.walkers.device_spline import Solution
+from homog.walkers.device_spline import Lagged
 from homog.walkers.kernel import DECORATOR
 
 
@@ -33,7 +33,7 @@ class Table:
     per_length: np.ndarray
 
     @classmethod
-    def of(cls, spline: Solution) -> "Table":
+    def of(cls, spline: Lagged) -> "Table":
         """The same spline, rounded."""
         sides = np.subtract(spline.upper, spline.lower)
         exact = spline.coefficients

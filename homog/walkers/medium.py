@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import sympy
@@ -25,7 +25,7 @@ import sympy
 from homog.equation import FIELD, SOLUTION, Problem
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
-from homog.formula.logistic import Expr, logistic_of
+from homog.formula.logistic import Expr
 from homog.formula.parse import symbol
 from homog.walkers.scaled import Scaled, fits
 
@@ -82,55 +82,30 @@ def _own(name: str) -> sympy.Symbol:
 
 def medium(problem: Problem) -> Medium:
     """The medium of a problem, from its formulas."""
-    axes, names = problem.coefficient.axes, problem.coefficient.names
-    degrees = {SOLUTION: 3, FIELD: 3 if problem.field is None else problem.field.degree}
-    tables = {name: degree for name, degree in degrees.items() if name in names}
-    coefficient, forcing = precise(problem.coefficient.expression), problem.forcing.expression
-    slopes = []
-    for i, axis in enumerate(axes):
-        inner = (sympy.diff(coefficient, symbol(name)) * _own(f"{name}{i + 1}") for name in tables)
-        slopes.append(sum(inner, sympy.diff(coefficient, symbol(axis))))
-    expressions, ranges = (coefficient, forcing, *slopes), _ranges(problem)
+    process, field = problem.process, problem.operator.field
+    degrees = {SOLUTION: 3, FIELD: 3 if field is None else field.degree}
+    tables = {name: degrees[name] for name in process.looked_up}
+    coefficient, forcing, gradient = process.expressions(lambda name, axis: _own(f"{name}{axis}"))
+    expressions, ranges = (coefficient, forcing, *gradient), _ranges(problem)
     plain = _in_single_precision(expressions, ranges)
     builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
     build = builder.build if plain else builder.build_scaled
     return build(*map(builder.with_phases, expressions))
 
 
-def precise(expression: Expr) -> Expr:
-    """The same with logistic functions for the tanh of sums, so that no digits cancel where a sum is small.
-
-    c (1 + tanh z) is 2c L(2z), and c (1 - tanh z) is 2c L(-2z).
-    """
-    if not expression.has(sympy.tanh):
-        return expression
-    expression = expression.func(*map(precise, expression.args))
-    if not isinstance(expression, sympy.Add):
-        return expression
-    terms = []
-    for term in expression.args:
-        factor, function = term.as_coeff_Mul()
-        if isinstance(function, sympy.tanh):
-            sign, z = (1 if factor.is_positive else -1), cast(Expr, function.args[0])
-            terms += [2 * sign * factor * logistic_of(2 * sign * z), -sign * factor]
-        else:
-            terms.append(term)
-    return sympy.Add(*terms)
-
-
 def _ranges(problem: Problem) -> dict[str, Range]:
     """The values that each name can have, in the widest numbers there are."""
     wide = np.longdouble
     ranges = {name: (wide(value), wide(value)) for name, value in problem.parameters.items()}
-    ends = zip(problem.coefficient.axes, problem.domain.lower, problem.domain.upper, strict=True)
+    ends = zip(problem.operator.coefficient.axes, problem.domain.lower, problem.domain.upper, strict=True)
     for i, (axis, low, high) in enumerate(ends):
         ranges[axis] = ranges[f"{_OWN}p{i + 1}"] = wide(low), wide(high)
         ranges[f"{_OWN}d{i + 1}"] = wide(low - high), wide(high - low)
     ranges |= {SOLUTION: (wide(-_LARGEST_SOLUTION), wide(_LARGEST_SOLUTION))}
     slope = wide(-_LARGEST_SLOPE), wide(_LARGEST_SLOPE)
     ranges |= {f"{_OWN}{name}{i + 1}": slope for name in (SOLUTION, FIELD) for i in range(problem.dimension)}
-    if problem.field is not None:
-        ranges[FIELD] = wide(problem.field.coefficients.min()), wide(problem.field.coefficients.max())
+    if problem.operator.field is not None:
+        ranges[FIELD] = wide(problem.operator.field.coefficients.min()), wide(problem.operator.field.coefficients.max())
     return ranges
 
 
@@ -147,8 +122,8 @@ class _Builder:
     Args:
         dimension: d.
         tables: What is looked up, and its degree.
-        ranges: Of each name, where numbers get exponents of their own; None where that is not needed.
-        parameters: Of the problem.
+        ranges: Range of each name, where numbers get exponents of their own; None where that is not needed.
+        parameters: Parameters of the problem.
     """
 
     def __init__(

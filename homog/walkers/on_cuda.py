@@ -37,7 +37,7 @@ class Cuda:
     """A GPU.
 
     Args:
-        device: Which.
+        device: The GPU.
 
     Raises:
         UserError: If walkers cannot run there.
@@ -83,11 +83,11 @@ def launch(
     Args:
         kernel: `walk`.
         batch: What to walk.
-        constants: Of the medium, float32.
+        constants: Constants of the medium, float32.
         arrays: As the kernel can reach them: the batch's places and keys, room for what is found of shape
             (2 d + 3, n s), float32, with the rows of `Found`, and for `left` of shape (n s,), bool.
         tables: As `Cuda.hold` gives them, their coefficients as the kernel can reach them.
-        stream: Of Numba.
+        stream: Numba's stream.
     """
     blocks = -(-batch.walkers // THREADS)
     with warnings.catch_warnings():

@@ -10,7 +10,6 @@ import torch
 
 from homog.equation import Problem
 from homog.fields.splines import Spline
-from homog.formula.evaluate import at_points
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers.kernel import Scheme
 from homog.walkers.streams import Streams, spare_bits
@@ -24,7 +23,7 @@ def walk(
     per_point: int,
     steps: TimeSteps,
     key: np.uint64,
-    solution: Spline | None = None,
+    lagged: Spline | None = None,
 ) -> Walk:
     """The same as `Walkers.walk`, slowly."""
     count, d = points.shape
@@ -45,11 +44,9 @@ def walk(
         dt = (steps.micro_step * share)[:, None]
         normals, spare = _normals(streams, d)
         noise = torch.sqrt(dt) * normals  # (n * s, d)
-        velocity, rate = _medium(problem, x, solution)
+        velocity, rate = _medium(problem, x, lagged)
         if scheme.step == "heun":
-            ahead_velocity, ahead_rate = _medium(
-                problem, torch.clamp(x + velocity * dt + noise, lower, upper), solution
-            )
+            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(x + velocity * dt + noise, lower, upper), lagged)
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
@@ -90,12 +87,10 @@ def _share_of_step(steps: TimeSteps, x: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.minimum(longest, 1.0).astype(np.float64))
 
 
-def _medium(problem: Problem, x: torch.Tensor, solution: Spline | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _medium(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> tuple[torch.Tensor, torch.Tensor]:
     """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
-    points = x.numpy()
-    a = problem.coefficient_at(points, 0.0 if solution is None else solution(points))
-    forcing = at_points(problem.forcing, points, problem.parameters)
-    return torch.from_numpy(problem.drift_at(points, solution)), torch.from_numpy(forcing / (2 * a))
+    points, process = x.numpy(), problem.process
+    return torch.from_numpy(process.drift_at(points, lagged)), torch.from_numpy(process.reward_at(points, lagged))
 
 
 def _leaves(

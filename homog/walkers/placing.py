@@ -9,7 +9,7 @@ def placed(values: np.ndarray | Tensor, device: torch.device | None = None) -> T
     """The same values as a tensor on a device; the host does not wait until they are there.
 
     Args:
-        values: Of the host; a tensor stays as it is.
+        values: Array on the host; a tensor stays as it is.
         device: None: the CPU.
     """
     if isinstance(values, Tensor):

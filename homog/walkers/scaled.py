@@ -45,7 +45,7 @@ class Scaled:
     """Writes lines for expressions whose values have exponents where they need them.
 
     Args:
-        ranges: Of each symbol; further constants are added by `constant`.
+        ranges: Range of each symbol; further constants are added by `constant`.
         constant: Makes a number a constant of the kernel.
     """
 

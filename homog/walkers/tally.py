@@ -1,4 +1,4 @@
-"""How the walkers of a run fared, over all its iterations."""
+"""Statistics of the walkers of a run, over all its iterations."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,7 +19,7 @@ class Tally:
     Attributes:
         walkers: That were sent.
         left: That left the domain within their macro step.
-        least_effective_share: Of the weights of one iteration's walkers, on one rank: the least of all.
+        least_effective_share: Least effective share of the weights of one iteration's walkers on one rank.
     """
 
     walkers: int = 0
@@ -55,7 +55,7 @@ class Tally:
         """Share of the walkers that left the domain."""
         return self.left / max(1, self.walkers)
 
-    def measured(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The numbers for the record of a run."""
         return {"left_share": self.left_share, "effective_sample_share": self.least_effective_share}
 

@@ -17,7 +17,7 @@ from homog.fields.splines import Spline
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
 from homog.walkers.compiled import load_module
-from homog.walkers.device_spline import DeviceSpline, Solution
+from homog.walkers.device_spline import DeviceSpline, Lagged
 from homog.walkers.kernel import SPAN, Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import medium
@@ -32,7 +32,7 @@ _SIGMAS = 7.5  # P(|N(0, 1)| > 7.5) = 6e-14
 
 @dataclass(frozen=True)
 class Walk:
-    """What n points' s walkers each bring back after one macro step: in NumPy arrays, or in tensors on a GPU.
+    """Result of one macro step, s walkers from each of n points: in NumPy arrays, or in tensors on a GPU.
 
     Attributes:
         displacement: X - x, shape (d, n, s), float32; for a walker that left, to the place on the boundary.
@@ -115,8 +115,10 @@ class Walkers:
         self._processor: Processor = Cpu() if device.type == "cpu" else Cuda(device)
         self._medium = medium(problem)
         self._constants = self._medium.constant_values(problem.parameters)
-        self._tables = {} if problem.field is None else {FIELD: self._processor.hold(Table.of(problem.field))}
-        known = scheme.martingale == "drift" and not problem.nonlinear
+        self._tables = (
+            {} if problem.operator.field is None else {FIELD: self._processor.hold(Table.of(problem.operator.field))}
+        )
+        known = scheme.martingale == "drift" and not problem.operator.nonlinear
         self._top_speed = self._bound_of_speed(None) if known else 0.0
         self._cache = cache
         self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
@@ -127,7 +129,7 @@ class Walkers:
         per_point: int,
         steps: TimeSteps,
         key: np.uint64 | UInt64[np.ndarray, "n"],
-        solution: Solution | None = None,
+        lagged: Lagged | None = None,
     ) -> Walk:
         """Walk from each point for one macro step.
 
@@ -137,14 +139,14 @@ class Walkers:
             steps: The time steps.
             key: From `stream_key`: equal keys give equal paths, whatever the thread count. Or one for each point, as
                 from `point_keys`: so the points of several iterations can be walked together.
-            solution: u on the domain, for a problem that is nonlinear; on their GPU or on the host.
+            lagged: The u that a nonlinear coefficient reads, on the whole domain; on their GPU or on the host.
         """
-        if self.problem.nonlinear and solution is None:
-            raise ValueError("walkers of a nonlinear problem need a solution to read")
+        if self.problem.operator.nonlinear and lagged is None:
+            raise ValueError("walkers of a nonlinear problem need a lagged u to read")
         tables = self._tables
-        if solution is not None:
-            tables = {**tables, SOLUTION: self._processor.hold(Table.of(solution))}
-        batch = self._batch(points, per_point, steps, key, self._safe(steps, solution))
+        if lagged is not None:
+            tables = {**tables, SOLUTION: self._processor.hold(Table.of(lagged))}
+        batch = self._batch(points, per_point, steps, key, self._safe(steps, lagged))
         held = [tables[name] for name in self._medium.tables]
         kernel = self._walk if steps.pace is None else self._walk_by_pace
         found = self._processor.run(kernel, batch, self._constants, held)
@@ -165,7 +167,7 @@ class Walkers:
         return load_module(source, self._cache).walk
 
     def compile(self) -> None:
-        """Compile a kernel of the CPU, or load it, before there is a solution to read: by a walk from no point."""
+        """Compile a kernel of the CPU, or load it, before there is a lagged u to read: by a walk from no point."""
         d, zero = self.problem.dimension, np.float32(0)
         places = np.zeros((3 * d + max(len(self._medium.phases), 1), 0), dtype=np.float32)
         nobody = Batch(d, places, np.zeros(0, dtype=np.uint64), 1, 1, zero, zero)
@@ -190,23 +192,23 @@ class Walkers:
         lower = np.asarray(domain.lower)
         return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe, steps.pace, lower)
 
-    def _safe(self, steps: TimeSteps, solution: Solution | None) -> np.float32:
+    def _safe(self, steps: TimeSteps, lagged: Lagged | None) -> np.float32:
         """A distance that a walker covers within SPAN steps with probability 1e-13 only.
 
-        How fast a solution on a GPU makes drift walkers the host would have to wait for. There no distance is safe,
-        and each step is tested for an exit: right for any solution.
+        How fast a lagged u on a GPU makes drift walkers the host would have to wait for. There no distance is safe,
+        and each step is tested for an exit: right for any u.
         """
         if self.scheme.martingale != "drift":
             top_speed = 0.0
         elif steps.pace is not None:  # |V| dt <= worst sqrt(dt) there, and dt is longest elsewhere
             top_speed = steps.pace.worst / math.sqrt(steps.micro_step)
-        elif isinstance(solution, DeviceSpline):
+        elif isinstance(lagged, DeviceSpline):
             return np.finfo(np.float32).max
         else:
-            top_speed = self._bound_of_speed(solution) if self.problem.nonlinear else self._top_speed
+            top_speed = self._bound_of_speed(lagged) if self.problem.operator.nonlinear else self._top_speed
         return np.float32(_SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
 
-    def _bound_of_speed(self, solution: Spline | None) -> float:
+    def _bound_of_speed(self, lagged: Spline | None) -> float:
         """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""
-        points = self.problem.domain.sample(2**14 if solution is None else 2**12, np.random.default_rng(0))
-        return 1.5 * float(np.linalg.norm(self.problem.drift_at(points, solution), axis=-1).max())
+        points = self.problem.domain.sample(2**14 if lagged is None else 2**12, np.random.default_rng(0))
+        return 1.5 * float(np.linalg.norm(self.problem.process.drift_at(points, lagged), axis=-1).max())

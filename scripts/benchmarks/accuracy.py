@@ -33,7 +33,7 @@ _SPACING = 1.2  # between the seconds at which answers are kept
 
 @dataclass(frozen=True)
 class Reached:
-    """How one contestant fared on one problem.
+    """Result of one contestant on one problem.
 
     Attributes:
         seconds: To the published error; None where it was not reached.

@@ -18,11 +18,11 @@ from homog.equation import Problem
 from homog.machine.home import home
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.references import Reference, effective_tensor, process
-from homog.references.effective import EffectiveLaw
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import ConstantLaw, FineLaw, Law
 from homog.references.resolution import fine_lattices, smooth_lattice
+from homog.references.tensor_of_u import EffectiveLaw
 
 TITLE = "seconds of other solvers to the energy's, all solving from scratch"
 PERIODIC = ("problem=linear eps=0.05", "problem=linear eps=0.01", "problem=nonlinear eps=0.05")
@@ -66,7 +66,7 @@ def _planar(name: str, made: Case, folder: Path, repeats: int) -> list[Row]:
     assert truth.fine is not None
     energy = _energy(made, truth, repeats)
     rows = [_energy_row(name, energy)]
-    if problem.field is None:
+    if problem.operator.field is None:
         found = _solved(problem, _smooth(problem), _effective, folder, truth.fine, repeats)
         rows.append(_row(f"{name}, cell problem and coarse FEM", found, energy))
     else:
@@ -76,7 +76,7 @@ def _planar(name: str, made: Case, folder: Path, repeats: int) -> list[Row]:
     plain = _solved(problem, _fine(problem, _PLAIN_FEM), FineLaw, folder, truth.fine, repeats)
     rows.append(_row(f"{name}, fine FEM, degree 2, {_PLAIN_FEM.cells_per_period:g} cells a period", plain, energy))
     settings = made.settings.reference
-    if problem.field is None and not problem.nonlinear and isinstance(settings, FEMReference):
+    if problem.operator.field is None and not problem.operator.nonlinear and isinstance(settings, FEMReference):
         exact = _solved(problem, _fine(problem, settings), FineLaw, folder, truth.fine, 1)
         exact = replace(exact, error=truth.error_estimate or 0.0)
         note = "the reference itself: its own estimate of its error"
@@ -125,7 +125,7 @@ def _limit(name: str, problem: Problem, settings: FEMReference) -> Row:
 
 def _effective(problem: Problem) -> Law:
     """The law of u_0, from the cell problem."""
-    return EffectiveLaw(problem) if problem.nonlinear else ConstantLaw(effective_tensor(problem)[0])
+    return EffectiveLaw(problem) if problem.operator.nonlinear else ConstantLaw(effective_tensor(problem)[0])
 
 
 def _smooth(problem: Problem) -> Lattice:
@@ -143,7 +143,7 @@ def _fine(problem: Problem, settings: FEMReference) -> Lattice:
 def _starting(folder: Path) -> np.ndarray:
     problem = case("problem=linear", "eps=0.05").problem
     lattice = Lattice(problem.domain.lower, problem.domain.upper, (2, 2), 4)
-    return process.solve(problem, [Task(lattice, ConstantLaw(np.eye(2)))], folder)[0]
+    return process.solve(problem, [System(lattice, ConstantLaw(np.eye(2)))], folder)[0]
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def _solved(
     axes = problem.domain.axes(len(truth))
 
     def solve(on: Lattice) -> np.ndarray:
-        return on.interpolate(process.solve(problem, [Task(on, law(problem))], folder)[0], axes)
+        return on.interpolate(process.solve(problem, [System(on, law(problem))], folder)[0], axes)
 
     solve(replace(lattice, cells=(8,) * lattice.dimension))  # compiles its forms
     seconds, values = _measured(lambda: solve(lattice), repeats)

@@ -22,7 +22,7 @@ from homog.equation import Problem
 
 Medium = Callable[[Tensor], tuple[Tensor, Tensor]]
 """V = grad a / (2a), shape (n, d), and f / (2a), shape (n,), at points of shape (n, d)."""
-Solution = Callable[[Tensor], Tensor]
+Lagged = Callable[[Tensor], Tensor]
 _TABLE = 257  # nodes an axis of the table of u
 _CPU = torch.device("cpu")
 
@@ -77,7 +77,7 @@ def walk(
     return Walked(x, reward, log_weight, ~alive)
 
 
-def medium(problem: Problem, solution: Solution | None = None, device: torch.device = _CPU) -> Medium:
+def medium(problem: Problem, solution: Lagged | None = None, device: torch.device = _CPU) -> Medium:
     """The medium of one of the paper's problems or of the cube, at points on a device.
 
     Args:
@@ -137,7 +137,7 @@ def _look_up(table: Tensor, x: Tensor) -> Tensor:
     return nn.functional.grid_sample(table[None], where, align_corners=True, padding_mode="border")[0, :, 0]
 
 
-def _tabulated(solution: Solution, device: torch.device) -> Tensor:
+def _tabulated(solution: Lagged, device: torch.device) -> Tensor:
     """u and its slopes on a grid."""
     axis = torch.linspace(0, 1, _TABLE, device=device)
     with torch.no_grad():
@@ -148,9 +148,9 @@ def _tabulated(solution: Solution, device: torch.device) -> Tensor:
 @cache
 def _field(problem: Problem, device: torch.device) -> Tensor:
     """A random field and its slopes on the nodes it was made on."""
-    assert problem.field is not None
-    grid = problem.domain.grid(problem.field.intervals[0] + 1)
-    values = np.concatenate([problem.field(grid)[..., None], problem.field.gradient(grid)], axis=-1)
+    assert problem.operator.field is not None
+    grid = problem.domain.grid(problem.operator.field.intervals[0] + 1)
+    values = np.concatenate([problem.operator.field(grid)[..., None], problem.operator.field.gradient(grid)], axis=-1)
     return torch.from_numpy(values).float().movedim(-1, 0).contiguous().to(device)
 
 
@@ -158,11 +158,11 @@ class EagerRecipe:
     """The paper's training to the letter, in plain torch.
 
     Args:
-        settings: Of a preset of the paper.
+        settings: Settings of a preset of the paper.
         problem: What is solved.
         dt: Micro step.
-        count: Of them in a macro step.
-        seed: Of everything drawn; on each device other numbers come of it.
+        count: Micro steps in a macro step.
+        seed: Seed of everything drawn; on each device other numbers come of it.
         device: Where everything is drawn and computed.
     """
 
@@ -199,7 +199,7 @@ class EagerRecipe:
         method = self.method
         starts = points.repeat_interleave(method.per_point, dim=0)
         with torch.no_grad():
-            around = medium(self.problem, self.network if self.problem.nonlinear else None, self._device)
+            around = medium(self.problem, self.network if self.problem.operator.nonlinear else None, self._device)
             scheme = method.martingale, method.step, method.exit
             walked = walk(around, starts, self.dt, self.count, *scheme, deadline)
             reached = torch.where(walked.left, 0.0, self.network(walked.ends))

@@ -104,7 +104,7 @@ def _rate(function: Callable[[], object], threads: int, work: int) -> float:
 def _compiled(problem: Problem, scheme: Scheme, steps: TimeSteps, places: np.ndarray, per_point: int):
     walkers, key = Walkers(problem, scheme, kernels()), stream_key(0, 0)
     solution = None
-    if problem.nonlinear:
+    if problem.operator.nonlinear:
         box = problem.domain
         solution = interpolate(_bump(torch.from_numpy(box.grid(257))).numpy(), box.lower, box.upper)
     return lambda: walkers.walk(places, per_point, steps, key, solution)
@@ -112,7 +112,7 @@ def _compiled(problem: Problem, scheme: Scheme, steps: TimeSteps, places: np.nda
 
 def _eager(problem: Problem, scheme: Scheme, steps: TimeSteps, places: np.ndarray, per_point: int):
     starts = torch.from_numpy(places).float().repeat_interleave(per_point, dim=0)
-    around = eager.medium(problem, _bump if problem.nonlinear else None)
+    around = eager.medium(problem, _bump if problem.operator.nonlinear else None)
     way = scheme.martingale, scheme.step, scheme.exit
     return lambda: eager.walk(around, starts, steps.micro_step, steps.count, *way)
 

@@ -12,7 +12,7 @@ class Row:
 
     Attributes:
         case: What was measured.
-        ratio: Of what, the section's title says; None where there is nothing to compare with.
+        ratio: The ratio that the section's title names; None where there is nothing to compare with.
         to: What it is compared with.
         measured: The measurement with its unit, as text.
         value: The same as a number, in the unit's own size.

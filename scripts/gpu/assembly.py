@@ -44,7 +44,7 @@ def count_step(code: str, dimension: int) -> Step:
 
     Args:
         code: PTX or SASS of one kernel that `homog.walkers.cuda` wrote.
-        dimension: Of the problem.
+        dimension: Dimension of the problem.
 
     Raises:
         ValueError: If there is no such loop.

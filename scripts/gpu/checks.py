@@ -54,10 +54,10 @@ def walk(name: str, kernels: Path, device: str, keys: tuple[np.uint64, ...]) -> 
     """A walk of a case from the points of `keys` iterations, in one launch.
 
     Args:
-        name: Of the case.
+        name: Name of the case.
         kernels: Folder for generated kernels.
         device: cpu or cuda.
-        keys: Of each iteration.
+        keys: Keys of each iteration.
     """
     case = cases()[name]
     problem = case.problem

@@ -42,12 +42,12 @@ class Findings:
     """A section's table.
 
     Attributes:
-        title: Of the table.
+        title: Title of the table.
         columns: Their heads; ratios and shares come first.
         rows: Numbers and texts; None where there is no number.
         notes: A sentence each, below the table.
         failed: What went wrong or is not as it should be, a line each.
-        traces: Of errors, for the log.
+        traces: Tracebacks of errors, for the log.
     """
 
     title: str

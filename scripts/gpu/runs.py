@@ -32,7 +32,7 @@ class Run:
 
     Attributes:
         name: In the table.
-        overrides: Of the configuration.
+        overrides: Overrides of the configuration.
         cost: Expected, relative to the others.
     """
 
@@ -96,7 +96,7 @@ def measure(home: Path, deadline: Deadline, names: list[str], device: str = "cud
     Args:
         home: HOMOG_HOME, with references.
         deadline: For all of them.
-        names: Of the runs; empty: all.
+        names: Names of the runs; empty: all.
         device: Where.
     """
     found = Findings(

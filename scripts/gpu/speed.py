@@ -78,7 +78,7 @@ def _built(overrides: tuple[str, ...]) -> Problem:
 
 def solution_like(problem: Problem) -> Spline | None:
     """A u for walkers of a nonlinear problem to read: a bump on the nodes that the default table has."""
-    if not problem.nonlinear:
+    if not problem.operator.nonlinear:
         return None
     domain = problem.domain
     share = (domain.grid(257) - domain.lower) / domain.sides

@@ -174,4 +174,4 @@ def test_the_default_run_solves_once_and_knows_its_noise_and_the_effective_tenso
     assert abs(metrics["effective_11"] - 0.8835143) < 4 * metrics["effective_11_standard_error"] + 1e-3
     assert metrics["walker_steps"] == 8 * 1024 * 4 * 4 * 72
     assert "a*_12" in result.stdout
-    assert "more than a*" in result.stdout
+    assert "the energy overestimates a*" in result.stdout

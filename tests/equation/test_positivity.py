@@ -9,7 +9,7 @@ import pytest
 from homog import equation
 from homog.config import DomainSettings, FieldProblem, FileField
 from homog.domains import Box
-from homog.equation import FIELD, SOLUTION, Problem
+from homog.equation import FIELD, SOLUTION, Operator, Problem
 from homog.equation.positivity import not_positive
 from homog.errors import UserError
 from homog.fields.splines import Spline, interpolate
@@ -22,7 +22,7 @@ def problem_of(spline: Spline, coefficient: str = "field") -> Problem:
     dimension = len(spline.lower)
     box, zero = Box(spline.lower, spline.upper), parse("0", dimension)
     formula = parse(coefficient, dimension, ("eps", SOLUTION, FIELD))
-    return Problem.of("p", formula, zero, zero, box, {"eps": 0.1}, None, 0.1, spline)
+    return Problem.of("p", Operator(formula, zero, {"eps": 0.1}, spline), zero, box, scale=0.1)
 
 
 def of_values(values: np.ndarray, degree: int = 3) -> Spline:
@@ -83,7 +83,7 @@ def test_the_lowest_level_that_is_positive_is_told_from_one_that_is_not(dimensio
 def test_formulas_that_are_not_monotone_in_the_field(coefficient: str, positive: bool | None):
     spline = of_values(np.random.default_rng(5).random((17, 17)))
     problem = problem_of(spline, coefficient)
-    sample = problem.coefficient_at(problem.domain.grid(321))
+    sample = problem.operator.coefficient_at(problem.domain.grid(321), 0.0)
     assert positive is None or bool((sample > 0).all()) == positive
     assert (not_positive(problem) is None) == bool((sample > 0).all())
 
@@ -124,7 +124,7 @@ def test_the_message_names_the_spline_and_the_ways_out(tmp_path: Path):
     with pytest.raises(UserError, match=r"between nodes, where the cubic spline of the field is -1\.\d+: .*exp\(field\)"
                        r"' or problem.field.interpolation=linear"):  # fmt: skip
         build("cubic")
-    linear = build("linear").field
+    linear = build("linear").operator.field
     assert linear is not None
     assert linear.degree == 1
 

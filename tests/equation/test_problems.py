@@ -50,7 +50,8 @@ def test_a_coefficient_that_stays_just_above_zero_is_accepted(make_problem):
 def test_a_boundary_value_must_be_finite_in_the_corners_too(make_problem):
     with pytest.raises(UserError, match=r"problem\.boundary=.*must be finite"):
         make_problem(boundary="1/(x1 + x2)")
-    assert make_problem(forcing="log(x1)").forcing.text == "log(x1)"  # integrable: the walkers never stand there
+    # integrable: the walkers never stand there
+    assert make_problem(forcing="log(x1)").operator.forcing.text == "log(x1)"
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_equal_seeds_give_equal_bytes_and_a_finer_grid_the_same_field():
 def test_the_correlation_length_is_calibrated_to_the_papers(paper: fields.TabulatedField):
     # one shell |k| more or less changes it by about 1e-6
     assert paper.correlation_length == pytest.approx(0.0135, abs=1e-6)
-    assert paper.measured["longest_wave_number"] == pytest.approx(119.34, abs=0.005)
+    assert paper.metrics["longest_wave_number"] == pytest.approx(119.34, abs=0.005)
     assert problem_with(SpectralField()).scale == paper.correlation_length
 
 
@@ -189,9 +189,9 @@ def test_a_drawn_field_has_the_correlation_length_that_was_asked_for(covariance:
 def test_the_exponential_of_a_drawn_field_is_a_coefficient():
     pytest.importorskip("gstools")
     problem = problem_with(GSToolsField(correlation=0.2, grid=33), "exp(field)", Box((0.0, 0.0), (1.0, 0.5)))
-    assert problem.field is not None
-    assert problem.field.intervals == (32, 16)
-    assert problem.coefficient_at(problem.domain.grid(50)).min() > 0
+    assert problem.operator.field is not None
+    assert problem.operator.field.intervals == (32, 16)
+    assert problem.operator.coefficient_at(problem.domain.grid(50)).min() > 0
 
 
 def test_a_grid_too_coarse_for_the_correlation_is_refused():

@@ -38,7 +38,7 @@ def test_a_users_array_is_the_function_it_was_made_from(tmp_path: Path):
     errors = []
     for nodes in (21, 41):
         problem = problem_with(saved(smooth(box.grid(nodes)), tmp_path / "a.npy"), domain=box)
-        errors.append(np.abs(problem.coefficient_at(points) - smooth(points)).max())
+        errors.append(np.abs(problem.operator.coefficient_at(points) - smooth(points)).max())
     assert errors[1] < 1e-5
     assert np.log2(errors[0] / errors[1]) > 3.5
 
@@ -51,15 +51,15 @@ def test_a_periodic_array_leaves_the_upper_end_out(tmp_path: Path):
     points = SQUARE.sample(500, np.random.default_rng(0))
     exact = 2 + np.sin(2 * np.pi * 3 * points[:, 0]) * np.cos(2 * np.pi * points[:, 1])
     # theta^4 / 720 for a cubic spline, theta = 2 pi 3/64, and a factor two for the point where it is worst
-    np.testing.assert_allclose(problem.coefficient_at(points), exact, atol=5e-5)
-    assert problem.field is not None
-    assert problem.field.intervals == (64, 64)
+    np.testing.assert_allclose(problem.operator.coefficient_at(points), exact, atol=5e-5)
+    assert problem.operator.field is not None
+    assert problem.operator.field.intervals == (64, 64)
 
 
 def test_linear_interpolation_stays_between_the_nodes_and_is_another_problem(tmp_path: Path):
     values = np.exp(3 * np.random.default_rng(0).normal(size=(20, 30)))
     linear = problem_with(replace(saved(values, tmp_path / "a.npy"), interpolation="linear"))
-    found = linear.coefficient_at(SQUARE.sample(20_000, np.random.default_rng(1)))
+    found = linear.operator.coefficient_at(SQUARE.sample(20_000, np.random.default_rng(1)))
     assert values.min() <= found.min() < found.max() <= values.max()
     with pytest.raises(UserError, match=r"the cubic spline of the field is -.*or problem.field.interpolation=linear"):
         problem_with(saved(values, tmp_path / "a.npy"))
@@ -190,7 +190,7 @@ def test_one_node_that_is_not_positive_is_found_and_named(tmp_path: Path):
     settings = saved(values, tmp_path / "a.npy")
     with pytest.raises(UserError, match=r"coefficient=field is -0.25 at index \(123, 321\) of the field, \(x1=0.246"):
         problem_with(settings)
-    assert problem_with(settings, "exp(field)").coefficient_at(np.array([0.5, 0.5])) == pytest.approx(np.e)
+    assert problem_with(settings, "exp(field)").operator.coefficient_at(np.array([0.5, 0.5])) == pytest.approx(np.e)
     with pytest.raises(UserError, match=r"it must be positive"):
         problem_with(settings, "0.2 + field")
     problem_with(settings, "0.3 + field")

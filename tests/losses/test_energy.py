@@ -29,7 +29,6 @@ from homog.config import (
 )
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.formula.evaluate import at_points
 from homog.measures.evaluation import relative_l2, values_on_grid, weights_sha256
 from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.training import Progress, train
@@ -84,7 +83,7 @@ def test_walkers_weighted_by_the_coefficient_are_reversible(make_problem, kernel
         walk = loss.inputs(loss.sample(batch))
         with torch.no_grad():
             before, after = network.features(walk.starts), network.features(walk.ends[:, 0])
-        a = torch.tensor(problem.coefficient_at(walk.starts.double().numpy())).float()
+        a = torch.tensor(problem.operator.coefficient_at(walk.starts.double().numpy())).float()
         for weight, found in ((a, weighted), (torch.ones_like(a), plain)):
             bellman = (before * weight[:, None]).T @ after / len(a)  # features of walkers that left are zero
             found.append((bellman - bellman.T)[tuple(np.triu_indices(4, 1))].numpy())
@@ -99,7 +98,7 @@ def test_a_constant_coefficient_gives_the_sine_series(make_problem, solve, netwo
     problem = make_problem("1", eps=0.3)
     method = Energy(points=5_000, walkers=1, martingale=martingale, step="euler")
     progress = solve(problem, 100_000, network=network, method=method)
-    bar = progress.optimizer.measured()["rel_l2_standard_error"]
+    bar = progress.optimizer.metrics()["rel_l2_standard_error"]
     assert bar < 2e-2
     assert relative_l2(on_grid(progress, problem), sine_series()) < 2 * bar  # a norm: its root mean square is one bar
 
@@ -113,8 +112,8 @@ def test_boundary_values_that_are_not_zero(make_problem, solve, coefficient, exa
     problem = make_problem(coefficient, eps=0.3, forcing="0", boundary=f"{exact} + 16*x1*(1-x1)*x2*(1-x2)")
     progress = solve(problem, 200_000)
     grid = problem.domain.grid(51)
-    truth = at_points(make_problem(boundary=exact).boundary, grid, {})
-    bubble = at_points(problem.boundary, grid, {}) - truth
+    truth = make_problem(boundary=exact).boundary.at(grid)
+    bubble = problem.boundary.at(grid) - truth
     error = np.linalg.norm(on_grid(progress, problem) - truth) / np.linalg.norm(bubble)
     assert error < 2.5e-2  # of the bubble that had to go
 
@@ -131,7 +130,7 @@ def test_the_error_falls_like_the_root_of_the_walkers_and_the_bar_tells_it(make_
             for seed in range(8)
         ]
         errors = [relative_l2(on_grid(run, problem), sine_series()) for run in runs]
-        bars = [run.optimizer.measured()["rel_l2_standard_error"] for run in runs]
+        bars = [run.optimizer.metrics()["rel_l2_standard_error"] for run in runs]
         found[walkers] = np.sqrt(np.mean(np.square([errors, bars]), axis=1))
     for error, bar in found.values():
         assert bar == pytest.approx(error, rel=0.6)
@@ -143,7 +142,7 @@ def test_few_walkers_find_the_homogenised_solution(make_problem, solve):
     problem = make_problem(eps=0.01)
     steps = time_steps(BoundsTimeStep(eps=0.01, macro_factor=16), 2)
     progress = solve(problem, 100_000, steps)
-    bar = progress.optimizer.measured()["rel_l2_standard_error"]
+    bar = progress.optimizer.metrics()["rel_l2_standard_error"]
     assert bar < 2e-2
     assert relative_l2(on_grid(progress, problem), sine_series(0.8835143)) < 2 * bar + 3e-3
 
@@ -248,7 +247,7 @@ def test_energy_and_bellman_equations_agree_for_a_constant_coefficient(make_prob
     for method in (Energy(), DFLM(points=16384, walkers=4, boundary_points=1)):
         loss = losses.build(method, problem, TimeSteps(2e-4, 100, 1, 1), 0, kernels)
         *_, progress = train(loss, loss.network(networks.build(Legendre(count=6), problem.domain, 0)), Galerkin())
-        bar = progress.optimizer.measured()["rel_l2_standard_error"]
+        bar = progress.optimizer.metrics()["rel_l2_standard_error"]
         assert bar < 5e-3
         assert relative_l2(on_grid(progress, problem), sine_series()) < 2 * bar
 

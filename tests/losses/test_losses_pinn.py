@@ -14,7 +14,7 @@ from homog.errors import UserError
 from homog.fields.splines import interpolate
 from homog.formula.evaluate import torch_at_points
 from homog.losses import PINNLoss
-from homog.losses.collocation import Equation
+from homog.losses.collocation import Coefficients
 from homog.losses.tangent_kernel import mean_trace
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.solvers.training import train
@@ -46,7 +46,7 @@ def test_the_residual_is_the_flux_through_a_small_cross(make_problem, coefficien
     for step in h * np.eye(2):
         for side in (step, -step):
             middle = POINTS + side / 2
-            divergence += problem.coefficient_at(middle, u(middle)) * (u(POINTS + side) - here) / h**2
+            divergence += problem.operator.coefficient_at(middle, u(middle)) * (u(POINTS + side) - here) / h**2
     forcing = loss._equation.forcing(POINTS, torch.device("cpu")).numpy()
     found = loss.residual(network, POINTS).detach().numpy()
     np.testing.assert_allclose(found, -divergence - forcing, atol=2e-5 * np.abs(divergence).max())
@@ -79,14 +79,16 @@ def test_an_exact_solution_has_no_residual(make_problem, coefficient: str, field
 def test_phases_are_computed_in_double_precision(make_problem):
     """x / eps = 10^4 periods: single precision knows a phase to 4e-3 at best, and with it 1/eps times the slope."""
     problem = make_problem(eps=1e-4)
-    equation, u = Equation(problem), torch.zeros(len(POINTS))
+    equation, u = Coefficients(problem), torch.zeros(len(POINTS))
     points = np.random.default_rng(0).random((200, 2))
-    exact = problem.coefficient_at(points)
+    exact = problem.operator.coefficient_at(points)
     np.testing.assert_allclose(equation.coefficient(points, u), exact, rtol=1e-6)
     slopes, along_u = equation.slopes(points, u)
-    np.testing.assert_allclose(slopes, problem.slopes_at(points), atol=1e-6 * 2e4 * np.pi)
+    np.testing.assert_allclose(slopes, problem.operator.slopes_at(points), atol=1e-6 * 2e4 * np.pi)
     assert not along_u.any()
-    single = torch_at_points(problem.coefficient, torch.tensor(points, dtype=torch.float32), problem.parameters)
+    single = torch_at_points(
+        problem.operator.coefficient, torch.tensor(points, dtype=torch.float32), problem.parameters
+    )
     assert np.abs(single.numpy() - exact).max() > 1e-3
 
 

@@ -19,7 +19,7 @@ from homog.domains import Box
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import interpolate
-from homog.losses.table import spline_of
+from homog.losses.lagged import lagged_spline
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.measures.fine_scale import FineScale, control_variate, fine_scale
 from homog.run import runner
@@ -106,7 +106,7 @@ def test_the_control_variate_has_mean_zero_and_takes_out_most_of_the_noise(make_
     """Means at 4.5 sigma, points near the boundary among them. Measured: a factor 3 of the deviation at this Dt."""
     problem = make_problem(eps=0.05)
     steps = time_steps(BoundsTimeStep(macro_factor=0.5), 2, 0.05)
-    spline = spline_of(Exact("sin(pi*x1)*sin(pi*x2)", problem), problem.domain, 129)
+    spline = lagged_spline(Exact("sin(pi*x1)*sin(pi*x2)", problem), problem.domain, 129)
     points = np.concatenate([problem.domain.sample(40, np.random.default_rng(0)), [[0.01, 0.5], [0.01, 0.99]]])
     walk = Walkers(problem, Scheme("drift", "heun", "bridge"), kernels).walk(points, 4096, steps, stream_key(0, 0))
     control = control_variate(spline, points, walk).astype(float)

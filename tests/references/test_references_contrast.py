@@ -16,7 +16,7 @@ from homog.config import DomainSettings, FEMReference, FieldProblem, FileField
 from homog.domains import tensor_grid
 from homog.equation import Problem
 from homog.references import process, reference
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 
@@ -42,7 +42,7 @@ def test_a_line_is_solved_up_to_a_contrast_of_a_billion(
 ) -> None:
     """The matrix alone is 2 % off at exp(20), and conjugate gradients 0.1 % at exp(18): refinement mends both."""
     problem = make_problem(f"exp({exponent}*sin(2*pi*x1/eps))", eps=0.1, dimension=1)
-    (nodal,) = process.solve(problem, [Task(LINE, FineLaw(problem))], references)
+    (nodal,) = process.solve(problem, [System(LINE, FineLaw(problem))], references)
     assert relative_l2(nodal, exact_on_a_line(exponent, LINE.nodes[0])) < 1e-6
 
 
@@ -54,7 +54,7 @@ def test_more_than_double_precision_holds_is_a_note(make_problem: MakeProblem, r
     assert found.error_estimate is None
     assert any("there is no u_eps: a contrast of" in note for note in found.notes)
     with pytest.raises(process.Unsolved, match="too much for double precision"):
-        process.solve(problem, [Task(LINE, FineLaw(problem))], references)
+        process.solve(problem, [System(LINE, FineLaw(problem))], references)
 
 
 @pytest.mark.parametrize("exponent", [pytest.param(4, marks=pytest.mark.slow), 7])
@@ -69,7 +69,7 @@ def test_normals_on_a_coarse_grid(references: Path, tmp_path: Path, exponent: fl
     )  # fmt: skip
     problem = equation.build(settings, 0.01)
     lattice = Lattice((0.0, 0.0), (1.0, 1.0), (60, 60), 4)
-    (nodal,) = process.solve(problem, [Task(lattice, FineLaw(problem))], references)
+    (nodal,) = process.solve(problem, [System(lattice, FineLaw(problem))], references)
     axis = np.linspace(0, 1, 301)
     assert relative_l2(lattice.interpolate(nodal, [axis, axis]), finite_volumes(problem, axis)) < 2e-2
 
@@ -82,7 +82,7 @@ def finite_volumes(problem: Problem, axis: np.ndarray) -> np.ndarray:
     matrix: Any = sp.csr_matrix((size**2, size**2))
     pairs = (([middle, axis], number[:-1], number[1:]), ([axis, middle], number[:, :-1], number[:, 1:]))
     for faces, before, after in pairs:
-        flow = problem.coefficient_at(tensor_grid(faces)).ravel() * (size - 1) ** 2
+        flow = problem.operator.coefficient_at(tensor_grid(faces)).ravel() * (size - 1) ** 2
         ends = np.stack([after.ravel(), before.ravel()], 1).ravel()
         parts = (np.tile([1.0, -1.0], flow.size), ends, 2 * np.arange(flow.size + 1))
         rise: Any = sp.csr_matrix(parts, shape=(flow.size, size**2))

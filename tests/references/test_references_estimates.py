@@ -162,7 +162,7 @@ def field_problem(folder: Path, values: np.ndarray, coefficient: str) -> Problem
 def extrapolated(problem: Problem, cells: int) -> np.ndarray:
     """Finite volumes on two grids and their limit for an error of second order, on the coarser grid."""
     coarse, fine = (
-        media.finite_volumes(problem.coefficient_at, 10, [np.linspace(0, 1, n + 1)] * problem.dimension)
+        media.finite_volumes(problem.operator.coefficient_at, 10, [np.linspace(0, 1, n + 1)] * problem.dimension)
         for n in (cells, 2 * cells)
     )
     on_coarse = fine[(slice(None, None, 2),) * problem.dimension]
@@ -191,7 +191,7 @@ def test_channel_has_a_fine_solution(tmp_path: Path, references: Path) -> None:
     inside = [np.arange(508, 517, 0.125), np.arange(495, 530)]
     axes = [np.unique(np.concatenate([np.linspace(0, 1, 129), np.concatenate(x) / 1024])) for x in (inside, ends)]
     finer = [np.sort(np.concatenate([x, (x[1:] + x[:-1]) / 2])) for x in axes]
-    truth = media.finite_volumes(problem.coefficient_at, 10, finer)
+    truth = media.finite_volumes(problem.operator.coefficient_at, 10, finer)
     places = [np.searchsorted(x, np.linspace(0, 1, 129) - 1e-12) for x in finer]
     # from one grid to the next, the truth changes by 3.3e-4
     assert_covered(found, truth[np.ix_(*places)], most=1e-3, own=3e-4)

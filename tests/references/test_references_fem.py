@@ -15,7 +15,7 @@ from homog.equation import Problem
 from homog.formula import parse
 from homog.formula.parse import symbol
 from homog.references import Reference, process, reference
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 
@@ -58,7 +58,7 @@ def test_polynomials_are_solved_exactly(
 ) -> None:
     problem = manufactured(solution, coefficient, lower, upper)
     lattice = Lattice(tuple(lower), tuple(upper), (5, 4, 3)[: len(lower)], 4)
-    (nodal,) = process.solve(problem, [Task(lattice, FineLaw(problem))], references)
+    (nodal,) = process.solve(problem, [System(lattice, FineLaw(problem))], references)
     assert error(problem, lattice, nodal) < 1e-7  # the iteration ends at 1e-8, in another norm
 
 

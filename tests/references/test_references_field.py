@@ -15,7 +15,7 @@ from homog.fields.splines import Spline, interpolate
 from homog.formula import parse
 from homog.references import effective_tensor, process, reference
 from homog.references.cell import cell_sides
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 from homog.references.mean import mean_coefficient
@@ -29,20 +29,21 @@ needs_dolfinx = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, 
 
 def with_field(problem: Problem, field: Spline, coefficient: str = "field") -> Problem:
     formula = parse(coefficient, problem.dimension, ("eps", "u", "field"))
-    return problem.but(coefficient=formula, field=field, scale=0.25, period=None)
+    operator = replace(problem.operator, coefficient=formula, field=field)
+    return problem.but(operator=operator, scale=0.25, period=None)
 
 
 @pytest.fixture
 def field(make_problem: MakeProblem) -> Spline:
     """Through 64 x 64 values of the formula: 1e-6 off."""
     axes = [np.arange(64) / 64] * 2
-    values = make_problem(FORMULA).coefficient_at(tensor_grid(axes))
+    values = make_problem(FORMULA).operator.coefficient_at(tensor_grid(axes))
     return interpolate(values, (0.0, 0.0), (1.0, 1.0), periodic=True)
 
 
 @pytest.fixture
 def open_field(make_problem: MakeProblem) -> Spline:
-    values = make_problem(FORMULA).coefficient_at(tensor_grid([np.linspace(0, 1, 65)] * 2))
+    values = make_problem(FORMULA).operator.coefficient_at(tensor_grid([np.linspace(0, 1, 65)] * 2))
     return interpolate(values, (0.0, 0.0), (1.0, 1.0))
 
 
@@ -91,7 +92,7 @@ LATTICE = Lattice((0.0, 0.0), (1.0, 1.0), (16, 16), 3)
 @needs_dolfinx
 def test_field_solves_like_its_formula(make_problem: MakeProblem, field: Spline, references: Path) -> None:
     formula = make_problem(FORMULA)
-    (nodal,) = process.solve(formula, [Task(LATTICE, FineLaw(formula))], references)
+    (nodal,) = process.solve(formula, [System(LATTICE, FineLaw(formula))], references)
     settings = FEMReference(degree=3, cells_per_period=4, min_cells=16)
     found = reference(with_field(make_problem(), field), settings, 41, references)
     # the spline's own error, in relation to a
@@ -106,7 +107,7 @@ def test_field_may_meet_the_solution(make_problem: MakeProblem, open_field: Spli
     formula = make_problem(f"1 + ({FORMULA})*u**2", forcing="50")
     problem = with_field(formula, open_field, "1 + field*u**2")
     (expected,), (nodal,) = (
-        process.solve(either, [Task(LATTICE, FineLaw(either))], references) for either in (formula, problem)
+        process.solve(either, [System(LATTICE, FineLaw(either))], references) for either in (formula, problem)
     )
     assert relative_l2(nodal, expected) < 3e-6
     found = reference(problem, HomogenizedReference(), 11, references)

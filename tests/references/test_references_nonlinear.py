@@ -17,10 +17,10 @@ from homog.errors import UserError
 from homog.formula import parse
 from homog.formula.parse import symbol
 from homog.references import Reference, compute, process, reference
-from homog.references.effective import EffectiveLaw
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
+from homog.references.tensor_of_u import EffectiveLaw
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, reason="dolfinx is not installed")
 
@@ -64,9 +64,9 @@ def test_kirchhoffs_transformation_gives_the_solution(
 ) -> None:
     """Where a depends on u alone, w = integral of a over (0, u) solves -Lap w = f."""
     problem = make_problem(coefficient, forcing=str(forcing))
-    tasks = [Task(SMOOTH, FineLaw(problem)), Task(SMOOTH, EffectiveLaw(problem))]
+    systems = [System(SMOOTH, FineLaw(problem)), System(SMOOTH, EffectiveLaw(problem))]
     exact = inverse(forcing * sine_series(*SMOOTH.nodes))
-    for nodal in process.solve(problem, tasks, references):
+    for nodal in process.solve(problem, systems, references):
         assert relative_l2(nodal, exact) < 1e-5  # w is not smooth at the corners: the error is of the order h^3
 
 
@@ -74,14 +74,14 @@ def test_problem_without_a_solution_is_told_in_one_line(make_problem: MakeProble
     """w = atan(u) is below pi/2, but the solution of -Lap w = 50 reaches 3.7."""
     problem = make_problem("1/(1 + u**2)", forcing="50")
     with pytest.raises(UserError, match=r"reference cannot .*Newton's method.*no solution") as told:
-        process.solve(problem, [Task(COARSE, FineLaw(problem))], references)
+        process.solve(problem, [System(COARSE, FineLaw(problem))], references)
     assert "\n" not in str(told.value)
 
 
 def test_coefficient_that_the_solution_makes_negative_is_told(make_problem: MakeProblem, references: Path) -> None:
     problem = make_problem("1 - u", forcing="20")  # u - u^2/2 is at most 1/2, but the solution of -Lap w = 20 is not
     with pytest.raises(UserError, match="not positive at u beyond"):
-        process.solve(problem, [Task(COARSE, FineLaw(problem))], references)
+        process.solve(problem, [System(COARSE, FineLaw(problem))], references)
 
 
 def test_laminate_flows_by_its_own_means(references: Path) -> None:
@@ -94,7 +94,7 @@ def test_laminate_flows_by_its_own_means(references: Path) -> None:
         name="a test", coefficient="2 + u**2 + sin(2*pi*x1/eps)", forcing=str(forcing), boundary=str(u)
     )
     problem = equation.build(settings, 1e-4)
-    (nodal,) = process.solve(problem, [Task(SMOOTH, EffectiveLaw(problem))], references)
+    (nodal,) = process.solve(problem, [System(SMOOTH, EffectiveLaw(problem))], references)
     assert error(problem, SMOOTH, nodal) < 1e-7
 
 
@@ -136,7 +136,7 @@ def test_facts_of_the_nonlinear_problem(nonlinear: Reference) -> None:
 def test_homogenized_solution_is_the_limit(make_problem: MakeProblem, nonlinear: Reference, references: Path) -> None:
     """The distance of u_0, which knows no eps, from u_eps falls like eps."""
     problem, lattice = make_problem(NONLINEAR, forcing="50", eps=0.2), Lattice((0.0, 0.0), (1.0, 1.0), (20, 20), 4)
-    (nodal,) = process.solve(problem, [Task(lattice, FineLaw(problem))], references)
+    (nodal,) = process.solve(problem, [System(lattice, FineLaw(problem))], references)
     coarse = relative_l2(nonlinear.homogenized, lattice.interpolate(nodal, nonlinear.axes))
     fine = relative_l2(nonlinear.homogenized, nonlinear.fine)
     assert log2(coarse / fine) / 2 == pytest.approx(1, abs=0.2)

@@ -16,7 +16,7 @@ from homog.equation import Problem
 from homog.errors import UserError
 from homog.references import process
 from homog.references.elements import purge
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
 from homog.references.process import SolverFailed
@@ -28,7 +28,7 @@ LATTICE = Lattice((0.0, 0.0), (1.0, 1.0), (4, 4), 2)
 
 
 def solve(problem: Problem, folder: Path) -> list[np.ndarray]:
-    return process.solve(problem, [Task(LATTICE, FineLaw(problem))], folder)
+    return process.solve(problem, [System(LATTICE, FineLaw(problem))], folder)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from manufactured import with_solution
 from orders import relative_l2
 
 from homog.domains import tensor_grid
-from homog.equation import Problem
+from homog.equation import Dirichlet, Problem
 from homog.formula import parse
 from homog.formula.evaluate import at_points
 from homog.references import fem
-from homog.references.fem import Task
+from homog.references.fem import System
 from homog.references.kirchhoff import Kirchhoff
 from homog.references.lattice import Lattice
 from homog.references.laws import FineLaw
@@ -43,7 +43,7 @@ def solve(child: ProcessPoolExecutor, references: Path) -> Callable[[Problem], n
     cache.mkdir(parents=True, exist_ok=True)
 
     def solution(problem: Problem, lattice: Lattice = LATTICE) -> np.ndarray:
-        (found,) = child.submit(fem.solve, problem, [Task(lattice, FineLaw(problem))], cache).result()
+        (found,) = child.submit(fem.solve, problem, [System(lattice, FineLaw(problem))], cache).result()
         assert not isinstance(found, str), found
         return found
 
@@ -118,7 +118,8 @@ def test_manufactured_solutions_are_found(
 def manufactured(make_problem: MakeProblem, coefficient: str, solution: str) -> Problem:
     """With this solution; g continues into the domain by something else, which a start must not profit from."""
     problem = with_solution(make_problem(), coefficient, solution)
-    return problem.but(boundary=parse(f"{solution} + 16*x1*(1-x1)*x2*(1-x2)", 2))
+    value = parse(f"{solution} + 16*x1*(1-x1)*x2*(1-x2)", 2)
+    return problem.but(boundary=Dirichlet(value, problem.parameters))
 
 
 def error(problem: Problem, solution: str, solve: Callable) -> float:

@@ -19,9 +19,8 @@ from torch.utils._pytree import tree_leaves
 
 from homog.config import DFLM
 from homog.fields.splines import interpolate
-from homog.formula.evaluate import at_points
 from homog.losses import DFLMLoss
-from homog.losses.dflm import spline_of
+from homog.losses.lagged import lagged_spline
 from homog.walkers import Scheme, Walkers, stream_key
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +35,12 @@ def test_plain_torch_has_the_medium_of_the_problem(problem, tolerance):
     solved = case(*f"problem={problem}".split()).problem
     points = np.random.default_rng(0).random((10_000, solved.dimension))
     solution = None
-    if solved.nonlinear:
+    if solved.operator.nonlinear:
         values = _bump(torch.from_numpy(solved.domain.grid(257))).numpy()
         solution = interpolate(values, solved.domain.lower, solved.domain.upper)
-    a = solved.coefficient_at(points, 0.0 if solution is None else solution(points))
-    rate = at_points(solved.forcing, points, solved.names_at(points)) / (2 * a)
+    rate = solved.process.reward_at(points, solution)
     drift_found, rate_found = eager.medium(solved, _bump)(torch.from_numpy(points).float())
-    for found, exact in ((drift_found, solved.drift_at(points, solution)), (rate_found, rate)):
+    for found, exact in ((drift_found, solved.process.drift_at(points, solution)), (rate_found, rate)):
         assert np.linalg.norm(found.double().numpy() - exact) < tolerance * np.linalg.norm(exact)
 
 
@@ -94,7 +92,7 @@ def test_plain_torch_makes_the_same_targets(kernels, preset):
     made = case(f"experiment=paper/{preset}", "method.points=200", "method.walkers=100", "network.width=20")
     recipe = eager.EagerRecipe(made.settings, made.problem, made.steps.micro_step, made.steps.count)
     assert isinstance(made.settings.method, DFLM)
-    solution = spline_of(recipe.network, made.problem.domain, 257) if made.problem.nonlinear else None
+    solution = lagged_spline(recipe.network, made.problem.domain, 257) if made.problem.operator.nonlinear else None
     sample = DFLMLoss(made.settings.method, made.problem, made.steps, 0, kernels).sample(0, solution)
     walk = sample.walk
     starts = torch.from_numpy(sample.points).float()

@@ -104,14 +104,14 @@ def test_a_training_taken_up_after_any_iteration_ends_where_it_would_have(begin,
     states = [through_a_file(undisturbed.state())]
     states += [through_a_file(undisturbed.state()) for _ in undisturbed]
     progress = undisturbed.done
-    wanted = weights_sha256(progress.solution), progress.walker_steps, dict(loss.measured())
+    wanted = weights_sha256(progress.solution), progress.walker_steps, dict(loss.metrics())
     for iteration, state in enumerate(states[:-1]):
         loss, resumed = begin(*CASES[case])
         resumed.load_state(state)
         assert resumed.done.iteration == iteration
         for progress in resumed:
             progress.solution  # noqa: B018
-        assert (weights_sha256(progress.solution), progress.walker_steps, dict(loss.measured())) == wanted
+        assert (weights_sha256(progress.solution), progress.walker_steps, dict(loss.metrics())) == wanted
         assert progress.iteration == len(states) - 1
 
 
@@ -180,8 +180,8 @@ def test_walkers_that_mostly_leave_are_warned_of_and_others_are_not(make_problem
             train(loss, loss.network(networks.build(Legendre(count=3), loss.problem.domain, 0)), Galerkin(iterations=3))
         )
         assert len(loss.warnings()) == lines
-        assert (loss.measured()["left_share"] > 0.5) == bool(lines)
-        assert loss.measured()["effective_sample_share"] == 1.0
+        assert (loss.metrics()["left_share"] > 0.5) == bool(lines)
+        assert loss.metrics()["effective_sample_share"] == 1.0
 
 
 def test_the_least_effective_share_of_the_weights_is_kept_and_warned_of():
@@ -196,4 +196,4 @@ def test_the_least_effective_share_of_the_weights_is_kept_and_warned_of():
         assert walk.effective_share == pytest.approx(carrying / 1000)
         tally.add(Tally.of(walk))
         assert len(tally.warnings()) == lines
-    assert tally.measured() == {"left_share": 0.0, "effective_sample_share": pytest.approx(0.005)}
+    assert tally.metrics() == {"left_share": 0.0, "effective_sample_share": pytest.approx(0.005)}

@@ -419,7 +419,10 @@ def test_a_preset_sweeps_what_the_figure_shows(figure: int, count: int):
     assert ends[0].method == paper_dflm(exit="clip")
     assert ends[0].network == config.MLP(depth=4, width=200, activation="relu", scale=None, spread=0.0)
     assert isinstance(ends[0].problem, config.FormulaProblem)
-    assert (ends[0].problem.coefficient, ends[0].problem.forcing) == ("2 + sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "10")
+    assert (ends[0].problem.coefficient, ends[0].problem.forcing) == (
+        "2 + sin(2*pi*x1/eps)*cos(2*pi*x2/eps)",
+        "10",
+    )
     eps = [0.1, 0.05] if figure == 2 else [0.05, 0.005]
     assert [end.eps for end in ends] == eps
     for end in ends:

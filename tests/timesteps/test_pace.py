@@ -43,7 +43,7 @@ def test_no_step_reaches_a_place_where_it_is_too_long(make_problem, dimension: i
     x = problem.domain.sample(100_000, random)
     near = x + 0.003 * random.standard_normal(x.shape)
     y = np.clip(near, problem.domain.lower, problem.domain.upper)
-    speed = np.linalg.norm(problem.drift_at(y), axis=-1)
+    speed = np.linalg.norm(problem.process.drift_at(y), axis=-1)
     cells = np.array(pace.longest.shape)
     place = (x - pace.lower) / np.subtract(pace.upper, pace.lower)
     place = place % 1 if pace.periodic else place

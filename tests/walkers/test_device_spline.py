@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from homog.domains import Box
-from homog.losses.table import DeviceTable, spline_of
+from homog.losses.lagged import LaggedOnDevice, lagged_spline
 from homog.walkers.lookup import Table
 
 CORNERS = (0.0, -1.0, 2.0), (1.0, 2.0, 2.5)
@@ -28,7 +28,7 @@ class Waves(nn.Module):
 def made_twice(dimension: int):
     box, network = Box(*(corner[:dimension] for corner in CORNERS)), Waves()
     count = COUNTS[dimension]
-    return box, spline_of(network, box, count), DeviceTable(box, count, CPU)(network)
+    return box, lagged_spline(network, box, count), LaggedOnDevice(box, count, CPU)(network)
 
 
 @pytest.mark.parametrize("dimension", COUNTS)
@@ -60,11 +60,11 @@ def test_kernels_are_handed_the_same_table(dimension: int):
 
 def test_it_follows_the_network():
     box, network = Box((0.0,), (1.0,)), Waves()
-    table = DeviceTable(box, 33, CPU)
+    table = LaggedOnDevice(box, 33, CPU)
     before = table(network).coefficients
     with torch.no_grad():
         network.rates += 1
     after = table(network).coefficients
     assert not after.requires_grad
-    np.testing.assert_allclose(after.numpy(), spline_of(network, box, 33).coefficients, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(after.numpy(), lagged_spline(network, box, 33).coefficients, rtol=0, atol=1e-13)
     assert float((after - before).abs().max()) > 0.1

@@ -168,7 +168,7 @@ def test_tables_are_written_as_they_are_shown():
 def test_what_is_trained_without_waiting_is_captured_on_a_gpu(name: str, kernels: Path, monkeypatch):
     settings = runs.Run(name, checks.TRAINED[name], 1).settings
     problem = runs.equation.build(settings.problem, settings.eps)
-    assert problem.nonlinear == ("nonlinear" in name)
+    assert problem.operator.nonlinear == ("nonlinear" in name)
     loss = losses.build(settings.method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
     monkeypatch.setattr(loss, "_device", torch.device("cuda"))
     assert isinstance(loss, losses.WalkingLoss)

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from homog import losses, networks
 from homog.config import DFLM, MLP, AdamCosine, Cosines, Energy, MethodSettings
 from homog.errors import UserError
-from homog.losses.table import DeviceTable
+from homog.losses.lagged import LaggedOnDevice
 from homog.solvers import captured
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
@@ -144,7 +144,7 @@ def test_a_coefficient_that_is_not_positive_is_told_where_the_host_looks(on_devi
     loss = on_device(method, "0.5 + u")
     network = networks.build(Cosines(count=1), loss.problem.domain, 0)
     network.set_weights(torch.tensor([-1.0]))  # u = -1, with the boundary ansatz in the middle
-    u = loss.solution(loss.network(network))
+    u = loss.lagged_for_walkers(loss.network(network))
     assert isinstance(u, DeviceSpline)
     loss.sample(63, u)
     with pytest.raises(UserError, match="it must be positive for every u that occurs"):
@@ -154,7 +154,7 @@ def test_a_coefficient_that_is_not_positive_is_told_where_the_host_looks(on_devi
 def test_no_distance_is_safe_for_drift_walkers_of_unknown_speed(on_device):
     """What driftless walkers cover in 16 steps does not depend on u."""
     loss = on_device(METHODS["energy"])
-    table = loss.solution(training(loss).done.solution)
+    table = loss.lagged_for_walkers(training(loss).done.solution)
     for martingale, safe in ("drift", np.finfo(np.float32).max), ("girsanov", 7.5 * np.sqrt(16e-3)):
         walkers = Walkers(loss.problem, Scheme(martingale, "euler"), loss._cache)
         assert walkers._safe(loss.steps, table) == np.float32(safe)
@@ -164,7 +164,7 @@ def test_the_energy_weighs_points_by_the_same_coefficient_where_it_reads_a_field
     problem = CASES["nonlinear field"].problem
     loss = losses.EnergyLoss(METHODS["energy"], problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
     network = loss.network(networks.build(MLP(depth=2, width=8, activation="tanh", spread=3.0), problem.domain, 0))
-    tables = loss.medium(network), DeviceTable(problem.domain, 17, torch.device("cpu"))(network)
+    tables = loss.lagged(network), LaggedOnDevice(problem.domain, 17, torch.device("cpu"))(network)
     (points, exact), (same, found) = (loss._points(np.random.default_rng(0), table) for table in tables)
     np.testing.assert_array_equal(points, same)
     assert isinstance(found, torch.Tensor)

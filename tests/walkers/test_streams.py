@@ -9,9 +9,9 @@ from torch import nn
 
 from homog import losses
 from homog.config import Energy
-from homog.measures.effective import effective_tensor_by_walkers
 from homog.measures.fine_scale import fine_scale
 from homog.measures.longer_walk import longer_walk
+from homog.measures.spreading import effective_tensor_by_walkers
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Walkers, point_generator, stream_key
 
@@ -58,10 +58,10 @@ def test_all_that_a_run_sends_walkers_for_has_numbers_of_its_own(
     seen: dict[str, set[bytes]] = {}
     walk, purpose = Walkers.walk, ""
 
-    def recorded(self, points, per_point, steps, key, solution=None):
+    def recorded(self, points, per_point, steps, key, lagged=None):
         drawn = {np.asarray(key).tobytes(), points[0].tobytes(), points[-1].tobytes()}
         seen.setdefault(purpose, set()).update(drawn)
-        return walk(self, points, per_point, steps, key, solution)
+        return walk(self, points, per_point, steps, key, lagged)
 
     problem, network = make_problem(eps=0.3), Nothing()
     monkeypatch.setattr(Walkers, "walk", recorded)

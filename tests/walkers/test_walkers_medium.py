@@ -5,7 +5,6 @@ import pytest
 
 from homog.domains import Box
 from homog.fields.splines import interpolate
-from homog.formula.evaluate import at_points
 from homog.walkers.medium import medium
 
 EPS, DT = 0.1, 1e-3
@@ -52,17 +51,17 @@ def test_the_lines_give_drift_and_reward_of_a_step(make_problem, coefficient: st
     values |= {f"t{i}": row.astype(float) for i, row in enumerate(phases)}
     values |= {f"k{i}": float(k) for i, k in enumerate(lines.constant_values(problem.parameters))}
     solution = None
-    if problem.nonlinear:
+    if problem.operator.nonlinear:
         box = Box((-0.5, -0.5), (1.5, 1.5))
         solution = interpolate(np.sin(box.grid(33)).sum(-1), box.lower, box.upper)
         slope = solution.gradient(there)
         values |= {"u": solution(there), "u1": slope[:, 0], "u2": slope[:, 1]}
-    assert lines.tables == ({"u": 3} if problem.nonlinear else {})
+    assert lines.tables == ({"u": 3} if problem.operator.nonlinear else {})
     assert lines.reads_start == any(name in "\n".join(lines.lines) for name in ("p1", "p2"))
     exec("\n".join(lines.lines), values)
-    drift = problem.drift_at(there, solution) * DT
+    drift = problem.process.drift_at(there, solution) * DT
     for i in (0, 1):
         np.testing.assert_allclose(values[f"v{i + 1}"] + 0 * MOVES[:, 0], drift[:, i], atol=1e-5 * np.abs(drift).max())
-    a = problem.coefficient_at(there, 0.0 if solution is None else solution(there))
-    reward = at_points(problem.forcing, there, problem.parameters) / (2 * a) * DT
+    a = problem.operator.coefficient_at(there, 0.0 if solution is None else solution(there))
+    reward = problem.operator.forcing_at(there) / (2 * a) * DT
     np.testing.assert_allclose(values["h"] + 0 * a, reward, atol=1e-5 * np.abs(reward).max())

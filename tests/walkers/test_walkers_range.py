@@ -13,9 +13,8 @@ import scipy.special
 from simulated_gpu import CASES
 
 from homog.domains import Box
-from homog.equation import Problem
+from homog.equation import Operator, Problem
 from homog.formula import parse
-from homog.formula.evaluate import at_points
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 from homog.walkers.medium import Medium, medium
@@ -52,7 +51,8 @@ NAMES = {
 def built(coefficient: str, forcing: str = "1") -> Problem:
     """The problem without the checks of its settings, which take most of a second."""
     a, f = (parse(text, 2, ("eps",)) for text in (coefficient, forcing))
-    return Problem.of("p", a, f, parse("0", 2), Box((0.0, 0.0), (1.0, 1.0)), {"eps": 0.1}, None, 0.1)
+    box = Box((0.0, 0.0), (1.0, 1.0))
+    return Problem.of("p", Operator(a, f, {"eps": 0.1}), parse("0", 2), box, scale=0.1)
 
 
 def run(lines: Medium, problem: Problem) -> np.ndarray:
@@ -74,9 +74,9 @@ def run(lines: Medium, problem: Problem) -> np.ndarray:
 
 def exact(problem: Problem, places: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        forcing = at_points(problem.forcing, places, problem.parameters)
-        h = forcing / (2 * problem.coefficient_at(places))
-        return DT * np.concatenate([problem.drift_at(places).T, h[None]])
+        forcing = problem.operator.forcing_at(places)
+        h = forcing / (2 * problem.operator.coefficient_at(places))
+        return DT * np.concatenate([problem.process.drift_at(places).T, h[None]])
 
 
 def check(problem: Problem) -> None:

@@ -8,7 +8,7 @@ import pytest
 from homog import equation
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.domains import Box
-from homog.equation import Problem
+from homog.equation import Operator, Problem
 from homog.fields.splines import Spline, interpolate
 from homog.formula import parse
 from homog.timesteps.timestep import time_steps
@@ -38,7 +38,7 @@ def field_problem(coefficient: str, dimension: int, eps: float, count: int = 64)
     field = interpolate(np.sin(4 * np.pi * nodes).sum(-1) / dimension, box.lower, box.upper, periodic=True)
     known = parse(coefficient, dimension, ("eps", "u", "field"))
     forcing, boundary = parse("10 + x1", dimension), parse("0", dimension)
-    return Problem.of("a field", known, forcing, boundary, box, {"eps": eps}, None, eps, field)
+    return Problem.of("a field", Operator(known, forcing, {"eps": eps}, field), boundary, box, scale=eps)
 
 
 def both(problem: Problem, scheme: Scheme, kernels: Path, eps: float, solution: Spline | None):
@@ -119,7 +119,7 @@ def test_compiled_values_are_the_splines(kernels: Path, dimension: int):
 
 def test_walkers_of_a_nonlinear_problem_ask_for_the_solution(make_problem, kernels: Path):
     problem = make_problem(NONLINEAR[2])
-    with pytest.raises(ValueError, match="need a solution"):
+    with pytest.raises(ValueError, match="need a lagged u"):
         Walkers(problem, SCHEMES[0], kernels).walk(
             np.full((1, 2), 0.5), 1, time_steps(BoundsTimeStep(eps=0.1, macro_factor=1.0), 2), stream_key(0, 0)
         )

@@ -15,7 +15,7 @@ _MARGIN = 0.1  # of a range, beyond where the solution has been: its next iterat
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TensorOfU:
     """a*(u) for u in [low, high] by its Chebyshev series.
 
     Attributes:
@@ -39,7 +39,7 @@ class Table:
         return np.moveaxis(values, (0, 1), (-2, -1))
 
 
-def tabulate(problem: Problem, low: float, high: float) -> Table:
+def tabulate(problem: Problem, low: float, high: float) -> TensorOfU:
     """a* over a range of u, on so many Chebyshev nodes that twice as many change it by less than the cell problems do.
 
     Interpolation in Chebyshev nodes converges geometrically where a*(u) is analytic, and a* is where a is (Trefethen,
@@ -72,7 +72,7 @@ def tabulate(problem: Problem, low: float, high: float) -> Table:
         series = np.linalg.solve(chebyshev.chebvander(nodes, intervals), values.reshape(nodes.size, -1))
         series = series.reshape(values.shape)
         if change <= TOLERANCE or intervals == _MOST_INTERVALS:
-            return Table(low, high, series, max(change, *(accuracy for _, accuracy in known.values())))
+            return TensorOfU(low, high, series, max(change, *(accuracy for _, accuracy in known.values())))
         intervals *= 2
 
 
@@ -80,7 +80,7 @@ def tensors_between(problem: Problem, low: float, high: float) -> tuple[np.ndarr
     """a* at equidistant values of u, for a reader.
 
     Returns:
-        The values, shape (33,), the tensors, shape (33, d, d), and how well they are known, as `Table.change`.
+        The values, shape (33,), the tensors, shape (33, d, d), and how well they are known, as `TensorOfU.change`.
     """
     values = np.linspace(low, high, 33)
     if low == high:
@@ -96,7 +96,7 @@ class EffectiveLaw:
 
     problem: Problem
     nonlinear = True
-    _table: Table | None = field(default=None, init=False)
+    _table: TensorOfU | None = field(default=None, init=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,7 +114,7 @@ class EffectiveLaw:
 
         return evaluate
 
-    def _table_for(self, low: float, high: float) -> Table:
+    def _table_for(self, low: float, high: float) -> TensorOfU:
         known = self._table
         margin = _MARGIN * ((high - low) or max(1.0, abs(low)))
         if known is not None and known.low <= low and high <= known.high:

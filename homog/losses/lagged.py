@@ -1,4 +1,4 @@
-"""The current network as a table of u on equidistant nodes of the domain: what walkers of a nonlinear problem read."""
+"""The lagged u: the current network on equidistant nodes of the domain, as walkers of a nonlinear problem read it."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from homog.networks import values_without_gradient
 from homog.walkers import DeviceSpline, placed
 
 
-def spline_of(network: nn.Module, domain: Box, count: int) -> Spline:
+def lagged_spline(network: nn.Module, domain: Box, count: int) -> Spline:
     """The spline through a network's values on `count` equidistant nodes an axis of the domain, without gradient."""
     device = next(network.parameters()).device
     grid = torch.as_tensor(domain.grid(count), dtype=torch.float32, device=device)
@@ -18,7 +18,7 @@ def spline_of(network: nn.Module, domain: Box, count: int) -> Spline:
     return interpolate(values, domain.lower, domain.upper)
 
 
-class DeviceTable:
+class LaggedOnDevice:
     """The same spline, made on the network's device without making the host wait.
 
     Args:

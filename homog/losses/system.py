@@ -1,23 +1,20 @@
-"""Linear equations for the weights of a network's last layer, as the walkers of one batch give them."""
+"""The linear system for the weights of a network's last layer, as the walkers of one batch give it."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from homog.domains import Box
-from homog.equation import Problem
-from homog.fields.splines import Spline
 from homog.networks import LinearInFeatures
 
 ROWS = 8192  # walkers whose features are in memory at once
 
 
 @dataclass(frozen=True)
-class Equations:
+class LinearSystem:
     """sum_j (matrix + beta control)_ij v_j = load_i for v = (w, 1): the last of the m + 1 functions is the lift.
 
     Attributes:
@@ -31,21 +28,6 @@ class Equations:
     control: Float64[np.ndarray, "n n"]
     load: Float64[np.ndarray, " n"]
     walker_steps: int
-
-
-@runtime_checkable
-class LinearLoss(Protocol):
-    """A method whose answer solves linear equations if the network is linear in its last layer."""
-
-    problem: Problem
-
-    def medium(self, network: nn.Module) -> Spline | None:
-        """What walkers read of the network; None for a linear problem."""
-        ...
-
-    def equations(self, network: LinearInFeatures, iteration: int, medium: Spline | None) -> Equations:
-        """One batch's equations, drawn anew for each seed and iteration."""
-        ...
 
 
 def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch n"]:

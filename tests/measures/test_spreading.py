@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from homog.errors import UserError
-from homog.measures.effective import EffectiveTensor, effective_tensor_by_walkers
+from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 
 from homog.domains import tensor_grid
 from homog.equation import Problem
-from homog.references import effective
-from homog.references.effective import EffectiveLaw, tensors_between
+from homog.references import tensor_of_u
 from homog.references.mean import mean_on_limit, mean_on_solution
+from homog.references.tensor_of_u import EffectiveLaw, tensors_between
 
 MakeProblem = Callable[..., Problem]
 
@@ -34,8 +34,8 @@ def test_laminate_has_its_means_at_each_value(make_problem: MakeProblem) -> None
 def test_law_follows_the_solution(make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its table grows with the range of u, and rarely: every time takes cell problems."""
     tables = []
-    tabulate = effective.tabulate
-    monkeypatch.setattr(effective, "tabulate", lambda *of: tables.append(of[1:]) or tabulate(*of))
+    tabulate = tensor_of_u.tabulate
+    monkeypatch.setattr(tensor_of_u, "tabulate", lambda *of: tables.append(of[1:]) or tabulate(*of))
     at = EffectiveLaw(make_problem(LAMINATE)).at(np.zeros((9, 2)))
     for end in (0.0, 1.0, 1.05, 0.3, -0.5):
         u = np.linspace(0, end, 9)

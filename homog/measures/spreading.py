@@ -33,8 +33,8 @@ class EffectiveTensor:
 
     Attributes:
         value: The tensor, shape (d, d), symmetric.
-        standard_error: Of each entry, from the spread between batches, shape (d, d): that of the noise and of the
-            extrapolation in the micro step.
+        standard_error: Standard error of each entry, from the spread between batches, shape (d, d): of the noise and
+            of the extrapolation in the micro step.
         delay: c in <a E[dX dX^T]> = a* t + c, which holds once a cell is forgotten; shape (d, d).
         delay_error: Its standard error.
         freedom: Degrees of freedom of the standard errors.
@@ -86,14 +86,14 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
 
     Args:
         problem: Linear and with a period.
-        batches: Of 8,192 walkers each, at least 8.
-        seed: Of points and walkers.
+        batches: Number of batches of 8,192 walkers each, at least 8.
+        seed: Seed of the points and the walkers.
         cache: Folder for compiled kernels.
 
     Raises:
         UserError: If the problem has no period or depends on u.
     """
-    if problem.period is None or problem.nonlinear:
+    if problem.period is None or problem.operator.nonlinear:
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
     dimension = problem.dimension
     middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
@@ -128,7 +128,7 @@ def _slopes_and_delays(
     found = np.empty((2, 2, batches, dimension, dimension))
     for batch in range(batches):
         points = cell.spread(count, point_generator(seed, batch, Purpose.EFFECTIVE_TENSOR))
-        weight = problem.coefficient_at(points)
+        weight = problem.operator.coefficient_at(points)
         moments = []
         for until in (early, late):  # the same key: the same paths, followed further
             walk = walkers.walk(points, 1, until, stream_key(seed, batch, Purpose.EFFECTIVE_TENSOR))

@@ -1,0 +1,85 @@
+"""The equation, without its domain and its boundary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from homog.errors import UserError
+from homog.fields.splines import Spline
+from homog.formula import Formula
+from homog.formula.evaluate import at_points
+
+SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solution and a tabulated field
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """-div(a grad u) = f (equation 15).
+
+    Attributes:
+        coefficient: a, a positive formula in x, and where it names them in u and the field.
+        forcing: f(x).
+        parameters: Value of each parameter, eps among them.
+        field: The spline that the coefficient calls `field`, or None.
+    """
+
+    coefficient: Formula
+    forcing: Formula
+    parameters: Mapping[str, float]
+    field: Spline | None = None
+
+    @property
+    def nonlinear(self) -> bool:
+        """Whether the coefficient depends on u."""
+        return SOLUTION in self.coefficient.names
+
+    def coefficient_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch"]:
+        """a at points of shape (..., d), where the solution has the values u: to be given where a depends on u."""
+        return at_points(self.coefficient, points, self.names_at(points, u))
+
+    def forcing_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
+        """f at points of shape (..., d)."""
+        return at_points(self.forcing, points, self.parameters)
+
+    def slopes_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch d"]:
+        """The partial derivatives of a(x, u) along x at fixed u, shape (..., d): those of the field are in them."""
+        names = self.names_at(points, u)
+        slopes = np.stack([at_points(partial, points, names) for partial in self.coefficient.gradient()], axis=-1)
+        if self.field is not None:
+            by_field = at_points(self.coefficient.derivative(FIELD), points, names)
+            slopes = slopes + by_field[..., None] * self.field.gradient(points).astype(slopes.dtype)
+        return slopes
+
+    def names_at(self, points: Float[np.ndarray, "*batch d"], u: Any = None) -> dict[str, Any]:
+        """What each name of the coefficient's formula but the coordinates stands for at points.
+
+        Raises:
+            ValueError: If the coefficient depends on u, and u is not given.
+        """
+        if u is None and self.nonlinear:
+            raise ValueError("the coefficient depends on u: its value needs that of u")
+        names: dict[str, Any] = {**self.parameters, SOLUTION: 0.0 if u is None else u}
+        return names if self.field is None else {**names, FIELD: self.field(points)}
+
+    def require_positive(self, points: Float[np.ndarray, "*batch d"], lagged: Spline) -> None:
+        """Refuse a u that leads the coefficient to zero or below at one of the points.
+
+        Raises:
+            UserError: With the place and the values.
+        """
+        u = lagged(points)
+        values = self.coefficient_at(points, u)
+        if not (values > 0).all():
+            worst = np.unravel_index(np.argmin(np.where(values > 0, np.inf, 0.0)), values.shape)
+            place = ", ".join(f"x{i + 1}={x:.4g}" for i, x in enumerate(points[worst]))
+            raise UserError(
+                f"problem.coefficient={self.coefficient.text} is {values[worst]:.4g} at ({place}), where u is"
+                f" {u[worst]:.4g}: it must be positive for every u that occurs"
+            )

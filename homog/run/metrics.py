@@ -1,0 +1,100 @@
+"""The numbers of a run: each name, what it is, its unit, and its row in the closing table, once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of `metrics.json`, of `metrics.jsonl` and of MLflow.
+
+    Attributes:
+        name: Its key.
+        what: What it is, in a line.
+        unit: Its unit; empty for a ratio, a count or a text.
+        row: Answer and what it is held against, where the closing table has a row for it.
+        noise: Name of its standard deviation, where the row shows it.
+    """
+
+    name: str
+    what: str
+    unit: str = ""
+    row: tuple[str, str] | None = None
+    noise: str | None = None
+
+
+_U_EPS, _U_0 = "u_eps (FEM)", "u_0 (homogenised)"
+
+METRICS = (
+    Metric("rel_l2", "relative L2 error of the network against u_eps", row=("network", _U_EPS)),
+    Metric("rel_l2_homogenized", "relative L2 error of the network against u_0", row=("network", _U_0)),
+    Metric(
+        "rel_l2_standard_error",
+        "standard deviation of the answer by sampling, in the L2 norm and relative to the answer's",
+        row=("network, its noise by the solve", "other seeds"),
+    ),
+    Metric(
+        "rel_l2_fine_scale",
+        "relative L2 error of the network with the microscale put back, against u_eps",
+        row=("network and walkers (fine scale)", _U_EPS),
+    ),
+    Metric(
+        "rel_l2_floor",
+        "relative L2 distance of u_0 from u_eps: an answer equal to u_0 still has this error",
+        row=("u_0, the homogenised limit itself", _U_EPS),
+    ),
+    Metric(
+        "rel_l2_mean_coefficient",
+        "relative L2 error of the answer for the mean of the coefficient",
+        row=("u_mean, the coefficient replaced by its mean", "the reference"),
+    ),
+    Metric(
+        "reference_error_estimate",
+        "relative L2 error of u_eps, estimated",
+        row=("u_eps (FEM), its own estimate", "coarser meshes"),
+    ),
+    Metric(
+        "homogenized_error_estimate",
+        "relative L2 error of u_0, estimated",
+        row=("u_0, its own estimate", "a second mesh, bounds of a*"),
+    ),
+    Metric(
+        "mean_coefficient_error_estimate",
+        "relative L2 error of u_mean, estimated",
+        row=("u_mean, its own estimate", "a second mesh"),
+    ),
+    Metric(
+        "cell_problem_error_estimate",
+        "relative error of a* by the cell problem: half the distance of its bounds",
+        row=("a* by the cell problem, its own estimate", "bounds from both sides"),
+    ),
+    Metric(
+        "longer_walk_error",
+        "smooth part of the network's error, in the L2 norm and relative, that walkers of one long macro step find",
+        row=("network, its smooth error", "a longer walk"),
+        noise="longer_walk_standard_error",
+    ),
+    Metric("longer_walk_standard_error", "standard deviation of longer_walk_error"),
+    Metric("rel_l2_best", "least error of the training curve"),
+    Metric("rel_l2_last_tenth_mean", "mean error over the last tenth of the training curve"),
+    Metric("rel_l2_last_tenth_std", "standard deviation of the error over the last tenth of the training curve"),
+    Metric("fine_scale_standard_error", "standard error of the values with the microscale, as a relative L2 norm"),
+    Metric("fine_scale_seconds", "time that the fine scale took", "s"),
+    Metric("effective_ij", "entry a*_ij by walkers, for i, j = 1, ..., d", "that of a"),
+    Metric("effective_ij_standard_error", "its standard error", "that of a"),
+    Metric("correlation_length", "length at which the correlation of a field has fallen to 1/e", "length"),
+    Metric("longest_wave_number", "largest wave number in a spectral field", "1/length"),
+    Metric("left_share", "share of the walkers that left the domain"),
+    Metric("effective_sample_share", "Kish's effective sample size per walker: 1 for walkers without weights"),
+    Metric("control_coefficient", "coefficient of the control variate of the solve, by regression"),
+    Metric("last_pass_change", "relative L2 change of the answer in the last pass of a nonlinear solve"),
+    Metric("walker_steps", "micro steps that all walkers of the training took"),
+    Metric("iterations", "iterations of the training"),
+    Metric("train_seconds", "time of the training, without errors, checkpoints and records", "s"),
+    Metric("wall_seconds", "time of the run, of all processes that it was resumed in", "s"),
+    Metric("checkpoint_seconds", "time that saving checkpoints took", "s"),
+    Metric("device", "device that the network was trained on"),
+    Metric("weights_sha256", "SHA-256 of all weights: equal for equal answers, bit for bit"),
+    Metric("loss", "loss of an iteration (in metrics.jsonl)"),
+    Metric("error", "error of an iteration on a coarser grid (in metrics.jsonl)"),
+)
+"""Every number of a run, those of the closing table first, in its order."""
