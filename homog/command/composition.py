@@ -65,8 +65,10 @@ def register() -> None:
 
 
 def _methods() -> dict[str, type[config.MethodSettings]]:
-    kinds = {path.rpartition("/")[2]: kind for path, kind in config.KINDS.items()}
-    return {name: kind for name, kind in kinds.items() if issubclass(kind, config.MethodSettings)}
+    """The methods by their names; kinds of other groups may be called the same."""
+    return {
+        path.rpartition("/")[2]: kind for path, kind in config.KINDS.items() if issubclass(kind, config.MethodSettings)
+    }
 
 
 def _companions(method: type[config.MethodSettings]) -> dict[str, dict[str, Any]]:
