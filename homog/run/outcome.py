@@ -12,7 +12,7 @@ from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 
 _WELL_BELOW = 0.1
-_NO_ANSWER, _ABOVE_FLOOR = 0.05, 2.0  # an error, and times that of u_0, from which on it is warned of
+_NO_ANSWER, _ABOVE_FLOOR = 0.03, 2.0  # an error, and times that of u_0, from which on it is warned of
 _HELD_AGAINST = (
     (
         *("rel_l2", "reference_error_estimate", "u_eps (FEM)"),
@@ -42,6 +42,13 @@ def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve
         "mean_coefficient_error_estimate": truth.mean_coefficient_error_estimate,
         "cell_problem_error_estimate": truth.cell_problem_error_estimate,
     }
+
+
+def error_is_known(found: evaluation.Errors, truth: Reference) -> bool:
+    """Whether u_eps tells the error to a tenth, or to a tenth of what would be warned of."""
+    if found.fine is None or truth.error_estimate is None:
+        return False
+    return truth.error_estimate <= _WELL_BELOW * max(found.fine, LEAST_ERROR)
 
 
 def fine_scale_metrics(fine: FineScale | None, seconds: float, truth: Reference) -> dict[str, float | None]:

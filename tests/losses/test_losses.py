@@ -230,6 +230,7 @@ def test_dflm_finds_the_sine_series_for_a_constant_coefficient(
     )
 
 
+@pytest.mark.slow
 def test_dflm_solves_a_nonlinear_problem_that_kirchhoffs_transform_makes_linear(make_problem, kernels):
     """-div((1 + u^2) grad u) = 50: w = u + u^3/3 solves -Lap w = 50."""
     problem = make_problem("1 + u**2", eps=0.3, forcing="50")

@@ -51,6 +51,7 @@ def test_a_short_macro_step_sees_too_much_by_what_the_delay_tells(make_problem, 
     assert found.excess(2 * 0.05**2 / np.pi)[0] == pytest.approx(share / 2)
 
 
+@pytest.mark.slow
 def test_oblique_layers_whose_step_was_too_long(make_problem, kernels):
     """Layers across the diagonal: a* = R diag(harmonic, arithmetic) R^T, at four seeds; intervals of 95 %."""
     problem = make_problem("1 + 0.9*sin(2*pi*(x1 + x2)/eps)")

@@ -169,13 +169,14 @@ def extrapolated(problem: Problem, cells: int) -> np.ndarray:
     return on_coarse + (on_coarse - coarse) / 3
 
 
-@pytest.mark.parametrize("contrast", [10, 1000])
+@pytest.mark.parametrize("contrast", [10, pytest.param(1000, marks=pytest.mark.slow)])
 def test_two_phases_in_the_square(tmp_path: Path, references: Path, contrast: float) -> None:
     problem = field_problem(tmp_path, media.blobs((33, 33), 2, 0.5), f"exp(log({contrast})*field)")
     found = reference(problem, FEW, 129, references)
     assert_covered(found, extrapolated(problem, 128), most=5e-3, own=2e-3)
 
 
+@pytest.mark.slow
 def test_two_phases_in_the_cube(tmp_path: Path, references: Path) -> None:
     problem = field_problem(tmp_path, media.blobs((12, 12, 12), 1.5, 0.4), "exp(log(10)*field)")
     found = reference(problem, FEMReference(degree=2, min_cells=40), 23, references)

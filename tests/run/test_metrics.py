@@ -35,7 +35,7 @@ def test_a_run_has_no_number_that_the_list_lacks(coefficient: str, home: Path, t
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     during = {name for entry in map(json.loads, lines) for name in entry["metrics"]}
     assert {general(name) for name in {*final, *during}} <= NAMES
-    assert {"rel_l2", "longer_walk_error", "fine_scale_standard_error", "weights_sha256"} <= set(final)
+    assert {"rel_l2", "fine_scale_standard_error", "weights_sha256"} <= set(final)
 
 
 def test_the_document_has_each_line_of_the_list():

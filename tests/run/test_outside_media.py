@@ -1,7 +1,7 @@
 """Media that users brought, from the command line: the answer is right, or the run says by how much it is not.
 
-Truths are finite volumes on a fine grid, or known. 'Says by how much': the longer walk's error is in a warning, and
-within a factor of three of the error against the truth.
+Truths are finite volumes on a fine grid, or known. 'Says by how much': a warning has the error against u_eps, or that
+of the longer walk where no mesh tells it, within a factor of three of the error against the truth.
 """
 
 import json
@@ -48,12 +48,21 @@ def run(home: Path, *overrides: str) -> Said:
 def require_right_or_told(said: Said, truth: np.ndarray) -> None:
     """The error is within three times the sampling noise and 3 %, or it is told to a factor of three."""
     error = float(np.linalg.norm(said.values - truth) / np.linalg.norm(truth))
-    told = said.metrics["longer_walk_error"]
     stated = said.metrics["rel_l2_standard_error"]
     if error <= 0.03 + 3 * stated:
         return
-    assert "a longer walk finds the answer" in said.text
+    by_mesh = "longer_walk_error" not in said.metrics
+    assert ("off u_eps" if by_mesh else "a longer walk finds the answer") in said.text
+    told = said.metrics["rel_l2" if by_mesh else "longer_walk_error"]
     assert error / 3 < told < 3 * error
+
+
+def require_known_error_to_be_told(said: Said, own: float) -> None:
+    """u_eps is known to `own`: an error beyond 3 % and three times the noise is in a warning, as it is."""
+    error = said.metrics["rel_l2"]
+    assert said.metrics["reference_error_estimate"] < own
+    if error > 0.03 + 3 * said.metrics["rel_l2_standard_error"]:
+        assert f"the answer is {100 * error:.2g} % off u_eps" in said.text
 
 
 def held_against_volumes(said: Said, spline, function, forcing: float, cells: int) -> None:
@@ -138,10 +147,8 @@ def test_blobs_in_the_cube(tmp_path: Path, home: Path):
 @pytest.mark.timeout(1800)
 def test_an_example_of_the_readme(home: Path):
     """A lognormal field: 17 % off beside a noise of 3.1 %. The truth is u_eps, with its own estimate."""
-    said = run(home, "problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)")
-    error, told = said.metrics["rel_l2"], said.metrics["longer_walk_error"]
-    assert said.metrics["reference_error_estimate"] < 0.01
-    assert error < 0.03 + 3 * said.metrics["rel_l2_standard_error"] or error / 3 < told < 3 * error
+    gstools = ["problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)"]
+    require_known_error_to_be_told(run(home, *gstools), 0.01)
 
 
 @pytest.mark.slow
@@ -166,7 +173,7 @@ def test_layers(home: Path, overrides: list[str], known: float):
     assert metrics["cell_problem_error_estimate"] < 1e-6
     off = metrics["rel_l2"]
     assert metrics["reference_error_estimate"] < 0.02
-    if off > max(0.05, 2 * metrics["rel_l2_floor"]) + 3 * metrics["rel_l2_standard_error"]:
+    if off > max(0.03, 2 * metrics["rel_l2_floor"]) + 3 * metrics["rel_l2_standard_error"]:
         assert f"the answer is {100 * off:.2g} % off u_eps" in said.text
     elif "a longer walk finds the answer" in said.text:
         assert off / 3 < metrics["longer_walk_error"] < 3 * off
@@ -177,10 +184,8 @@ def test_layers(home: Path, overrides: list[str], known: float):
 def test_an_interface(home: Path):
     """u_eps is known to 1e-7 (test_references_estimates); the answer was 16.7 % off beside a noise of 0.8 %."""
     coefficient = "1+49.5*(1+tanh((x1-0.4321)/1e-4))"
-    said = run(home, "eps=0.1", f"problem.coefficient={coefficient}", "problem.forcing=0", "problem.boundary=x1")
-    error, told = said.metrics["rel_l2"], said.metrics["longer_walk_error"]
-    assert said.metrics["reference_error_estimate"] < 1e-3
-    assert error < 0.03 + 3 * said.metrics["rel_l2_standard_error"] or error / 3 < told < 3 * error
+    interface = ["eps=0.1", f"problem.coefficient={coefficient}", "problem.forcing=0", "problem.boundary=x1"]
+    require_known_error_to_be_told(run(home, *interface), 1e-3)
 
 
 @pytest.mark.parametrize("problem", ["linear", pytest.param("nonlinear", marks=pytest.mark.slow)])
