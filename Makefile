@@ -17,7 +17,7 @@ STALE := $(shell test -x $(BIN)/python && test "$$(cat $(STAMP) 2>/dev/null)" = 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint format ui bench lock store always
+.PHONY: help setup run test test-all lint format ui bench docs lock store always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ ui: store setup ## show the recorded runs in MLflow's UI on 127.0.0.1
 
 bench: setup ## measure everything, in a quarter of an hour; writes docs/performance.md and bench.json
 	$(BIN)/python scripts/bench.py $(ARGS)
+
+docs: setup ## run the examples, and make docs/gallery.md from them (ARGS=linear: that one alone)
+	$(BIN)/python scripts/gallery.py $(ARGS)
 
 lock: setup ## write requirements.lock after a change of dependencies (ARGS=--upgrade: newest versions); fetches uv
 	$(BIN)/python -m pip install uv

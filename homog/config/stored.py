@@ -38,7 +38,10 @@ def read(content: str, where: str) -> RunSettings:
         values = dict(yaml.safe_load(content))
         kinds = dict.fromkeys(_named(values.pop("defaults")))
         chosen = {group: KINDS[path] for path in kinds for group, _, _ in _parts([path])}
-        return _made(RunSettings, values, chosen, "")
+        settings = _made(RunSettings, values, chosen, "")
+        if {path.partition("/")[0] for path in KINDS} - {path.partition("/")[0] for path in _kinds(settings)}:
+            raise ValueError("a group without a kind")
+        return settings
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{where} does not name the kinds of its settings: an earlier version wrote it, or it is damaged"
