@@ -1,8 +1,9 @@
-"""A problem from the formulas of its settings, checked before anything is computed."""
+"""An equation from the formulas of its settings, checked before anything is computed."""
 
 import keyword
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import singledispatch
 from math import isfinite
 from typing import Any
@@ -14,9 +15,10 @@ from homog import fields
 from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.field import DEGREES
 from homog.domains.box import Box
+from homog.equation.boundary import Dirichlet
 from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.positivity import not_positive
-from homog.equation.problem import Problem
+from homog.equation.statement import Statement
 from homog.errors import UserError
 from homog.fields import TabulatedField
 from homog.formula import FUNCTIONS, Formula, parse
@@ -28,38 +30,37 @@ _SPLINES = {degree: name for name, degree in DEGREES.items()}
 
 
 @singledispatch
-def build(settings: ProblemSettings, eps: float) -> Problem:
-    """The problem that the settings describe at one eps, checked.
+def stated(settings: ProblemSettings, eps: float) -> Statement:
+    """The equation on its domain that the settings describe at one eps, checked.
 
     Raises:
         UserError: If a formula is refused, the field cannot be had, or the coefficient is not positive and finite on
             a sample of the domain; in one line that names the setting.
     """
-    raise NotImplementedError(f"no problem for {type(settings).__name__}")
+    raise NotImplementedError(f"no equation for {type(settings).__name__}")
 
 
-@build.register
-def _(settings: FormulaProblem, eps: float) -> Problem:
+@stated.register
+def _(settings: FormulaProblem, eps: float) -> Statement:
     problem = _assembled(settings, eps, eps, None)
     period = parse(settings.period, 0, tuple(problem.parameters), where="problem.period")
     cell = float(at_points(period, np.empty((1, 0)), problem.parameters)[0])
     if not (isfinite(cell) and cell > 0):
         raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
-    found = cell if _is_periodic(problem, cell) else None
-    return problem.but(period=found, settings=settings)
+    return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
 
 
-@build.register
-def _(settings: FieldProblem, eps: float) -> Problem:
+@stated.register
+def _(settings: FieldProblem, eps: float) -> Statement:
     # its scale is the field's correlation length
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     field = fields.build(settings.field, domain)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    return problem.but(metrics=field.metrics, field_origin=field.origin, settings=settings)
+    return replace(problem, metrics=field.metrics, field_origin=field.origin)
 
 
-def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Problem:
-    """The problem without its period, checked."""
+def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Statement:
+    """The statement without its period, checked."""
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     parameters = _parameters(settings.parameters, eps)
 
@@ -71,7 +72,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
     spline = None if field is None else field.spline
     operator = Operator(coefficient, forcing, parameters, spline)
-    problem = Problem.of(settings.name, operator, boundary, domain, scale=scale)
+    problem = Statement(operator, Dirichlet(boundary, parameters), domain, scale)
     if field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
@@ -119,7 +120,7 @@ def _check_finite(
         raise UserError(f"{where} is {values[first]:g} at {_place(points[first])}{why}")
 
 
-def _check_nodes(problem: Problem, field: TabulatedField) -> None:
+def _check_nodes(problem: Statement, field: TabulatedField) -> None:
     """Refuse a coefficient that is not positive at a node of its field: a single one could slip through a sample."""
     domain, coefficient, values = problem.domain, problem.operator.coefficient, field.values
     spacing = domain.sides / field.spline.intervals
@@ -143,7 +144,7 @@ def _check_nodes(problem: Problem, field: TabulatedField) -> None:
             )
 
 
-def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
+def _check_between_nodes(problem: Statement, field: TabulatedField) -> None:
     """Refuse a coefficient that is positive on the nodes of its field and not on its spline."""
     found, coefficient = not_positive(problem), problem.operator.coefficient
     if found is not None:
@@ -156,7 +157,7 @@ def _check_between_nodes(problem: Problem, field: TabulatedField) -> None:
         )
 
 
-def _check_positive(problem: Problem, points: np.ndarray) -> None:
+def _check_positive(problem: Statement, points: np.ndarray) -> None:
     """Sample, then descend from the lowest points: a dip narrower than the sample's spacing is found too."""
     operator, domain, scale = problem.operator, problem.domain, problem.scale  # steps in units of the fine scale
     boundary = problem.boundary.at(points)
@@ -184,7 +185,7 @@ def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(domain.lower), np.asarray(domain.upper)
 
 
-def _is_periodic(problem: Problem, period: float) -> bool:
+def _is_periodic(problem: Statement, period: float) -> bool:
     """Whether a shift by one period along each axis leaves the coefficient as it is, up to rounding."""
     base = problem.domain.sample(256, np.random.default_rng(0))
     u = problem.boundary.at(base) + (1.0 if problem.operator.nonlinear else 0.0)

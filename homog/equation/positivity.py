@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from scipy.optimize import minimize
 
 from homog.equation.operator import FIELD, SOLUTION
-from homog.equation.problem import Problem
+from homog.equation.statement import Statement
 from homog.fields.splines import Spline
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import NUMPY, evaluate
@@ -53,7 +53,7 @@ class Lowest:
     field: float
 
 
-def not_positive(problem: Problem) -> Lowest | None:
+def not_positive(problem: Statement) -> Lowest | None:
     """Where the coefficient of a problem with a field is not positive, for u as the boundary value; None for nowhere.
 
     Where neither is shown within 12 halvings of a cell, as for a coefficient that touches zero, that is None too.
@@ -82,7 +82,7 @@ def not_positive(problem: Problem) -> Lowest | None:
 
 
 def _doubtful_cells(
-    formula: Any, ranges: Mapping[str, Range], problem: Problem, spline: Spline
+    formula: Any, ranges: Mapping[str, Range], problem: Statement, spline: Spline
 ) -> Iterator[np.ndarray]:
     """Indices of the cells, shape (n, d), on which the coefficients do not show the formula to be positive."""
     counts = spline.intervals
@@ -180,7 +180,7 @@ def _combined(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _searched(
-    formula: Any, ranges: Mapping[str, Range], problem: Problem, pieces: _Pieces
+    formula: Any, ranges: Mapping[str, Range], problem: Statement, pieces: _Pieces
 ) -> tuple[np.ndarray | None, int]:
     """A low place that is not positive, or None; and how many coefficients were looked at."""
     axes, dimension = problem.operator.coefficient.axes, problem.dimension
@@ -208,7 +208,7 @@ def _searched(
     return lowest, searched
 
 
-def _descended(problem: Problem, spline: Spline, start: np.ndarray) -> Lowest:
+def _descended(problem: Statement, spline: Spline, start: np.ndarray) -> Lowest:
     """The lowest place around, within a cell."""
     side = np.subtract(spline.upper, spline.lower) / spline.intervals
     u = evaluate(

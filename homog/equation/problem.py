@@ -12,13 +12,15 @@ from typing import Any
 from homog.config import DomainSettings, FieldProblem, FieldSettings, FormulaProblem, ProblemSettings, RunSettings
 from homog.domains.box import Box
 from homog.equation.boundary import Dirichlet
+from homog.equation.formula import stated
 from homog.equation.operator import Operator
 from homog.equation.process import Process
+from homog.equation.statement import Statement
 from homog.formula import Formula
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Problem:
+class Problem(Statement):
     """-div(a grad u) = f in a box, u = g on its boundary (equation 15).
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
@@ -42,24 +44,10 @@ class Problem:
 
     Attributes:
         name: Name of the problem in tables and figures.
-        operator: The equation, -div(a grad u) = f.
-        boundary: What holds on the boundary, u = g.
-        domain: The box.
-        period: Side of the coefficient's periodic cell; None where it is not periodic.
-        scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
-        field_origin: A text that fixes the field up to rounding; without one its coefficients do.
-        metrics: Numbers for the record of a run: the correlation length and the largest wave number of a field.
-        settings: The settings that it was made of; None for one made of parts.
+        settings: The settings that it was made of; None for one made of parts. For the others see `Statement`.
     """
 
     name: str
-    operator: Operator
-    boundary: Dirichlet
-    domain: Box
-    period: float | None
-    scale: float
-    field_origin: str | None
-    metrics: Mapping[str, float]
     settings: ProblemSettings | None
 
     def __init__(
@@ -75,8 +63,6 @@ class Problem:
         parameters: Mapping[str, float] | None = None,
         name: str = "problem",
     ) -> None:
-        from homog.equation.formula import build  # which makes problems of parts
-
         box = DomainSettings() if domain is None else DomainSettings(lower=[*domain.lower], upper=[*domain.upper])
         formulas: dict[str, Any] = {"coefficient": coefficient, "forcing": forcing, "boundary": boundary}
         rest: dict[str, Any] = {"name": name, "domain": box, "parameters": dict(parameters or {})}
@@ -84,7 +70,7 @@ class Problem:
             settings = FormulaProblem(**formulas, **rest, period=period)
         else:
             settings = FieldProblem(**formulas, **rest, field=field)
-        vars(self).update(vars(build(settings, eps)))
+        self._set(stated(settings, eps), name, settings)
 
     @classmethod
     def of(
@@ -99,18 +85,11 @@ class Problem:
     ) -> "Problem":
         """A problem of parts that were looked at before: see the attributes; `boundary` is g."""
         problem = object.__new__(cls)
-        vars(problem).update(
-            name=name,
-            operator=operator,
-            boundary=Dirichlet(boundary, operator.parameters),
-            domain=domain,
-            period=period,
-            scale=scale,
-            field_origin=None,
-            metrics={},
-            settings=None,
-        )
+        problem._set(Statement(operator, Dirichlet(boundary, operator.parameters), domain, scale, period), name, None)
         return problem
+
+    def _set(self, statement: Statement, name: str, settings: ProblemSettings | None) -> None:
+        vars(self).update(vars(statement), name=name, settings=settings)
 
     def but(self, **parts: Any) -> "Problem":
         """The same problem with other parts: see the attributes. What it was made of is forgotten."""
@@ -126,16 +105,6 @@ class Problem:
     def eps(self) -> float:
         """The smallest scale, as the formulas name it."""
         return self.parameters["eps"]
-
-    @property
-    def dimension(self) -> int:
-        """Number of space dimensions."""
-        return self.domain.dimension
-
-    @property
-    def parameters(self) -> Mapping[str, float]:
-        """Value of each parameter, eps among them."""
-        return self.operator.parameters
 
     @property
     def process(self) -> Process:
@@ -166,3 +135,15 @@ class Problem:
         digest = hashlib.sha256(repr((spline.lower, spline.upper, spline.coefficients.shape, spline.degree)).encode())
         digest.update(spline.coefficients.tobytes())
         return digest.hexdigest()
+
+
+def build(settings: ProblemSettings, eps: float) -> Problem:
+    """The problem that the settings describe at one eps, checked.
+
+    Raises:
+        UserError: If a formula is refused, the field cannot be had, or the problem is not well posed; in one line that
+            names the setting.
+    """
+    problem = object.__new__(Problem)
+    problem._set(stated(settings, eps), settings.name, settings)
+    return problem
