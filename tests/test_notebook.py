@@ -87,6 +87,7 @@ def test_points_and_coordinates_are_told_apart(short):
     line = np.linspace(0, 1, 11)
     np.testing.assert_array_equal(u(line), u(line[:, None]))
     assert isinstance(u(0.5), float)
+    assert u(line[:1]).shape == u(line[:1, None]).shape == (1,)
     assert u(0.0) == 0
     assert "standard error" in repr(u)
     for wrong in ((0.1, 0.2), (1.5,), (np.nan,), ([[0.1, 1.2]],)):

@@ -36,7 +36,8 @@ class Solution:
         network: The trained network, a torch module.
         standard_error: Standard deviation of u by sampling, in the L2 norm and relative to that of u; None where the
             optimizer knows none (Adam without `last_layer`).
-        check: What walkers of one long macro step have found of the error of u; None where they could not be sent.
+        check: What walkers of one long macro step have found of the error of u; None where none were sent, as for a
+            run that is read back.
         warnings: What puts u in doubt, a line each.
         curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
     """
@@ -66,7 +67,8 @@ class Solution:
         """u at points of the closed domain.
 
         Args:
-            coordinates: x1, x2, ..., numbers or arrays that fit together; or one array of points, shape (..., d).
+            coordinates: x1, x2, ..., numbers or arrays that fit together; or one array of points, shape (..., d): in
+                one dimension (n, 1), since a row of numbers are coordinates.
 
         Returns:
             A number for numbers, else an array: of the coordinates' shape, or of shape (...) for points.
@@ -124,7 +126,8 @@ class Solution:
         domain = self.problem.domain
         d = domain.dimension
         given = [np.asarray(part, dtype=np.float64) for part in coordinates]
-        if len(given) == 1 and given[0].ndim > 0 and given[0].shape[-1] == d:
+        fewest = 2 if d == 1 else 1  # axes of an array of points; in one dimension a row of numbers are coordinates
+        if len(given) == 1 and given[0].ndim >= fewest and given[0].shape[-1] == d:
             points = given[0]
         elif len(given) == d:
             points = np.stack(np.broadcast_arrays(*given), axis=-1)
