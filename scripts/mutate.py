@@ -50,6 +50,10 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "formula/parse.py": ("formula/test_formula.py", "equation/test_problems.py"),
         "formula/evaluate.py": ("formula/test_formula.py", "equation/test_problems.py"),
     },
+    "equation": {
+        "equation/operator.py": ("equation/test_problems.py", "walkers/test_walkers_medium.py"),
+        "equation/process.py": ("walkers/test_walkers_medium.py", *WALKERS),
+    },
     "walkers": {
         "walkers/arithmetic.py": ("walkers/test_walkers_arithmetic.py", *WALKERS),
         "walkers/streams.py": ("walkers/test_walkers_arithmetic.py", *WALKERS),
@@ -71,7 +75,8 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "losses/tangent_kernel.py": ("losses/test_losses_pinn.py",),
         "losses/dflm.py": SOLVED,
         "losses/energy.py": ("losses/test_energy.py",),
-        "losses/equations.py": ("losses/test_energy.py",),
+        "losses/system.py": ("losses/test_energy.py",),
+        "losses/ahead.py": ("losses/test_ahead.py",),
     },
 }
 
