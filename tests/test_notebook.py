@@ -111,6 +111,27 @@ def test_the_answer_is_that_of_the_command_to_the_bit(short, home: Path, tmp_pat
     assert [iteration for iteration, _ in run.answer.curve] == list(range(1, 9))
 
 
+@pytest.mark.parametrize(
+    ("method", "optimizer"),
+    [
+        (homog.DFLM(points=50, walkers=2), homog.AdamCosine(iterations=4)),
+        (homog.Energy(points=64), homog.AdamCosine(iterations=3, last_layer=3)),
+        (homog.PINN(points=20), homog.AdamExponential(iterations=3)),
+    ],
+)
+def test_a_network_that_adam_trained_is_read_back(short, home: Path, tmp_path: Path, method, optimizer):
+    """Averaged weights, a solved last layer, and those of the last iteration."""
+    network = homog.MLP(depth=1, width=8)
+    u = homog.solve(short, method=method, optimizer=optimizer, network=network, quiet=True)
+    settings = RunSettings.of(
+        short.settings, eps=0.05, method=method, optimizer=optimizer, network=network,
+        tracking=homog.config.NoTracking(), reference=homog.HomogenizedReference(),
+    )  # fmt: skip
+    runner.run(settings, tmp_path / "run", home)
+    points = np.linspace(0, 1, 101)
+    np.testing.assert_array_equal(homog.load(tmp_path / "run").answer(points), u(points))
+
+
 def test_what_cannot_be_read_back_is_refused_in_one_line(short, home: Path, tmp_path):
     settings = RunSettings.of(short.settings, eps=0.05, optimizer=FEW, tracking=homog.config.NoTracking())
     folder = tmp_path / "run"

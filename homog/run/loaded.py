@@ -15,7 +15,7 @@ from homog.machine.home import home
 from homog.measures import evaluation
 from homog.run import outcome
 from homog.run.folder import RECORD, RESULT, RunRecord, require_same_problem
-from homog.run.preparation import prepare_training
+from homog.run.preparation import prepare_network
 from homog.run.solution import Solution
 from homog.run.task import Plan
 from homog.tracking.metrics import METRICS_FILE, read_metrics
@@ -52,8 +52,8 @@ class Run:
             UserError: If the weights are missing or damaged.
         """
         plan, metrics = self._plan, self.metrics
-        _, training = prepare_training(self.settings, plan.problem, plan.steps, torch.device("cpu"), plan.kernels)
-        network, path = training.done.solution, self.folder / "weights.pt"
+        _, network = prepare_network(self.settings, plan.problem, plan.steps, torch.device("cpu"), plan.kernels)
+        path = self.folder / "weights.pt"
         try:
             network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:  # torch raises half a dozen kinds for what is no file of weights

@@ -3,12 +3,25 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from homog import losses, networks
 from homog.config import RunSettings
 from homog.equation import Problem
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
+
+
+def prepare_network(
+    settings: RunSettings, problem: Problem, steps: TimeSteps | None, device: torch.device, kernels: Path
+) -> tuple[losses.Loss, nn.Module]:
+    """The loss, and the network as it wants it, with its initial weights; arguments as of `prepare_training`.
+
+    Raises:
+        UserError: If the method cannot solve the problem.
+    """
+    loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
+    return loss, loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
 
 
 def prepare_training(
@@ -26,6 +39,5 @@ def prepare_training(
     Raises:
         UserError: If the method cannot solve the problem, or the optimizer cannot minimise its loss over the network.
     """
-    loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
-    network = loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+    loss, network = prepare_network(settings, problem, steps, device, kernels)
     return loss, train(loss, network, settings.optimizer)
