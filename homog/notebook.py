@@ -36,7 +36,7 @@ from homog.config import (
 )
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.losses.lagged import lagged_spline
+from homog.losses.lagged import NODES, lagged_spline
 from homog.machine import devices, durable
 from homog.machine.home import home
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
@@ -52,8 +52,6 @@ from homog.timesteps.timestep import time_steps
 from homog.walkers import Purpose, Scheme, Walk, Walkers, stream_key
 
 __all__ = ["AnswerWarning", "Run", "Solution", "effective_tensor", "field", "load", "reference", "solve", "walk"]
-
-_TABLE = {1: 1025, 2: 257, 3: 65}  # nodes an axis of the table of u that walkers read
 
 
 class AnswerWarning(UserWarning):
@@ -120,8 +118,7 @@ def solve(
     done = training.done
     check = checked(done.solution, plan, done.walker_steps)
     numbers = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check)}
-    steps = plan.steps.warnings() if plan.steps else []
-    lines = tuple([*steps, *loss.warnings(), *outcome.warnings(numbers)])
+    lines = tuple([*plan.warnings(), *loss.warnings(), *outcome.warnings(numbers)])
     for line in lines:
         warnings.warn(line, AnswerWarning, stacklevel=2)
     return Solution(plan, done.solution, done.optimizer.metrics().get("rel_l2_standard_error"), check, lines)
@@ -245,6 +242,6 @@ def walk(
         steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
     lagged = None
     if u is not None and problem.operator.nonlinear:
-        lagged = lagged_spline(u.network, problem.domain, _TABLE[problem.dimension])
+        lagged = lagged_spline(u.network, problem.domain, NODES[problem.dimension])
     key = stream_key(seed, batch, Purpose.BY_HAND)
     return Walkers(problem, scheme, home() / "cache" / "kernels").walk(x, walkers, steps, key, lagged)

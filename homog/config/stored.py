@@ -48,7 +48,7 @@ def read(content: str, where: str) -> RunSettings:
         ) from error
 
 
-def _kinds(settings: Any, group: str = "") -> list[str]:
+def _kinds(settings: Any) -> list[str]:
     """GROUP/KIND of each part that has a kind, an outer one before what is within it."""
     found = [path for path, kind in KINDS.items() if kind is type(settings)]
     for field in fields(settings):

@@ -9,6 +9,9 @@ from homog.fields.splines import Spline, interpolate, not_a_knot
 from homog.networks import values_without_gradient
 from homog.walkers import DeviceSpline, placed
 
+NODES = {1: 1025, 2: 257, 3: 65}
+"""Nodes an axis of the table of a finished answer, by the dimension: more do not show (`measures.fine_scale`)."""
+
 
 def lagged_spline(network: nn.Module, domain: Box, count: int) -> Spline:
     """The spline through a network's values on `count` equidistant nodes an axis of the domain, without gradient."""

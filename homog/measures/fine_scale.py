@@ -11,14 +11,12 @@ from torch import nn
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import Spline
-from homog.losses.lagged import lagged_spline
+from homog.losses.lagged import NODES, lagged_spline
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
 from homog.walkers.cpu import LANES
 
 _AT_ONCE = 2**20  # walkers: some 100 MB with what is worked out from them
-_NODES = {1: 1025, 2: 257}  # an axis of the table of u
-_NODES_ELSE = 65
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def fine_scale(
     Raises:
         UserError: If the coefficient is not positive where u leads it, or u is not finite.
     """
-    spline = lagged_spline(network, problem.domain, _NODES.get(problem.dimension, _NODES_ELSE))
+    spline = lagged_spline(network, problem.domain, NODES[problem.dimension])
     if not np.isfinite(spline.coefficients).all():
         raise UserError("evaluation.fine_scale=true: the network's values are not finite; write false, or train anew")
     shape, points = points.shape[:-1], points.reshape(-1, problem.dimension)

@@ -30,7 +30,7 @@ from torch import nn
 from homog.domains import Box
 from homog.equation import Problem
 from homog.fields.splines import Spline
-from homog.losses.lagged import lagged_spline
+from homog.losses.lagged import NODES, lagged_spline
 from homog.measures.fine_scale import control_variate
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, macro_bound
@@ -38,7 +38,6 @@ from homog.walkers import Purpose, Scheme, SplineValues, Walkers, point_generato
 
 _GROUPS = 32
 _FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
-_NODES = {1: 1025, 2: 257, 3: 65}  # an axis of the table of u
 _CUTOFF = 1e-4  # of singular values
 _STEPS, _STEPS_OF_PERIODIC = 4e8, 1.5e8  # of all walkers, at most: a* says more of a periodic medium
 _LEAST_STEPS = 1e8
@@ -102,7 +101,7 @@ def longer_walk(
     """
     domain, dimension = problem.domain, problem.dimension
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
-    spline = lagged_spline(network, domain, _NODES[dimension])
+    spline = lagged_spline(network, domain, NODES[dimension])
     steps, count = _planned(steps, problem, _rate(spline, problem), affordable)
     walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
     look_up, taken = SplineValues(dimension, cache), 0

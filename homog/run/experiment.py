@@ -86,8 +86,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
             raise
     report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
-    steps = task.steps.warnings() if task.steps else []
-    warnings += [*steps, *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
+    warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
     report.print_results(metrics, truth, warnings, task.folder, recorder.location)
     return metrics
 

@@ -62,7 +62,7 @@ class Run:
         if evaluation.weights_sha256(network) != metrics.get("weights_sha256"):
             raise UserError(f"{path} has other weights than those that the run ended with")
         noise = metrics.get("rel_l2_standard_error")
-        lines = [*(plan.steps.warnings() if plan.steps else []), *outcome.warnings(metrics)]
+        lines = [*plan.warnings(), *outcome.warnings(metrics)]
         return Solution(plan, network, noise if isinstance(noise, float) else None, None, tuple(lines), self._curve())
 
     @cached_property

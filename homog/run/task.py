@@ -66,6 +66,10 @@ class Plan:
         steps = time_steps(bounds, self.problem.dimension, self.problem.scale)
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
+    def warnings(self) -> list[str]:
+        """A line for each bound that the time steps break; none for a method without walkers."""
+        return [] if self.steps is None else self.steps.warnings()
+
     def longer_walk_steps(self) -> tuple[TimeSteps, float]:
         """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
         policy, problem = self.settings.timestep, self.problem
