@@ -6,8 +6,9 @@
 
 Prints the share of mutants killed in each room, and the survivors as diffs. A mutant is the code with one operator, one
 number or one condition changed, or one statement left out; text that a reader alone sees (docstrings, messages,
-annotations) and sizes of blocks are left as they are. The walkers' kernels are generated as text: there the operators
-inside the strings are changed too. A mutant is killed where a test of its room fails or does not end.
+annotations) and sizes of blocks are left as they are. Formulas and lookups in tables become code by way of text: in
+the walkers' room the operators inside strings are changed too. A mutant is killed where a test of its room fails or
+does not end.
 
 Each mutant runs in a fork of this process, which has imported the libraries but not the package, on a copy of the
 tree. Compiled kernels are kept by content in HOMOG_HOME/cache/mutation, so that a mutant compiles what it changes.
@@ -31,7 +32,6 @@ from mutations import Mutant, Mutator
 
 for _variable, _value in (
     ("OMP_WAIT_POLICY", "PASSIVE"),  # as homog-run does
-    ("NUMBA_THREADING_LAYER", "workqueue"),
     ("OPENBLAS_NUM_THREADS", "1"),
     ("OMP_NUM_THREADS", "1"),  # the mutants share the cores
 ):
@@ -59,10 +59,13 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "walkers/streams.py": ("walkers/test_walkers_arithmetic.py", *WALKERS),
         "walkers/compiled.py": WALKERS,
         "walkers/batch.py": ("walkers/test_walkers_cuda.py",),
-        "walkers/cpu.py": WALKERS,
-        "walkers/cuda.py": ("walkers/test_walkers_cuda.py",),
+        "walkers/step.py": ("walkers/test_as_written.py", *WALKERS),
+        "walkers/lanes.py": ("walkers/test_as_written.py", *WALKERS),
+        "walkers/threads.py": ("walkers/test_as_written.py", "walkers/test_walkers_cuda.py"),
+        "walkers/specialise.py": ("walkers/test_specialise.py", *WALKERS),
+        "walkers/pieces.py": WALKERS,
         "walkers/on_cpu.py": WALKERS,
-        "walkers/kernel.py": WALKERS,
+        "walkers/kernel.py": ("walkers/test_as_written.py", *WALKERS),
         "walkers/medium.py": ("walkers/test_walkers_medium.py", *WALKERS),
         "walkers/oracle.py": WALKERS,
         "walkers/walk.py": WALKERS,

@@ -22,7 +22,7 @@ from homog.losses.lagged import LaggedOnDevice
 from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Lagged, Scheme, Walk, Walkers, placed, point_keys, stream_key, walk
 from homog.walkers.batch import Batch, Found
-from homog.walkers.cuda import cuda_source
+from homog.walkers.kernel import cuda_source
 from homog.walkers.lookup import Table
 from homog.walkers.on_cuda import launch
 

@@ -5,7 +5,6 @@ import os
 ENVIRONMENT = {
     # torch and the walkers take turns on the same cores: threads that spin while they wait cost a factor of 2 to 5
     "OMP_WAIT_POLICY": "PASSIVE",
-    "NUMBA_THREADING_LAYER": "workqueue",
     # numpy solves small systems here: further threads gain nothing, and beside other work they wait for each other
     "OPENBLAS_NUM_THREADS": "1",
 }

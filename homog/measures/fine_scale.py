@@ -14,7 +14,7 @@ from homog.fields.splines import Spline
 from homog.losses.lagged import NODES, lagged_spline
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
-from homog.walkers.cpu import LANES
+from homog.walkers.lanes import LANES
 
 _AT_ONCE = 2**20  # walkers: some 100 MB with what is worked out from them
 

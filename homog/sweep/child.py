@@ -140,9 +140,10 @@ def _configure_logging(settings: Mapping[str, Any] | None, quiet: bool) -> None:
 
 
 def _limit_threads(count: int) -> None:
-    import numba
     import torch
+
+    from homog.walkers import pieces
 
     os.environ.setdefault("OMP_NUM_THREADS", str(count))  # for the FEM solver, a process of its own
     torch.set_num_threads(min(count, torch.get_num_threads()))
-    numba.set_num_threads(min(count, numba.get_num_threads()))
+    pieces.use_threads(min(count, pieces.threads()))

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from homog.timesteps.timestep import Pace
-from homog.walkers.kernel import Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium
+from homog.walkers.step import Scheme
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Found(NamedTuple):
 
     @classmethod
     def of(cls, dimension: int, rows: Any, left: Any) -> "Found":
-        """From an array of the first five, shape (2 d + 3, n * s), in this order, and `left`."""
-        reward, log_weight, duration = rows[2 * dimension :]
-        return cls(rows[:dimension], rows[dimension : 2 * dimension], reward, log_weight, duration, left)
+        """From an array of the first five, and `taken` if there, shape (2 d + 3 or 4, n * s), in order; and `left`."""
+        reward, log_weight, duration, *taken = rows[2 * dimension :]
+        return cls(rows[:dimension], rows[dimension : 2 * dimension], reward, log_weight, duration, left, *taken)
 
 
 class Processor(Protocol):

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +15,8 @@ import numba
 from homog.machine import durable
 from homog.walkers import arithmetic, machine_code
 
-one_at_a_time = threading.Lock()
-"""To be held by who calls a parallel function: Numba's workqueue ends the process where two threads do at once."""
+SCALAR = "@njit(fastmath=True, error_model='numpy', forceinline=True)"
+"""Decorator of a function of scalars; numba-cuda compiles such functions anew."""
 
 
 def load_module(source: str, folder: Path) -> ModuleType:

@@ -61,7 +61,7 @@ class Medium:
 
     def constant_values(self, parameters: Mapping[str, float]) -> np.ndarray:
         """The constants for given parameters, computed in double and rounded once; shape (constants,), float32."""
-        return np.array([evaluate(c, parameters, MATH) for c in self.constants] or [0.0], dtype=np.float32)
+        return np.array([evaluate(c, parameters, MATH) for c in self.constants], dtype=np.float32)
 
     def start_phases(self, points: np.ndarray, parameters: Mapping[str, float]) -> np.ndarray:
         """Phases at float64 points of shape (n, d), in [-1/2, 1/2] turns; shape (max(phases, 1), n), float32."""

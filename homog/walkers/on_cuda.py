@@ -10,11 +10,11 @@ import torch
 
 from homog.errors import UserError
 from homog.walkers.batch import Batch, Found
-from homog.walkers.cuda import cuda_source
-from homog.walkers.kernel import Scheme
+from homog.walkers.kernel import cuda_source
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium
 from homog.walkers.placing import placed
+from homog.walkers.step import Scheme
 
 THREADS = 128  # of a block
 

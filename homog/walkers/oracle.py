@@ -11,7 +11,7 @@ import torch
 from homog.equation import Problem
 from homog.fields.splines import Spline
 from homog.timesteps.timestep import TimeSteps
-from homog.walkers.kernel import Scheme
+from homog.walkers.step import Scheme
 from homog.walkers.streams import Streams, spare_bits
 from homog.walkers.walk import Walk
 

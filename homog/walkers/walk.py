@@ -18,11 +18,11 @@ from homog.timesteps.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
 from homog.walkers.compiled import load_module
 from homog.walkers.device_spline import DeviceSpline, Lagged
-from homog.walkers.kernel import SPAN, Scheme
 from homog.walkers.lookup import Table
 from homog.walkers.medium import medium
 from homog.walkers.on_cpu import Cpu
 from homog.walkers.on_cuda import Cuda
+from homog.walkers.step import SPAN, Scheme
 from homog.walkers.streams import point_keys
 
 Array = Any  # of NumPy, or a tensor

@@ -20,8 +20,9 @@ import numpy as np
 from benchmarks.timing import use_threads
 from homog.equation import Problem
 from homog.walkers import Scheme, arithmetic
-from homog.walkers.cpu import cpu_source
+from homog.walkers.kernel import cpu_source
 from homog.walkers.medium import medium
+from homog.walkers.pieces import in_pieces
 
 _CHAINS, _LANES, _LENGTH = 8, 64, 16
 _INTEGER_CALLS = {"int32", "uint32", "uint64"}
@@ -35,7 +36,7 @@ def peak_rate(threads: int, times: int = 200_000) -> float:
     use_threads(threads)
     lanes = np.ones((threads, _CHAINS * _LANES), dtype=np.float32)
     start = time.perf_counter()
-    chains(lanes, np.float32(0.999), np.float32(0.5), times)
+    in_pieces(lambda first, last: chains(lanes[first:last], np.float32(0.999), np.float32(0.5), times), threads, 1)
     return 2 * lanes.size * _LENGTH * times / (time.perf_counter() - start)
 
 
@@ -45,7 +46,7 @@ def _chains() -> Callable[..., None]:
     each = range(_CHAINS)
     lines = [
         "def chains(lanes, factor, term, times):",
-        "    for thread in prange(lanes.shape[0]):",
+        "    for thread in range(lanes.shape[0]):",
         "        own = lanes[thread]",
         "        for _ in range(times):",
         f"            for i in range({_LANES}):",
@@ -53,9 +54,9 @@ def _chains() -> Callable[..., None]:
         *(f"                x{n} = x{n} * factor + term" for _ in range(_LENGTH) for n in each),
         *(f"                own[{n * _LANES} + i] = x{n}" for n in each),
     ]
-    names: dict = {"prange": numba.prange}
+    names: dict = {}
     exec("\n".join(lines), names)
-    compiled = numba.njit(parallel=True, fastmath=True)(names["chains"])
+    compiled = numba.njit(fastmath=True, nogil=True)(names["chains"])
     compiled(np.ones((1, _CHAINS * _LANES), dtype=np.float32), np.float32(0.999), np.float32(0.5), 1)
     return compiled
 

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-import numba
 import torch
 
-_CORES = numba.get_num_threads()  # before anybody sets it
+from homog.walkers import pieces
+
+_CORES = pieces.threads()  # before anybody sets it
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Budget:
 
 
 def use_threads(count: int) -> None:
-    """Let torch, and Numba in this thread, use so many."""
-    numba.set_num_threads(count)
+    """Let torch and the walkers use so many."""
+    pieces.use_threads(count)
     torch.set_num_threads(count)
 
 

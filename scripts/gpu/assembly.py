@@ -43,7 +43,7 @@ def count_step(code: str, dimension: int) -> Step:
     loop was unrolled; so this is for coefficients without roots of their own.
 
     Args:
-        code: PTX or SASS of one kernel that `homog.walkers.cuda` wrote.
+        code: PTX or SASS of one kernel that `homog.walkers.kernel` wrote.
         dimension: Dimension of the problem.
 
     Raises:

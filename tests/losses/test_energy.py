@@ -6,7 +6,6 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -33,6 +32,7 @@ from homog.measures.evaluation import relative_l2, values_on_grid, weights_sha25
 from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.training import Progress, train
 from homog.timesteps.timestep import TimeSteps, time_steps
+from homog.walkers import pieces
 
 TANH = MLP(depth=1, width=200, activation="tanh", scale=20.0, spread=3.0)  # as conf/network/tanh_features.yaml
 SHORT = TimeSteps(2e-3, 25, 1, 1)
@@ -155,17 +155,16 @@ def test_a_million_walkers_at_eps_0_01(make_problem, solve):
     assert relative_l2(on_grid(solve(problem, 1_000_000, steps), problem), sine_series(0.8835143)) < 8e-3
 
 
-def test_equal_seeds_give_equal_bits_whatever_the_thread_count(make_problem, solve):
+def test_equal_seeds_give_equal_bits_whatever_the_thread_count(make_problem, solve, monkeypatch: pytest.MonkeyPatch):
     problem = make_problem(eps=0.1)
     steps = time_steps(BoundsTimeStep(eps=0.1, macro_factor=1.0), 2)
-    threads = torch.get_num_threads(), numba.get_num_threads()
+    threads = torch.get_num_threads()
     hashes = []
     for count in (1, 2, 2):
         torch.set_num_threads(count)
-        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+        monkeypatch.setattr(pieces, "threads", lambda count=count: count)
         hashes.append(weights_sha256(solve(problem, 20_000, steps).solution))
-    torch.set_num_threads(threads[0])
-    numba.set_num_threads(threads[1])
+    torch.set_num_threads(threads)
     other = weights_sha256(solve(problem, 20_000, steps, seed=1).solution)
     assert hashes[0] == hashes[1] == hashes[2] != other
 

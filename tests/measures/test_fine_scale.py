@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -24,7 +23,7 @@ from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.measures.fine_scale import FineScale, control_variate, fine_scale
 from homog.run import runner
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, SplineValues, Walkers, stream_key
+from homog.walkers import Scheme, SplineValues, Walkers, pieces, stream_key
 
 SHORT = TimeSteps(5e-5, 20, 1, 1)
 
@@ -140,16 +139,13 @@ def test_a_laminate_comes_out_far_below_the_homogenised_floor(make_problem, refi
     assert relative_l2(fine.values, exact) < floor / 8
 
 
-def test_values_depend_on_the_seed_alone(make_problem, refine):
+def test_values_depend_on_the_seed_alone(make_problem, refine, monkeypatch: pytest.MonkeyPatch):
     """Not on threads nor on the parts; 7 walkers a point, so that blocks of lanes straddle points."""
     problem = make_problem()
     whole = refine("sin(3*x1)*x2", problem, 31, 7)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces, "threads", lambda: 1)
         again = refine("sin(3*x1)*x2", problem, 31, 7, at_once=1000)
-    finally:
-        numba.set_num_threads(before)
     np.testing.assert_array_equal(whole.values, again.values)
     assert whole.standard_error == again.standard_error
     assert not np.array_equal(whole.values, refine("sin(3*x1)*x2", problem, 31, 7, seed=1).values)

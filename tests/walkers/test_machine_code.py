@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -127,3 +128,26 @@ def test_many_processes_that_compile_at_once_agree(tmp_path: Path):
         racer.join(60)
     assert [racer.exitcode for racer in racers] == [0] * 3
     assert twice(tmp_path) == 1
+
+
+_WALK = """\
+import sys
+from pathlib import Path
+import numpy as np
+from homog import Box, Problem
+from homog.timesteps.timestep import TimeSteps
+from homog.walkers import Scheme, Walkers, stream_key
+problem = Problem("1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)", forcing="10", eps=0.05,
+                  domain=Box((0, 0, 0), (1, 1, 1)))
+points = problem.domain.sample(300, np.random.default_rng(0))
+walk = Walkers(problem, Scheme(), Path(sys.argv[1])).walk(points, 7, TimeSteps(1e-5, 200, 1, 1), stream_key(1, 1))
+sys.stdout.buffer.write(walk.displacement.tobytes() + walk.reward.tobytes())
+"""
+
+
+def test_code_that_was_compiled_and_code_from_disk_give_the_same_bits(tmp_path: Path):
+    """In two processes: Numba compiles a parallel loop anew when it takes it from disk, and rounds differently."""
+    command = [sys.executable, "-c", _WALK, tmp_path]
+    fresh, kept = (subprocess.run(command, check=True, capture_output=True).stdout for _ in range(2))
+    assert fresh == kept
+    assert len(fresh) == 4 * 4 * 300 * 7

@@ -49,7 +49,7 @@ class Imitated(Cpu):
 
     def hold(self, table: Table) -> tuple[Any, ...]:
         assert isinstance(table.coefficients, torch.Tensor)
-        return table.coefficients.numpy(), table.counts, table.per_length
+        return table.coefficients.numpy(), *table.counts, *table.per_length
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         found = super().run(kernel, batch, constants, tables)

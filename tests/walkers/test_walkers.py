@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -10,7 +9,7 @@ from scipy.stats import norm
 from homog import equation
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, Walkers, oracle, stream_key
+from homog.walkers import Scheme, Walkers, oracle, pieces, stream_key
 
 GIRSANOV, DRIFT, HEUN = (
     Scheme("girsanov", "euler", "bridge"),
@@ -67,17 +66,14 @@ def test_kernel_and_oracle_agree_over_whole_paths_at_every_eps(make_problem, ker
         np.testing.assert_allclose(found.log_weight, exact.log_weight, atol=1e-4)
 
 
-def test_paths_depend_on_seed_iteration_and_walker_alone(make_problem, kernels: Path):
+def test_paths_depend_on_seed_iteration_and_walker_alone(make_problem, kernels: Path, monkeypatch: pytest.MonkeyPatch):
     problem = make_problem()
     walkers, steps = Walkers(problem, GIRSANOV, kernels), TimeSteps(1e-5, 20, 1, 1)
     points = problem.domain.sample(50, np.random.default_rng(0))
     one = walkers.walk(points, 7, steps, stream_key(3, 4))
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces, "threads", lambda: 1)
         again = walkers.walk(points, 7, steps, stream_key(3, 4))
-    finally:
-        numba.set_num_threads(before)
     np.testing.assert_array_equal(one.displacement, again.displacement)
     np.testing.assert_array_equal(one.log_weight, again.log_weight)
     fewer = walkers.walk(points[:20], 7, steps, stream_key(3, 4))  # the first walkers do not know of the last

@@ -1,0 +1,288 @@
+"""One step of a walker.
+
+For dX = V dt + dB (`drift`, equation 7) or X = B (`girsanov`, equation 13), with V = grad a / (2a), h = f / (2a):
+
+    euler: X' = X + V(X) dt + dB,                       R' = R + h(X) dt                          (18, 19)
+    heun:  X' = X + (V(X) + V(Y)) dt / 2 + dB,          R' = R + (h(X) + h(Y)) dt / 2,  Y = X + V(X) dt + dB
+                                                                                        (held in the closed domain)
+
+and log D' = log D + V.dB - |V|^2 dt / 2 for `girsanov`. A step leaves the domain where it ends outside or, with the
+`bridge` rule, touched a face on the way: a Brownian bridge between distances l0 and l1 to a face touches it with
+probability exp(-2 l0 l1 / dt). Of several faces the likeliest is tested, so in a corner the probability is low by
+the product of two small ones.
+
+This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
+dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it.
+
+    b, s                  Brownian increment of the step; state of the walker's stream
+    d, y                  displacement from the start; where an Euler step would lead
+    v, h; z, g            V dt and h dt at d; the same at y
+    m                     move of the step
+    below, above          distances of the start from the lower faces and from the upper faces
+    p, t, seen, k         what the medium reads: the start, its phases, values and slopes from tables, constants
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import uint64
+
+from homog.walkers.arithmetic import (
+    cos_turn,
+    log2,
+    next_bits,
+    sin_turn,
+    spare_bits,
+    stream_state,
+    turn,
+    uniform,
+)
+
+F = np.float32
+ZERO, HALF, ONE = F(0), F(0.5), F(1)
+MINUS_TWO_LN2, MINUS_LN2 = F(-2 * math.log(2)), F(-math.log(2))
+SPAN = 16  # steps between two looks at the distance to the boundary
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a walker moves: `martingale` girsanov or drift, `step` euler or heun, `exit` bridge or clip."""
+
+    martingale: str = "drift"
+    step: str = "heun"
+    exit: str = "bridge"
+
+
+# What a kernel is specialised for.
+DIMENSION = 2
+AXES: Sequence[int] = range(DIMENSION)
+HEUN, GIRSANOV, BRIDGE = True, False, True
+READS_START = True  # whether the medium reads p
+PHASES: Sequence[int] = ()
+TABLES: Sequence[int] = ()
+SPLINE: Sequence[Callable[..., Any]] = ()  # for each table the function that looks up a value and its slopes
+
+Number = Any  # a float32 scalar, or an integer where so said
+Numbers = Any  # a Vector, or a tuple or a list that stands for one
+
+
+class Vector(dict[int, Any]):
+    """Numbers by their index; unpacked, in the order in which they were set. Its components may be vectors."""
+
+    def __missing__(self, index: int) -> "Vector":
+        self[index] = Vector()
+        return self[index]
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return iter(self.values())
+
+
+class Walker:
+    """State of a walker, float32.
+
+    Attributes:
+        below, above, p, t: See above.
+        d, brownian: Displacement; sum of the Brownian increments.
+        reward, weight: R and log D.
+        m, last: Move and h dt of the last step that it took.
+        age: Steps, or the time, that it walked.
+        s: State of its stream, four of uint32.
+        seen: Of each table the value, then the slopes.
+        half_dt, spread: dt / 2 and -2 ln(2) dt of the step that it takes.
+        b, v, h, y, spare: What one part of a step hands to the next; `spare` is uint32.
+    """
+
+    def __init__(self) -> None:
+        self.below, self.above, self.p, self.t, self.s, self.seen = _vectors(6)
+        self.d, self.brownian, self.m, self.b, self.v, self.y = _vectors(6)
+        self.reward = self.weight = self.last = self.age = self.half_dt = self.spread = self.h = self.spare = ZERO
+
+
+def _vectors(count: int) -> Iterator[Numbers]:
+    return (Vector() for _ in range(count))
+
+
+def medium(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Numbers, Number]:
+    """V dt and h dt at a displacement: the lines that `homog.walkers.medium` writes for a problem's formulas."""
+    raise NotImplementedError
+
+
+def increments(spread: Number, s: Numbers) -> tuple[Numbers, Number, Numbers]:
+    """Brownian increments by Box and Muller, two for each pair of draws, 32 spare bits, and the stream's new state.
+
+    `spread` is -2 ln(2) dt, so that the radius is sqrt(-2 dt ln U).
+    """
+    b = Vector()
+    for i in AXES[::2]:
+        first, *s = next_bits(*s)
+        second, *s = next_bits(*s)
+        radius = math.sqrt(spread * log2(uniform(first)))
+        angle = turn(second)
+        b[i] = radius * cos_turn(angle)
+        if i + 1 < DIMENSION:
+            b[i + 1] = radius * sin_turn(angle)
+    return b, spare_bits(first, second), s  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def ahead(d: Numbers, v: Numbers, b: Numbers, below: Numbers, above: Numbers) -> Numbers:
+    """Where an Euler step leads: the predictor of Heun's. Formulas may have no value outside: it stays in the box."""
+    return tuple(min(max(d[i] + v[i] + b[i], -below[i]), above[i]) for i in AXES)
+
+
+def move(b: Numbers, v: Numbers, half_dt: Number) -> tuple[Numbers, Number]:
+    """The move of one step and what it adds to log D."""
+    if GIRSANOV:
+        return b, HALF / half_dt * sum(v[i] * (b[i] - HALF * v[i]) for i in AXES)
+    return tuple(b[i] + v[i] for i in AXES), ZERO
+
+
+def leaves(d: Numbers, m: Numbers, below: Numbers, above: Numbers, reach: Number) -> Number:
+    """1 where a step leaves: the least product of distances to a face before and after is below `reach`.
+
+    exp(-2 l0 l1 / dt) > U is l0 l1 < -ln(U) dt / 2 = reach; a product below zero is a step that ends outside.
+    """
+    nearest = reach
+    for i in AXES:
+        product = (below[i] + d[i]) * (below[i] + d[i] + m[i])
+        nearest = product if product < nearest else nearest
+        product = (above[i] - d[i]) * (above[i] - d[i] - m[i])
+        nearest = product if product < nearest else nearest
+    return ONE if nearest < reach else ZERO
+
+
+def settle(d: Numbers, m: Numbers, below: Numbers, above: Numbers) -> tuple[Numbers, Number]:
+    """Where the step that left met the face it left by, and the share of the step until then.
+
+    The reflected path crosses the face at the share l0 / (l0 + |l1|) of the step; for a step that ends outside this
+    is where the straight segment crosses it. Here d is the displacement after the step m.
+    """
+    place = Vector()
+    nearest, share, face, wall = F(math.inf), ONE, 0, ZERO
+    for i in AXES:
+        after = below[i] + d[i]
+        before = after - m[i]
+        if before * after < nearest:
+            nearest, face, wall = before * after, i + 1, -below[i]
+            share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
+        after = above[i] - d[i]
+        before = after + m[i]
+        if before * after < nearest:
+            nearest, face, wall = before * after, i + 1, above[i]
+            share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
+    for i in AXES:
+        inner = min(max(d[i] - (ONE - share) * m[i], -below[i]), above[i])
+        place[i] = wall if face == i + 1 else inner
+    return place, share
+
+
+# What follows is written where it is called.
+
+
+def set_out(walker: Walker, number: Number, point: Number, places: np.ndarray, keys: np.ndarray, per_point: int):
+    """Put a walker at the start, with its own stream.
+
+    Args:
+        walker: State of the walker.
+        number: Number of the walker.
+        point: Number of its starting point.
+        places: Distances to the lower faces and to the upper faces, points and phases, a row each.
+        keys: Keys of each point's walkers.
+        per_point: Walkers from each point.
+    """
+    for i in AXES:
+        walker.below[i] = places[i, point]
+        walker.above[i] = places[DIMENSION + i, point]
+        if READS_START:
+            walker.p[i] = places[2 * DIMENSION + i, point]
+        walker.d[i] = walker.brownian[i] = walker.m[i] = ZERO
+    for j in PHASES:
+        walker.t[j] = places[3 * DIMENSION + j, point]
+    walker.reward = walker.weight = walker.last = walker.age = ZERO
+    walker.s = stream_state(uint64(keys[point]), number - point * per_point)
+
+
+def nearer(walker: Walker, distance: Number):
+    """The lesser of a distance and this walker's to the boundary."""
+    for i in AXES:
+        face = walker.below[i] + walker.d[i]
+        distance = face if face < distance else distance
+        face = walker.above[i] - walker.d[i]
+        distance = face if face < distance else distance
+    return distance
+
+
+def look_up(walker: Walker, place: Numbers, tables: Numbers):
+    """Fetch what the medium reads from tables at a displacement."""
+    for table in TABLES:
+        fetch(walker, table, place, *tables[table])
+
+
+def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, counts: Numbers, per_length: Numbers):
+    """Fetch a value and its slopes, which are wanted per length, not per interval of the table."""
+    value, *slope = SPLINE[table](coefficients, *counts, *((walker.below[i] + place[i]) * per_length[i] for i in AXES))
+    walker.seen[table][0] = value
+    for i in AXES:
+        walker.seen[table][i + 1] = slope[i] * per_length[i]
+
+
+def depart(walker: Walker, k: Numbers):
+    """The first part of a step: the noise, the medium at the walker's place and, for Heun's, the place ahead."""
+    b, spare, s = increments(walker.spread, walker.s)
+    walker.s = s
+    v, h = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    if HEUN:
+        y = ahead(walker.d, v, b, walker.below, walker.above)
+        walker.y = y
+    walker.b = b
+    walker.v = v
+    walker.h = h
+    walker.spare = spare
+
+
+def arrive(walker: Walker, k: Numbers):
+    """The second part: Brownian increment, move, h dt and what is added to log D, over the whole step."""
+    b = walker.b
+    v = walker.v
+    h = walker.h
+    if HEUN:
+        y = walker.y
+        z, g = medium(y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+        for i in AXES:
+            v[i] = HALF * (v[i] + z[i])
+        h = HALF * (h + g)
+    m, growth = move(b, v, walker.half_dt)
+    return b, m, h, growth
+
+
+def exits(walker: Walker, m: Numbers):
+    """1 where the step that takes the move m leaves."""
+    reach = MINUS_LN2 * walker.half_dt * log2(uniform(walker.spare)) if BRIDGE else ZERO
+    return leaves(walker.d, m, walker.below, walker.above, reach)
+
+
+def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
+    """Add a step to what the walker has."""
+    for i in AXES:
+        walker.d[i] += m[i]
+        walker.brownian[i] += b[i]
+    walker.reward += h
+    if GIRSANOV:
+        walker.weight += growth
+
+
+def bring_back(walker: Walker, number: Number, duration: Number, gone: Number, found: np.ndarray, left: np.ndarray):
+    """Write down what a walker found: in rows as in `homog.walkers.batch.Found`.
+
+    One that left lies where it met the boundary, and R keeps that share of its last step.
+    """
+    place, share = settle(walker.d, walker.m, walker.below, walker.above)
+    for i in AXES:
+        found[i, number] = place[i] if gone else walker.d[i]
+        found[DIMENSION + i, number] = walker.brownian[i]
+    found[2 * DIMENSION, number] = walker.reward - (ONE - share) * walker.last if gone else walker.reward
+    found[2 * DIMENSION + 1, number] = walker.weight
+    found[2 * DIMENSION + 2, number] = duration
+    left[number] = gone
