@@ -17,8 +17,9 @@ vectors (`b[i]`), choices (`if HEUN`) and a walker's state (`walker.d`). This pa
 """
 
 import ast
+import operator
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,10 @@ Tree = ast.expr | list["Tree"]
 """An expression, or those of a vector's components, which may be vectors."""
 
 PLACES = {"walker", "block"}  # a first parameter of this name has its function written where it is called
-_BUILTINS = {"len": len, "range": range, "reversed": reversed}
+_OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.USub: operator.neg, ast.Not: operator.not_, ast.Eq: operator.eq, ast.Gt: operator.gt, ast.Lt: operator.lt,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,9 @@ class Specialiser:
                 return [line]
             case ast.Return(ast.expr() as value):
                 return [ast.Return(_together(self._tree(value, bound)))]
-            case ast.AugAssign(target, operator, value):
+            case ast.AugAssign(target, operation, value):
                 place: Any = self._expression(target, bound)
-                return [ast.AugAssign(place, operator, self._expression(value, bound))]
+                return [ast.AugAssign(place, operation, self._expression(value, bound))]
         raise SyntaxError(f"no rule to specialise {ast.unparse(line)!r}")
 
     def _assignment(self, targets: Sequence[Tree], value: Tree) -> list[ast.stmt]:
@@ -158,22 +162,46 @@ class Specialiser:
 
     def _value(self, node: ast.expr, bound: Mapping[str, Tree]) -> tuple[bool, Any]:
         """Whether an expression consists of static names and numbers, and its value then."""
-        values: dict[str, Any] = {}
-        for part in ast.walk(node):
-            if isinstance(part, ast.Attribute | ast.GeneratorExp | ast.Starred):
-                return False, None
-            if isinstance(part, ast.Name):
-                known = bound.get(part.id)
+        try:
+            return True, self._static_value(node, bound)
+        except LookupError:
+            return False, None
+
+    def _static_value(self, node: ast.expr, bound: Mapping[str, Tree]) -> Any:
+        """The value of an expression; LookupError where it has none yet."""
+
+        def value(part: ast.expr) -> Any:
+            return self._static_value(part, bound)
+
+        match node:
+            case ast.Constant(number):
+                return number
+            case ast.Name(name):
+                known = bound.get(name)
+                if known is None:
+                    return self.static[name]
                 if isinstance(known, ast.Constant):
-                    values[part.id] = known.value
-                elif part.id in self.static and part.id not in bound:
-                    values[part.id] = self.static[part.id]
-                elif part.id in _BUILTINS:
-                    values[part.id] = _BUILTINS[part.id]
-                else:
-                    return False, None
-        code = compile(ast.fix_missing_locations(ast.Expression(node)), "<static>", "eval")
-        return True, eval(code, {"__builtins__": {}}, values)
+                    return known.value
+            case ast.Tuple(elements):
+                return tuple(map(value, elements))
+            case ast.BinOp(left, operation, right) if type(operation) in _OPERATIONS:
+                return _OPERATIONS[type(operation)](value(left), value(right))
+            case ast.Compare(left, [operation], [right]) if type(operation) in _OPERATIONS:
+                return _OPERATIONS[type(operation)](value(left), value(right))
+            case ast.UnaryOp(operation, operand) if type(operation) in _OPERATIONS:
+                return _OPERATIONS[type(operation)](value(operand))
+            case ast.BoolOp(ast.And(), parts):
+                return all(map(value, parts))
+            case ast.BoolOp(ast.Or(), parts):
+                return any(map(value, parts))
+            case ast.Subscript(whole, ast.Slice() as cut):
+                ends = (None if end is None else value(end) for end in (cut.lower, cut.upper, cut.step))
+                return value(whole)[slice(*ends)]
+            case ast.Subscript(whole, index):
+                return value(whole)[value(index)]
+            case ast.Call(ast.Name("len"), [of]):
+                return len(value(of))
+        raise LookupError(ast.unparse(node))
 
     def _tree(self, node: ast.expr, bound: Mapping[str, Tree]) -> Tree:
         """An expression with everything static worked out and every vector in components."""
