@@ -36,6 +36,10 @@ class LinearInFeatures(Protocol):
         """What the last layer combines."""
         ...
 
+    def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"] | None:
+        """Where the features are products of functions along the axes, the last axis' number running fastest: these."""
+        ...
+
     def weights(self) -> Float[Tensor, " m"]:
         """w as it is now."""
         ...
@@ -91,6 +95,9 @@ class Perceptron(nn.Module):
         """The last hidden layer, and the constant that its bias multiplies."""
         hidden = self.layers[:-1](self.embed(x))
         return torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1)
+
+    def factors(self, x: Float[Tensor, "*batch d"]) -> None:
+        """None: see `LinearInFeatures`."""
 
     def weights(self) -> Float[Tensor, " m"]:
         """Weights and bias of the last layer, in the order of `features`."""
@@ -164,11 +171,15 @@ class TensorProductSum(nn.Module):
 
     def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
         """The products, the last axis' number running fastest."""
-        values = self._functions((x - self.center) * self.factor, self.count)  # (..., d, count)
+        values = self.factors(x)
         products = values[..., 0, :]
         for axis in range(1, x.shape[-1]):
             products = (products[..., None] * values[..., axis, None, :]).flatten(-2)
         return products
+
+    def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"]:
+        """p_0, p_1, ... at each coordinate."""
+        return self._functions((x - self.center) * self.factor, self.count)
 
     def weights(self) -> Float[Tensor, " m"]:
         """See `LinearInFeatures`."""
@@ -225,6 +236,11 @@ class BoundaryAnsatz(nn.Module):
         """The network's features times the distance: each is zero on the boundary."""
         return self._distance(x)[..., None] * self._linear().features(x)
 
+    def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"] | None:
+        """The network's, each times the distance along its axis."""
+        found = self._linear().factors(x)
+        return None if found is None else self._distances(x)[..., None] * found
+
     def weights(self) -> Float[Tensor, " m"]:
         """See `LinearInFeatures`."""
         return self._linear().weights()
@@ -234,8 +250,11 @@ class BoundaryAnsatz(nn.Module):
         self._linear().set_weights(weights)
 
     def _distance(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        return self._distances(x).prod(-1)
+
+    def _distances(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         share = (x - self.lower) / self.sides
-        return (4 * share * (1 - share)).prod(-1)
+        return 4 * share * (1 - share)
 
     def _linear(self) -> LinearInFeatures:
         if not isinstance(self.network, LinearInFeatures):

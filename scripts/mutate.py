@@ -63,7 +63,6 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "walkers/lanes.py": ("walkers/test_as_written.py", *WALKERS),
         "walkers/threads.py": ("walkers/test_as_written.py", "walkers/test_walkers_cuda.py"),
         "walkers/specialise.py": ("walkers/test_specialise.py", *WALKERS),
-        "walkers/pieces.py": WALKERS,
         "walkers/on_cpu.py": WALKERS,
         "walkers/kernel.py": ("walkers/test_as_written.py", *WALKERS),
         "walkers/medium.py": ("walkers/test_walkers_medium.py", *WALKERS),

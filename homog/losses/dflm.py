@@ -15,7 +15,7 @@ from homog.errors import UserError
 from homog.fields.splines import Spline
 from homog.losses.lagged import lagged_spline
 from homog.losses.loss import Draw
-from homog.losses.system import ROWS, LinearSystem, functions, slopes
+from homog.losses.system import ROWS, LinearSystem, functions, quotients
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures, boundary_values, values_without_gradient
@@ -190,7 +190,8 @@ class DFLMLoss(WalkingLoss[DFLM]):
                 matrix -= (tested.T @ gained).double().cpu().numpy()
                 load += (reward[block] @ tested).double().cpu().numpy()
                 if self.settings.estimator == "gradient":
-                    slope = slopes(network, starts[block], math.sqrt(self.steps.macro_step), self.problem.domain)
+                    reach, domain = math.sqrt(self.steps.macro_step), self.problem.domain
+                    slope = quotients(lambda x: functions(network, x), starts[block], reach, domain)
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
                     control += (tested.T @ along).double().cpu().numpy()
         return LinearSystem(matrix, control, load, sample.walker_steps)

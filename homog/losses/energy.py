@@ -1,7 +1,6 @@
 """The energy of the walkers: quadratic in u, without any derivative (beyond the paper)."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,28 +9,12 @@ from torch import Tensor, nn
 
 from homog.config import Energy
 from homog.fields.splines import Spline
+from homog.losses.assembly import Excursions, Slopes, sums
 from homog.losses.loss import Draw
-from homog.losses.system import ROWS, LinearSystem, functions, slopes
+from homog.losses.system import LinearSystem
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.walkers import Lagged, placed
-
-
-@dataclass(frozen=True)
-class Excursions:
-    """Starts and ends of walkers and their weights in J(u) = sum 1/2 stiffness (u(X) - u(x))^2 - load u(x).
-
-    Attributes:
-        starts: x.
-        ends: X, of a walker that left the place on the boundary.
-        stiffness: Stiffness of each walker; they add up to about the integral of a / (2 Dt).
-        load: Load of each walker; they add up to about the integral of f / 2.
-    """
-
-    starts: Float[Tensor, "n d"]
-    ends: Float[Tensor, "n s d"]
-    stiffness: Float[Tensor, "n s"]
-    load: Float[Tensor, "n s"]
 
 
 class EnergyLoss(WalkingLoss[Energy]):
@@ -88,24 +71,9 @@ class EnergyLoss(WalkingLoss[Energy]):
         Products are taken in single precision over blocks of walkers and summed in double precision.
         """
         sample = self.sample(iteration, lagged)
-        walk, variate = self.inputs(sample), self._control(sample)
-        rows = max(1, ROWS // walk.ends.shape[1])
-        count = len(network.weights()) + 1
-        matrix, control = np.zeros((2, count, count))
-        load = np.zeros(count)
-        with torch.no_grad():
-            for first in range(0, len(walk.starts), rows):
-                block = slice(first, first + rows)
-                x = walk.starts[block]
-                here = functions(network, x)  # (n, functions)
-                gained = functions(network, walk.ends[block]) - here[:, None]  # (n, s, functions)
-                scaled = (gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1)
-                matrix += (scaled.T @ scaled).double().cpu().numpy()
-                load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
-                slope = slopes(network, x, math.sqrt(self.steps.macro_step), self.problem.domain)  # (d, n, functions)
-                spread = torch.einsum("nij,jnf->inf", variate[block], slope)
-                control -= (slope.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
-        return LinearSystem(matrix, control, load, sample.walker_steps)
+        variate = Slopes(self._control(sample), math.sqrt(self.steps.macro_step), self.problem.domain)
+        matrix, control, load = sums(network, self.inputs(sample), variate, self._cache)
+        return LinearSystem(matrix, -control, load, sample.walker_steps)
 
     def inputs(self, sample: Sample) -> Excursions:
         """What walkers brought back, as the terms of J."""

@@ -1,5 +1,6 @@
 """The linear system for the weights of a network's last layer, as the walkers of one batch give it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,18 +36,17 @@ def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[
     return torch.cat([network.features(x), network.lift(x)[..., None]], dim=-1)
 
 
-def slopes(
-    network: LinearInFeatures, x: Float[Tensor, "n d"], step: float, domain: Box
+def quotients(
+    values: Callable[[Tensor], Tensor], x: Float[Tensor, "n d"], step: float, domain: Box
 ) -> Float[Tensor, "d n functions"]:
-    """Difference quotients of the functions over `step` to each side, or as far as the domain goes.
+    """Difference quotients of functions over `step` to each side, or as far as the domain goes.
 
     As wide as the walkers go, they foretell what the functions gain better than the slopes at the place do.
     """
     lower, upper = (torch.as_tensor(corner, dtype=x.dtype, device=x.device) for corner in (domain.lower, domain.upper))
-    quotients = []
+    found = []
     for axis in range(x.shape[1]):
         shift = step * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[axis]
         after, before = torch.minimum(x + shift, upper), torch.maximum(x - shift, lower)
-        gained = functions(network, after) - functions(network, before)
-        quotients.append(gained / (after - before)[:, axis, None])
-    return torch.stack(quotients)
+        found.append((values(after) - values(before)) / (after - before)[:, axis, None])
+    return torch.stack(found)

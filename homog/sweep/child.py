@@ -142,7 +142,7 @@ def _configure_logging(settings: Mapping[str, Any] | None, quiet: bool) -> None:
 def _limit_threads(count: int) -> None:
     import torch
 
-    from homog.walkers import pieces
+    from homog.machine import pieces
 
     os.environ.setdefault("OMP_NUM_THREADS", str(count))  # for the FEM solver, a process of its own
     torch.set_num_threads(min(count, torch.get_num_threads()))

@@ -93,6 +93,7 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
     return {
         "DIMENSION": dimension,
         "AXES": tuple(range(dimension)),
+        "DRAWS": tuple(range(scheme.draws)),
         "HEUN": scheme.step == "heun",
         "GIRSANOV": scheme.martingale == "girsanov",
         "BRIDGE": scheme.exit == "bridge",
@@ -113,7 +114,7 @@ def _along(name: str, dimension: int) -> Names:
 
 def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
     """The vectors of the step and its loops."""
-    axes = "below above d b v y z m place slope cells rate origin period per_period"
+    axes = "below above d b c v y z m place slope cells rate origin period per_period"
     names: dict[str, Names] = {name: _along(name, dimension) for name in axes.split()}
     names["s"] = [f"s{i}" for i in range(4)]
     names["k"] = [f"k{i}" for i in range(len(medium.constants))]

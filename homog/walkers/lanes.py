@@ -21,6 +21,7 @@ from numba import int32, uint32
 from homog.walkers.step import (
     AXES,
     DIMENSION,
+    DRAWS,
     GIRSANOV,
     HALF,
     HEUN,
@@ -78,7 +79,7 @@ def walk(
 ):  # fmt: skip
     """The kernel whose walkers, from number `first` to before `last`, all take `count` steps of length dt."""
     half_dt = HALF * dt
-    spread = MINUS_TWO_LN2 * dt
+    spread = MINUS_TWO_LN2 * F(1 / len(DRAWS)) * dt
     block = Block()
     for group in range(first, last, LANES):
         for walker in block:
@@ -196,7 +197,7 @@ def step(block: Block, k: Numbers, tables: Numbers, *, near: bool):
 def depart_by_clock(walker: Lane, k: Numbers):
     """The first part of a lane's step."""
     if PACED:
-        walker.spread = MINUS_TWO_LN2 * walker.tau
+        walker.spread = MINUS_TWO_LN2 * F(1 / len(DRAWS)) * walker.tau
         walker.half_dt = HALF * walker.tau
     depart(walker, k)
 

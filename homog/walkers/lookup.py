@@ -14,9 +14,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from homog.fields.splines import Spline
+from homog.machine.pieces import in_pieces
 from homog.walkers.compiled import SCALAR, load_module
 from homog.walkers.device_spline import Lagged
-from homog.walkers.pieces import in_pieces
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from homog.machine.pieces import in_pieces
 from homog.timesteps.timestep import Pace
 from homog.walkers.batch import Batch, Found
 from homog.walkers.kernel import cpu_source
 from homog.walkers.lanes import CHUNK, LANES
 from homog.walkers.lookup import Table
 from homog.walkers.medium import Medium
-from homog.walkers.pieces import in_pieces
 from homog.walkers.step import Scheme
 
 

@@ -14,7 +14,7 @@ the product of two small ones.
 This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
 dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it.
 
-    b, s                  Brownian increment of the step; state of the walker's stream
+    b, c, s               Brownian increment of the step; a further one; state of the walker's stream
     d, y                  displacement from the start; where an Euler step would lead
     v, h; z, g            V dt and h dt at d; the same at y
     m                     move of the step
@@ -49,17 +49,23 @@ SPAN = 16  # steps between two looks at the distance to the boundary
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a walker moves: `martingale` girsanov or drift, `step` euler or heun, `exit` bridge or clip."""
+    """How a walker moves: `martingale` girsanov or drift, `step` euler or heun, `exit` bridge or clip.
+
+    A step may add up the Brownian increments of several `draws`: those of so many steps of a walker whose stream it
+    has, which goes along the same Brownian path by as many shorter steps.
+    """
 
     martingale: str = "drift"
     step: str = "heun"
     exit: str = "bridge"
+    draws: int = 1
 
 
 # What a kernel is specialised for.
 DIMENSION = 2
 AXES: Sequence[int] = range(DIMENSION)
 HEUN, GIRSANOV, BRIDGE = True, False, True
+DRAWS: Sequence[int] = (0,)  # increments that a step adds up
 READS_START = True  # whether the medium reads p
 PHASES: Sequence[int] = ()
 TABLES: Sequence[int] = ()
@@ -91,7 +97,7 @@ class Walker:
         age: Steps, or the time, that it walked.
         s: State of its stream, four of uint32.
         seen: Of each table the value, then the slopes.
-        half_dt, spread: dt / 2 and -2 ln(2) dt of the step that it takes.
+        half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
         b, v, h, y, spare: What one part of a step hands to the next; `spare` is uint32.
     """
 
@@ -231,6 +237,10 @@ def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, 
 def depart(walker: Walker, k: Numbers):
     """The first part of a step: the noise, the medium at the walker's place and, for Heun's, the place ahead."""
     b, spare, s = increments(walker.spread, walker.s)
+    for _ in DRAWS[1:]:
+        c, spare, s = increments(walker.spread, s)
+        for i in AXES:
+            b[i] = b[i] + c[i]
     walker.s = s
     v, h = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
     if HEUN:

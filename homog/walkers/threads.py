@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda, int32, uint32
 
 from homog.walkers.step import (
+    DRAWS,
     HALF,
     HEUN,
     MINUS_TWO_LN2,
@@ -55,7 +56,7 @@ def walk(
     set_out(walker, number, point, places, keys, per_point)
     walker.gone = False
     walker.half_dt = HALF * dt
-    walker.spread = MINUS_TWO_LN2 * dt
+    walker.spread = MINUS_TWO_LN2 * F(1 / len(DRAWS)) * dt
     remaining, steps = count, int32(0)
     while remaining > 0 and not walker.gone:
         distance = F(math.inf)

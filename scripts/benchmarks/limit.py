@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.timing import use_threads
 from homog.equation import Problem
+from homog.machine.pieces import in_pieces
 from homog.walkers import Scheme, arithmetic
 from homog.walkers.kernel import cpu_source
 from homog.walkers.medium import medium
-from homog.walkers.pieces import in_pieces
 
 _CHAINS, _LANES, _LENGTH = 8, 64, 16
 _INTEGER_CALLS = {"int32", "uint32", "uint64"}

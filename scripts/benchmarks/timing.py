@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from homog.walkers import pieces
+from homog.machine import pieces
 
 _CORES = pieces.threads()  # before anybody sets it
 

@@ -28,11 +28,11 @@ from homog.config import (
 )
 from homog.equation import Problem
 from homog.errors import UserError
+from homog.machine import pieces
 from homog.measures.evaluation import relative_l2, values_on_grid, weights_sha256
 from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.training import Progress, train
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import pieces
 
 TANH = MLP(depth=1, width=200, activation="tanh", scale=20.0, spread=3.0)  # as conf/network/tanh_features.yaml
 SHORT = TimeSteps(2e-3, 25, 1, 1)

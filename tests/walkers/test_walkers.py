@@ -8,8 +8,9 @@ from scipy.stats import norm
 
 from homog import equation
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
+from homog.machine import pieces
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, Walkers, oracle, pieces, stream_key
+from homog.walkers import Scheme, Walkers, oracle, stream_key
 
 GIRSANOV, DRIFT, HEUN = (
     Scheme("girsanov", "euler", "bridge"),
@@ -80,6 +81,25 @@ def test_paths_depend_on_seed_iteration_and_walker_alone(make_problem, kernels: 
     np.testing.assert_array_equal(one.displacement[:, :20], fewer.displacement)
     for key in (stream_key(4, 4), stream_key(3, 5)):
         assert not np.array_equal(one.displacement, walkers.walk(points, 7, steps, key).displacement)
+
+
+@pytest.mark.parametrize("name", ["linear", "cube"])
+def test_a_step_of_two_draws_goes_along_the_same_brownian_path(make_problem, kernels: Path, name: str):
+    """Half as many steps, twice as long: the same increments added up, and places that differ by the step's error."""
+    dimension, coefficient = COEFFICIENTS[name]
+    problem = make_problem(coefficient, 0.05, dimension, "10")
+    points = problem.domain.sample(200, np.random.default_rng(0))
+    fine, coarse = (
+        Walkers(problem, Scheme(draws=draws), kernels).walk(
+            points, 3, TimeSteps(draws * 2e-6, 200 // draws, 1, 1), stream_key(1, 1)
+        )
+        for draws in (1, 2)
+    )
+    inside = ~(fine.left | coarse.left)
+    assert inside.mean() > 0.8
+    np.testing.assert_allclose(coarse.brownian[:, inside], fine.brownian[:, inside], atol=1e-6)
+    apart = np.abs(coarse.displacement - fine.displacement)[:, inside]
+    assert 0 < apart.std() < 0.05 * fine.displacement[:, inside].std()
 
 
 def test_one_source_serves_every_eps(make_problem, kernels: Path):

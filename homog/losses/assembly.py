@@ -1,0 +1,170 @@
+"""Sums over walkers of products of functions: the matrices of the linear system, on a processor or a GPU.
+
+On a processor a matrix is multiplied with itself by NumPy, which computes one half of the symmetric product; threads
+take pieces of the walkers, and what these give is added up in order, so that it does not depend on how many there are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from homog.domains import Box
+from homog.losses.system import functions, quotients
+from homog.machine.pieces import in_pieces
+from homog.networks import LinearInFeatures
+from homog.walkers.compiled import load_module
+
+_PIECE = 2048  # rows that are multiplied at once
+_BLOCK = 8192  # walkers whose features are in memory at once, where they are no products
+
+Matrix = Float64[np.ndarray, "n n"]
+
+
+@dataclass(frozen=True)
+class Excursions:
+    """Starts and ends of walkers and their weights in J(u) = sum 1/2 stiffness (u(X) - u(x))^2 - load u(x).
+
+    Attributes:
+        starts: x.
+        ends: X, of a walker that left the place on the boundary.
+        stiffness: Stiffness of each walker; they add up to about the integral of a / (2 Dt).
+        load: Load of each walker; they add up to about the integral of f / 2.
+    """
+
+    starts: Float[Tensor, "n d"]
+    ends: Float[Tensor, "n s d"]
+    stiffness: Float[Tensor, "n s"]
+    load: Float[Tensor, "n s"]
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """How the control variate reads slopes.
+
+    Attributes:
+        variate: What stands between the slopes at each point, symmetric.
+        step: Difference quotients go so far to each side, or as far as the domain does.
+        domain: The domain.
+    """
+
+    variate: Float[Tensor, "n d d"]
+    step: float
+    domain: Box
+
+
+def sums(
+    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path
+) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+    """The sums over walkers of stiffness dphi_i dphi_j, over points of grad phi_i . variate . grad phi_j, and the load.
+
+    With dphi = phi(X) - phi(x), and for the functions phi of a network: its features and the lift.
+
+    Args:
+        network: Gives the functions.
+        walk: The walkers.
+        control: The variate.
+        kernels: Folder for compiled code.
+    """
+    with torch.no_grad():
+        factors = network.factors(walk.starts) if walk.starts.device.type == "cpu" else None
+        if factors is None:
+            return _of_any_functions(network, walk, control)
+        return _of_products(network, walk, control, factors, _compiled(kernels))
+
+
+def _of_any_functions(
+    network: LinearInFeatures, walk: Excursions, control: Slopes
+) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+    points = max(1, _BLOCK // walk.ends.shape[1])
+    count = len(network.weights()) + 1
+    matrix, slope = np.zeros((2, count, count))
+    load = np.zeros(count)
+    for first in range(0, len(walk.starts), points):
+        block = slice(first, first + points)
+        x = walk.starts[block]
+        here = functions(network, x)  # (n, functions)
+        gained = functions(network, walk.ends[block]) - here[:, None]  # (n, s, functions)
+        matrix += _gram((gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1))
+        load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
+        along = quotients(lambda at: functions(network, at), x, control.step, control.domain)  # (d, n, functions)
+        spread = torch.einsum("nij,jnf->inf", control.variate[block], along)
+        slope += (along.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
+    return matrix, slope, load
+
+
+def _of_products(
+    network: LinearInFeatures, walk: Excursions, control: Slopes, factors: Tensor, compiled: ModuleType
+) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+    """The same where the features are products of functions along the axes: these are all that is evaluated."""
+    starts, ends = factors.numpy(), network.factors(walk.ends)
+    assert ends is not None
+    lift_here, lift_there = network.lift(walk.starts).numpy(), network.lift(walk.ends).numpy()
+    scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
+    each, count = walk.ends.shape[1], len(network.weights()) + 1
+    points = max(1, _PIECE // each)
+
+    def gained(first: int, last: int) -> np.ndarray:
+        rows = np.empty(((last - first) * each, count), dtype=np.float32)
+        found = np.empty((count + 1, count))
+        compiled.gained(first, last, starts, ends.numpy(), lift_here, lift_there, scale, weight, rows, found[-1])
+        found[:-1] = rows.T @ rows
+        return found
+
+    *matrix, load = _sum_of(len(starts), points, gained)
+
+    def along_axes(x: Tensor) -> Tensor:
+        found = network.factors(x)
+        assert found is not None
+        return found
+
+    lower, upper = (
+        torch.as_tensor(corner, dtype=torch.float32) for corner in (control.domain.lower, control.domain.upper)
+    )
+    after, before = torch.minimum(walk.starts + control.step, upper), torch.maximum(walk.starts - control.step, lower)
+    slopes = ((along_axes(after) - along_axes(before)) / (after - before)[..., None]).numpy()
+    lift = quotients(lambda x: network.lift(x)[..., None], walk.starts, control.step, control.domain)[..., 0].T.numpy()
+    sizes, directions = np.linalg.eigh(control.variate.numpy())
+    roots = np.sqrt(np.abs(sizes))[..., None] * directions.swapaxes(1, 2)
+    dimension = starts.shape[1]
+
+    def sloped(first: int, last: int) -> np.ndarray:
+        rows = np.empty(((last - first) * dimension, count), dtype=np.float32)
+        up = compiled.sloped(first, last, starts, slopes, np.ascontiguousarray(lift), roots, sizes > 0, rows)
+        return rows[:up].T @ rows[:up] - rows[up:].T @ rows[up:]
+
+    return np.array(matrix), _sum_of(len(starts), max(1, _PIECE // dimension), sloped), load
+
+
+def _gram(rows: Float[Tensor, "r n"]) -> Matrix:
+    """rows^T rows, multiplied in single precision and added up in double."""
+    if rows.device.type != "cpu":
+        return (rows.T @ rows).double().cpu().numpy()
+    found = rows.numpy()
+    return _sum_of(len(rows), _PIECE, lambda first, last: found[first:last].T @ found[first:last])
+
+
+def _sum_of(total: int, unit: int, part: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """The sum of what a function makes of the numbers first, ..., last - 1 of each piece of `unit` numbers."""
+    parts: dict[int, np.ndarray] = {}
+
+    def work(first: int, last: int) -> None:
+        for begin in range(first, last, unit):
+            parts[begin] = part(begin, min(begin + unit, last))
+
+    in_pieces(work, total, unit)
+    whole = np.zeros(parts[0].shape)
+    for begin in sorted(parts):
+        whole += parts[begin]
+    return whole
+
+
+@cache
+def _compiled(kernels: Path) -> ModuleType:
+    return load_module(Path(__file__).with_name("products.py").read_text(), kernels)
