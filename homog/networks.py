@@ -1,5 +1,6 @@
 """What stands for u: networks, and the ansatz that gives them their boundary values."""
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -38,6 +39,14 @@ class LinearInFeatures(Protocol):
 
     def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"] | None:
         """Where the features are products of functions along the axes, the last axis' number running fastest: these."""
+        ...
+
+    def nested(self) -> list[np.ndarray]:
+        """Numbers of the features of growing spaces; those of the last are all."""
+        ...
+
+    def restricted(self, space: int) -> "LinearInFeatures":
+        """A network that has the features of one of the `nested` spaces alone, in their order; its weights differ."""
         ...
 
     def weights(self) -> Float[Tensor, " m"]:
@@ -98,6 +107,14 @@ class Perceptron(nn.Module):
 
     def factors(self, x: Float[Tensor, "*batch d"]) -> None:
         """None: see `LinearInFeatures`."""
+
+    def nested(self) -> list[np.ndarray]:
+        """The one space of all: see `LinearInFeatures`."""
+        return [np.arange(len(self.weights()))]
+
+    def restricted(self, space: int) -> "LinearInFeatures":
+        """Itself: see `LinearInFeatures`."""
+        return self
 
     def weights(self) -> Float[Tensor, " m"]:
         """Weights and bias of the last layer, in the order of `features`."""
@@ -181,6 +198,19 @@ class TensorProductSum(nn.Module):
         """p_0, p_1, ... at each coordinate."""
         return self._functions((x - self.center) * self.factor, self.count)
 
+    def nested(self) -> list[np.ndarray]:
+        """Products of the first functions of each axis: see `LinearInFeatures`."""
+        dimension = len(self.center)
+        degree = np.indices((self.count,) * dimension).reshape(dimension, -1).max(0)
+        return [np.flatnonzero(degree < count) for count in range(1, self.count + 1)]
+
+    def restricted(self, space: int) -> "LinearInFeatures":
+        """With space + 1 functions an axis: see `LinearInFeatures`."""
+        smaller = copy.deepcopy(self)
+        smaller.count = space + 1
+        smaller.last = nn.Parameter(self.last[: smaller.count ** len(self.center)].detach().clone())
+        return smaller
+
     def weights(self) -> Float[Tensor, " m"]:
         """See `LinearInFeatures`."""
         return self.last.detach().clone()
@@ -240,6 +270,16 @@ class BoundaryAnsatz(nn.Module):
         """The network's, each times the distance along its axis."""
         found = self._linear().factors(x)
         return None if found is None else self._distances(x)[..., None] * found
+
+    def nested(self) -> list[np.ndarray]:
+        """See `LinearInFeatures`."""
+        return self._linear().nested()
+
+    def restricted(self, space: int) -> "BoundaryAnsatz":
+        """See `LinearInFeatures`."""
+        inner = self._linear().restricted(space)
+        assert isinstance(inner, nn.Module)
+        return BoundaryAnsatz(inner, self.problem).to(self.lower.device)
 
     def weights(self) -> Float[Tensor, " m"]:
         """See `LinearInFeatures`."""

@@ -33,6 +33,11 @@ METRICS = (
         row=("network, its noise by the solve", "other seeds"),
     ),
     Metric(
+        "rel_l2_features",
+        "what the network's functions cannot hold of the smooth solution, relative, from the answers in fewer functions",
+        row=("network, what its functions lack", "fewer functions"),
+    ),
+    Metric(
         "rel_l2_fine_scale",
         "relative L2 error of the network with the microscale put back, against u_eps",
         row=("network and walkers (fine scale)", _U_EPS),
@@ -85,6 +90,7 @@ METRICS = (
     Metric("longest_wave_number", "largest wave number in a spectral field", "1/length"),
     Metric("left_share", "share of the walkers that left the domain"),
     Metric("effective_sample_share", "Kish's effective sample size per walker: 1 for walkers without weights"),
+    Metric("features", "how many of the network's functions the answer of the solve is made of"),
     Metric("control_coefficient", "coefficient of the control variate of the solve, by regression"),
     Metric("last_pass_change", "relative L2 change of the answer in the last pass of a nonlinear solve"),
     Metric("walker_steps", "micro steps that all walkers of the training took"),

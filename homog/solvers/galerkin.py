@@ -17,7 +17,11 @@ from homog.errors import NotFinite, UserError
 from homog.losses import Loss, functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
+from homog.solvers.nested import Choice, choose, solve
 
+_LEAST_GROUPS = 3  # from whose spread noise is read
+_FIRST_LOOK = 4  # batches, after which functions that are not wanted are left out
+_MARGIN = 4  # further spaces that go on with the best one
 _NORM_POINTS = 4096  # on which the L2 norm of an answer is taken
 _MOST_FEATURES = 4096  # 2 GB of matrices in 8 groups, minutes for each solve
 
@@ -26,8 +30,10 @@ class GalerkinSolver:
     """The answer u = lift + features . w of a method's linear equations, assembled batch by batch.
 
     The equations come in `groups` of batches. From the spread between them follow the error bar and the coefficient
-    beta of the control variate: that with the least noise in the answer, by regression. Singular values of the matrix
-    below `cutoff` times the largest are left out. Memory is that of two matrices a group and of one batch.
+    beta of the control variate: that with the least noise in the answer, by regression. Where the functions make up
+    growing spaces, the answer is that in the space with the least estimated error (`homog.solvers.nested`). Singular
+    values of the matrix below `cutoff` times the largest are left out. Memory is that of two matrices a group and of
+    one batch.
 
     A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read a(x, u) from the
     answer of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many
@@ -62,6 +68,9 @@ class GalerkinSolver:
         shape = (self._groups, len(self._weights) + 1)
         self._matrix, self._control = np.zeros((2, *shape, shape[1]))
         self._load = np.zeros(shape)
+        self._spaces = self._linear.nested()
+        self._used = len(self._spaces)  # the batches to come have equations for the functions of so many spaces
+        self._lacking = 0.0  # square of what these lack, as far as the batches before have shown
         self._added = 0
         self._batches = 0  # in the system
         self._solved: _Solution | None = None
@@ -80,16 +89,18 @@ class GalerkinSolver:
         if self._added in self._restarts:
             self._restart()
         self._added += 1
-        batch = self._loss.equations(self._linear, iteration, self._lagged)
+        batch = self._loss.equations(self._linear.restricted(self._used - 1), iteration, self._lagged)
         ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
         if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
             raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
-        group = self._batches % self._groups
-        self._matrix[group] += batch.matrix
-        self._control[group] += batch.control
-        self._load[group] += batch.load
+        group, functions = self._batches % self._groups, np.append(self._spaces[self._used - 1], -1)
+        self._matrix[group][np.ix_(functions, functions)] += batch.matrix
+        self._control[group][np.ix_(functions, functions)] += batch.control
+        self._load[group][functions] += batch.load
         self._batches += 1
         self._solved = None
+        if self._batches == _FIRST_LOOK and self.settings.iterations - self._added >= _FIRST_LOOK:
+            self._leave_out_functions()
         return batch.walker_steps
 
     def solution(self) -> nn.Module:
@@ -115,7 +126,26 @@ class GalerkinSolver:
             None before each of three groups and more has a batch, and for the answer zero.
         """
         found = self._solve()
-        return None if math.isnan(found.noise) or found.size == 0 else found.noise / found.size
+        if found.choice is None or self._batches < self._groups or found.size == 0:
+            return None
+        return math.sqrt(found.choice.noise[found.choice.index]) / found.size
+
+    def features_error(self) -> float | None:
+        """What the functions cannot hold of the smooth solution, in the L2 norm and relative to the answer's.
+
+        From the answers in fewer functions.
+
+        Returns:
+            None where they make up no growing spaces, or before each of three groups and more has a batch.
+        """
+        found = self._solve()
+        if found.choice is None or self._batches < self._groups or found.size == 0 or len(self._spaces) == 1:
+            return None
+        return math.sqrt(found.choice.lacking[found.choice.index] + self._lacking) / found.size
+
+    def features(self) -> int:
+        """How many functions the answer is made of."""
+        return self._solve().features
 
     def last_change(self) -> float | None:
         """Of a nonlinear problem, how far the last pass has moved the answer, in the L2 norm and relative to it.
@@ -134,7 +164,8 @@ class GalerkinSolver:
     def state(self) -> dict[str, Any]:
         """All that the batches to come and the answer depend on: the system, and the weights of the lagged u."""
         arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
-        return {**arrays, "added": self._added, "batches": self._batches}
+        numbers = {"added": self._added, "batches": self._batches, "used": self._used, "lacking": self._lacking}
+        return {**arrays, **numbers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave.
@@ -147,6 +178,7 @@ class GalerkinSolver:
                 raise ValueError(f"the shape of {name} is {tuple(state[name].shape)} and not {array.shape}")
             array[...] = state[name].numpy()
         self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
+        self._used, self._lacking = int(state["used"]), float(state["lacking"])
         self._set_weights(self._weights)
         self._lagged = self._loss.lagged(self._answer)
 
@@ -156,40 +188,46 @@ class GalerkinSolver:
     def _solve(self) -> "_Solution":
         """The solution, kept until the next batch."""
         if self._solved is None:
-            found = self._solve_with(0.0)
-            if self._spread_is_known():
-                inverse, values = found.inverse, np.append(found.weights, 1.0)
-                spread = inverse @ (self._load - self._matrix @ values)[:, :-1].T
-                control = inverse @ (self._control @ values)[:, :-1].T
-                norm = self._norm[:-1, :-1]
-                control -= control.mean(1, keepdims=True)
-                size = np.einsum("ig,ij,jg", control, norm, control)
-                if size > 0:
-                    found = self._solve_with(float(np.einsum("ig,ij,jg", control, norm, spread) / size))
-            if self._lagged is not None:
-                found.weights = self._weights + self.settings.damping * (found.weights - self._weights)
-            self._solved = found
+            self._solved = self._solve_again()
         return self._solved
 
-    def _solve_with(self, beta: float) -> "_Solution":
-        whole, load = self._matrix.sum(0) + beta * self._control.sum(0), self._load.sum(0)
-        left, sizes, right = np.linalg.svd(whole[:-1, :-1])
-        kept = sizes > self.settings.cutoff * sizes[0]
-        inverse = right[kept].T @ (left[:, kept].T / sizes[kept, None])
-        weights = inverse @ (load - whole[:, -1])[:-1]
-        values = np.append(weights, 1.0)
-        energy = float(values @ (0.5 * whole @ values - load)) / max(1, self._batches)
-        noise, groups = math.nan, self._groups
-        if self._spread_is_known():
-            residual = self._load - self._matrix @ values - beta * (self._control @ values)
-            spread = inverse @ residual[:, :-1].T
-            spread -= spread.mean(1, keepdims=True)
-            freedom = groups - 1 if beta == 0 else groups - 2  # beta is fitted to the same groups
-            noise = math.sqrt(groups / freedom * np.einsum("ig,ij,jg", spread, self._norm[:-1, :-1], spread))
-        return _Solution(weights, inverse, beta, energy, noise, math.sqrt(values @ self._norm @ values))
+    def _solve_again(self) -> "_Solution":
+        groups = min(self._batches, self._groups)  # that have one
+        control, load = self._control[:groups], self._load[:groups]
+        matrix, mass = self._matrix[:groups], self._norm[:-1, :-1]
+        spaces, cutoff = self._spaces[: self._used], self.settings.cutoff
+        found, beta, choice = solve(matrix, load, spaces[-1], cutoff), 0.0, None
+        if groups >= min(self._groups, _FIRST_LOOK) and groups >= _LEAST_GROUPS:
+            moved = np.zeros_like(found.spread)
+            moved[spaces[-1]] = found.inverse @ (control @ np.append(found.weights, 1.0))[:, spaces[-1]].T
+            moved -= moved.mean(1, keepdims=True)
+            size = float(np.sum(moved * (mass @ moved)))
+            beta = float(np.sum(moved * (mass @ found.spread))) / size if size > 0 else 0.0
+            answers = [solve(matrix + beta * control, load, space, cutoff) for space in spaces]
+            choice = choose(answers, mass, groups - 1 if beta == 0 else groups - 2)  # beta is fitted to them too
+            found = answers[choice.index]
+        values = np.append(found.weights, 1.0)
+        whole = matrix.sum(0) + beta * control.sum(0)
+        energy = float(values @ (0.5 * whole @ values - load.sum(0))) / max(1, self._batches)
+        weights = found.weights
+        if self._lagged is not None:
+            weights = self._weights + self.settings.damping * (weights - self._weights)
+        return _Solution(weights, beta, energy, choice, len(found.chosen), math.sqrt(values @ self._norm @ values))
 
-    def _spread_is_known(self) -> bool:
-        return self._groups >= 3 and self._batches >= self._groups
+    def _leave_out_functions(self) -> None:
+        """Go on without functions that the answer will not want.
+
+        With the spaces a little beyond the best one by now, of which what they lack is less than the noise in the end.
+        """
+        choice = self._solve().choice
+        if choice is None:
+            return
+        noise = choice.noise[choice.index] * self._batches / (self._batches + self.settings.iterations - self._added)
+        enough = np.flatnonzero(choice.lacking[choice.index + _MARGIN :] < noise)
+        if len(enough):
+            self._used = choice.index + _MARGIN + int(enough[0]) + 1
+            self._lacking = float(choice.lacking[self._used - 1])
+            self._solved = None
 
     def _restart(self) -> None:
         """Begin a pass: the answer so far becomes the lagged u, and a new system is begun."""
@@ -212,15 +250,24 @@ class GalerkinSolver:
         return values.T @ values / _NORM_POINTS
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Solution:
-    """Weights, the inverse that gave them, the control's coefficient, the energy, and L2 norms of noise and answer."""
+    """What the walkers so far say.
+
+    Attributes:
+        weights: Of all functions.
+        beta: Coefficient of the control variate.
+        energy: The least energy.
+        choice: Noise of the answers in each space, and which was chosen; None where the noise is not known.
+        features: How many functions the answer has.
+        size: L2 norm of the answer.
+    """
 
     weights: Float64[np.ndarray, " m"]
-    inverse: Float64[np.ndarray, "m m"]
     beta: float
     energy: float
-    noise: float
+    choice: Choice | None
+    features: int
     size: float
 
 

@@ -284,6 +284,8 @@ class _Solve:
     def metrics(self) -> Mapping[str, float | None]:
         return {
             "rel_l2_standard_error": self._solver.standard_error(),
+            "rel_l2_features": self._solver.features_error(),
+            "features": self._solver.features(),
             "control_coefficient": self._solver.control_coefficient(),
             "last_pass_change": self._solver.last_change(),
         }
