@@ -42,7 +42,7 @@ from homog.machine.home import home
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.references import Reference
 from homog.run import outcome, report
-from homog.run.answer import checked
+from homog.run.answer import checked, microscale_of
 from homog.run.loaded import Run, load
 from homog.run.preparation import prepare_training
 from homog.run.solution import Solution
@@ -117,11 +117,14 @@ def solve(
                 bar.advance(progress)
     done = training.done
     check = checked(done.solution, plan, done.walker_steps)
-    numbers = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check)}
+    microscale = outcome.microscale_metrics(microscale_of(done.solution, plan))
+    parts = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check), **microscale}
+    numbers = {**parts, **outcome.budget_metrics(parts)}
     lines = tuple([*plan.warnings(), *loss.warnings(), *outcome.warnings(numbers)])
     for line in lines:
         warnings.warn(line, AnswerWarning, stacklevel=2)
-    return Solution(plan, done.solution, done.optimizer.metrics().get("rel_l2_standard_error"), check, lines)
+    budget = {name: value for name, value in numbers.items() if name in outcome.PARTS and value is not None}
+    return Solution(plan, done.solution, numbers.get("rel_l2_standard_error"), check, lines, budget)
 
 
 def reference(

@@ -12,7 +12,7 @@ from homog.losses.dflm import DFLMLoss
 from homog.losses.energy import EnergyLoss, Excursions
 from homog.losses.loss import Draw, Loss, LossValue
 from homog.losses.pinn import PINNLoss
-from homog.losses.system import LinearSystem, functions
+from homog.losses.system import LinearSystem, Tested, functions, smooth_functions
 from homog.losses.walking import WalkingLoss
 from homog.timesteps.timestep import TimeSteps
 
@@ -26,9 +26,11 @@ __all__ = [
     "Loss",
     "LossValue",
     "PINNLoss",
+    "Tested",
     "WalkingLoss",
     "build",
     "functions",
+    "smooth_functions",
 ]
 
 _CPU = torch.device("cpu")

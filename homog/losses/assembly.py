@@ -24,7 +24,7 @@ from homog.walkers.compiled import load_module
 _PIECE = 2048  # rows that are multiplied at once
 _BLOCK = 8192  # walkers whose features are in memory at once, where they are no products
 
-Matrix = Float64[np.ndarray, "n n"]
+Sums = tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"], Float64[np.ndarray, " k"]]
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Slopes:
 
 
 def sums(
-    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path
-) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path, tests: np.ndarray | None = None
+) -> Sums:
     """The sums over walkers of stiffness dphi_i dphi_j, over points of grad phi_i . variate . grad phi_j, and the load.
 
     With dphi = phi(X) - phi(x), and for the functions phi of a network: its features and the lift.
@@ -71,37 +71,42 @@ def sums(
         walk: The walkers.
         control: The variate.
         kernels: Folder for compiled code.
+        tests: Numbers i of the functions, where not all are wanted; j are those of all, the lift last.
     """
     with torch.no_grad():
         factors = network.factors(walk.starts) if walk.starts.device.type == "cpu" else None
         if factors is None:
-            return _of_any_functions(network, walk, control)
-        return _of_products(network, walk, control, factors, _compiled(kernels))
+            return _of_any_functions(network, walk, control, tests)
+        return _of_products(network, walk, control, factors, _compiled(kernels), tests)
 
 
-def _of_any_functions(
-    network: LinearInFeatures, walk: Excursions, control: Slopes
-) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
     points = max(1, _BLOCK // walk.ends.shape[1])
     count = len(network.weights()) + 1
-    matrix, slope = np.zeros((2, count, count))
+    matrix, slope = np.zeros((2, count if tests is None else len(tests), count))
     load = np.zeros(count)
     for first in range(0, len(walk.starts), points):
         block = slice(first, first + points)
         x = walk.starts[block]
         here = functions(network, x)  # (n, functions)
         gained = functions(network, walk.ends[block]) - here[:, None]  # (n, s, functions)
-        matrix += _gram((gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1))
+        matrix += _gram((gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1), tests)
         load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
         along = quotients(lambda at: functions(network, at), x, control.step, control.domain)  # (d, n, functions)
         spread = torch.einsum("nij,jnf->inf", control.variate[block], along)
-        slope += (along.flatten(0, 1).T @ spread.flatten(0, 1)).double().cpu().numpy()
-    return matrix, slope, load
+        rows = along.flatten(0, 1)
+        slope += ((rows if tests is None else rows[:, tests]).T @ spread.flatten(0, 1)).double().cpu().numpy()
+    return matrix, slope, load if tests is None else load[tests]
 
 
 def _of_products(
-    network: LinearInFeatures, walk: Excursions, control: Slopes, factors: Tensor, compiled: ModuleType
-) -> tuple[Matrix, Matrix, Float64[np.ndarray, " n"]]:
+    network: LinearInFeatures,
+    walk: Excursions,
+    control: Slopes,
+    factors: Tensor,
+    compiled: ModuleType,
+    tests: np.ndarray | None,
+) -> Sums:
     """The same where the features are products of functions along the axes: these are all that is evaluated."""
     starts, ends = factors.numpy(), network.factors(walk.ends)
     assert ends is not None
@@ -112,10 +117,9 @@ def _of_products(
 
     def gained(first: int, last: int) -> np.ndarray:
         rows = np.empty(((last - first) * each, count), dtype=np.float32)
-        found = np.empty((count + 1, count))
-        compiled.gained(first, last, starts, ends.numpy(), lift_here, lift_there, scale, weight, rows, found[-1])
-        found[:-1] = rows.T @ rows
-        return found
+        loads = np.empty(count)
+        compiled.gained(first, last, starts, ends.numpy(), lift_here, lift_there, scale, weight, rows, loads)
+        return np.vstack([_product(rows, tests), loads], dtype=np.float64)
 
     *matrix, load = _sum_of(len(starts), points, gained)
 
@@ -137,17 +141,23 @@ def _of_products(
     def sloped(first: int, last: int) -> np.ndarray:
         rows = np.empty(((last - first) * dimension, count), dtype=np.float32)
         up = compiled.sloped(first, last, starts, slopes, np.ascontiguousarray(lift), roots, sizes > 0, rows)
-        return rows[:up].T @ rows[:up] - rows[up:].T @ rows[up:]
+        return _product(rows[:up], tests) - _product(rows[up:], tests)
 
-    return np.array(matrix), _sum_of(len(starts), max(1, _PIECE // dimension), sloped), load
+    slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
+    return np.array(matrix), slope, load if tests is None else load[tests]
 
 
-def _gram(rows: Float[Tensor, "r n"]) -> Matrix:
-    """rows^T rows, multiplied in single precision and added up in double."""
+def _gram(rows: Float[Tensor, "r n"], tests: np.ndarray | None) -> Float64[np.ndarray, "k n"]:
+    """rows^T rows, multiplied in single precision and added up in double; or some rows of it."""
     if rows.device.type != "cpu":
-        return (rows.T @ rows).double().cpu().numpy()
+        return ((rows if tests is None else rows[:, tests]).T @ rows).double().cpu().numpy()
     found = rows.numpy()
-    return _sum_of(len(rows), _PIECE, lambda first, last: found[first:last].T @ found[first:last])
+    return _sum_of(len(rows), _PIECE, lambda first, last: _product(found[first:last], tests))
+
+
+def _product(rows: np.ndarray, tests: np.ndarray | None) -> np.ndarray:
+    """rows^T rows, or some rows of it."""
+    return rows.T @ rows if tests is None else rows[:, tests].T @ rows
 
 
 def _sum_of(total: int, unit: int, part: Callable[[int, int], np.ndarray]) -> np.ndarray:

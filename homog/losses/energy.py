@@ -1,6 +1,8 @@
 """The energy of the walkers: quadratic in u, without any derivative (beyond the paper)."""
 
 import math
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,12 +11,16 @@ from torch import Tensor, nn
 
 from homog.config import Energy
 from homog.fields.splines import Spline
-from homog.losses.assembly import Excursions, Slopes, sums
+from homog.losses.assembly import Excursions, Slopes, Sums, sums
 from homog.losses.loss import Draw
-from homog.losses.system import LinearSystem
+from homog.losses.system import LinearSystem, Tested, smooth_functions
 from homog.losses.walking import Mass, Sample, WalkingLoss
 from homog.networks import BoundaryAnsatz, LinearInFeatures
-from homog.walkers import Lagged, placed
+from homog.timesteps.timestep import TimeSteps
+from homog.walkers import Lagged, Walk, Walkers, placed
+
+_SHARE = 4  # of the walkers one in so many is looked at earlier, and walks again with longer steps
+_EARLIER = 4  # part of the macro step after which it is looked at
 
 
 class EnergyLoss(WalkingLoss[Energy]):
@@ -71,14 +77,62 @@ class EnergyLoss(WalkingLoss[Energy]):
         Products are taken in single precision over blocks of walkers and summed in double precision.
         """
         sample = self.sample(iteration, lagged)
-        variate = Slopes(self._control(sample), math.sqrt(self.steps.macro_step), self.problem.domain)
-        matrix, control, load = sums(network, self.inputs(sample), variate, self._cache)
-        return LinearSystem(matrix, -control, load, sample.walker_steps)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
+        tested, further = self._tested(network, sample, lagged)
+        return LinearSystem(matrix, -control, load, sample.walker_steps + further, tested)
+
+    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None) -> tuple[Tested, int]:
+        """What other time steps say, by some of a sample's walkers on the same paths; and the steps of all ranks."""
+        share, each = slice(None, None, _SHARE), self.settings.per_point
+        assert sample.mass is not None
+        some = replace(sample, points=sample.points[share], mass=sample.mass[share], keys=sample.keys[share])
+        walks = [
+            (self.walkers.walk(some.points, each, self._early, some.keys, lagged), self._early),
+            (sample.walk.of_points(share), self.steps),
+            (self._coarse_walkers.walk(some.points, each, self._coarse, some.keys, lagged), self._coarse),
+        ]
+        if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
+            for walk, _ in walks:
+                walk.require_finite()
+        tests = smooth_functions(network)
+        systems = [self._sums(network, some, walk, steps, tests) for walk, steps in walks]
+        matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
+        further = (walks[0][0].steps + walks[2][0].steps) * sample.total // max(1, len(sample.points))
+        return Tested(matrix, -control, load, self._early.count / self.steps.count), further
+
+    @cached_property
+    def _early(self) -> TimeSteps:
+        """The first quarter of the macro step."""
+        return replace(self.steps, count=max(1, self.steps.count // _EARLIER))
+
+    @cached_property
+    def _coarse(self) -> TimeSteps:
+        """Steps twice as long."""
+        pace, count = self.steps.pace, max(1, self.steps.count // 2)
+        longer = None if pace is None else replace(pace, longest=2 * pace.longest)
+        return replace(self.steps, micro_step=2 * self.steps.micro_step, count=count, pace=longer)
+
+    @cached_property
+    def _coarse_walkers(self) -> Walkers:
+        """Walkers that take them, along the same Brownian paths."""
+        scheme = replace(self.walkers.scheme, draws=2)
+        return Walkers(self.problem, scheme, self._cache, self._walks_on)
+
+    def _sums(
+        self, network: LinearInFeatures, sample: Sample, walk: Walk, steps: TimeSteps, tests: np.ndarray | None = None
+    ) -> Sums:
+        """The sums over a walk from a sample's points, tested with all functions or with some."""
+        sample = replace(sample, walk=walk)
+        variate = Slopes(self._control(sample, steps), math.sqrt(steps.macro_step), self.problem.domain)
+        return sums(network, self._excursions(sample, steps), variate, self._cache, tests)
 
     def inputs(self, sample: Sample) -> Excursions:
         """What walkers brought back, as the terms of J."""
+        return self._excursions(sample, self.steps)
+
+    def _excursions(self, sample: Sample, steps: TimeSteps) -> Excursions:
         walk = sample.walk
-        weight = self._mass(sample)[:, None] * torch.exp(placed(walk.log_weight, self._device))
+        weight = self._mass(sample, steps)[:, None] * torch.exp(placed(walk.log_weight, self._device))
         starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
             starts=starts,
@@ -87,17 +141,17 @@ class EnergyLoss(WalkingLoss[Energy]):
             load=weight * placed(walk.reward, self._device),
         )
 
-    def _control(self, sample: Sample) -> Float[Tensor, "n d d"]:
+    def _control(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n d d"]:
         """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""
         brownian, duration = placed(sample.walk.brownian, self._device), placed(sample.walk.duration, self._device)
         control = torch.einsum("ins,jns->nij", brownian, brownian)
         control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=self._device)
-        return 0.5 * self._mass(sample)[:, None, None] * control
+        return 0.5 * self._mass(sample, steps)[:, None, None] * control
 
-    def _mass(self, sample: Sample) -> Float[Tensor, " n"]:
+    def _mass(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, " n"]:
         """What each walker of a point stands for, over Dt."""
         assert sample.mass is not None
-        each = sample.mass / (self.settings.per_point * self.steps.macro_step)
+        each = sample.mass / (self.settings.per_point * steps.macro_step)
         return each.float() if isinstance(each, Tensor) else placed(each.astype(np.float32), self._device)
 
     def _points(self, random: np.random.Generator, lagged: Lagged | None) -> tuple[np.ndarray, Mass]:

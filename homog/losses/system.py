@@ -23,12 +23,39 @@ class LinearSystem:
         control: A matrix of expectation zero, correlated with the other: any beta is right, and one has least noise.
         load: Shape (m + 1,).
         walker_steps: Micro steps taken.
+        tested: Equations that say what the time steps add to the answer; None for a loss that has none.
     """
 
     matrix: Float64[np.ndarray, "n n"]
     control: Float64[np.ndarray, "n n"]
     load: Float64[np.ndarray, " n"]
     walker_steps: int
+    tested: "Tested | None" = None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Equations of some of the walkers for other time steps, tested with the smooth functions alone.
+
+    Three systems: after a part of the macro step; as they are; and with micro steps twice as long. On the same paths.
+
+    Attributes:
+        matrix: Shape (3, k, m + 1).
+        control: Shape (3, k, m + 1).
+        load: Shape (3, k).
+        earlier: The part of the macro step.
+    """
+
+    matrix: Float64[np.ndarray, "3 k n"]
+    control: Float64[np.ndarray, "3 k n"]
+    load: Float64[np.ndarray, "3 k"]
+    earlier: float
+
+
+def smooth_functions(network: LinearInFeatures) -> np.ndarray:
+    """Numbers of the functions that tell what the time steps add: those of five an axis, or all of fewer."""
+    spaces = network.nested()
+    return spaces[min(4, len(spaces) - 1)]
 
 
 def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch n"]:

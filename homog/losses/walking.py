@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt64
 from torch import Tensor, nn
 
 from homog.config import DFLM, Energy
@@ -52,6 +52,7 @@ class Sample:
     Attributes:
         points: Shape (n, d).
         mass: What each point stands for, where they weigh differently, shape (n,); a tensor where it is made on a GPU.
+        keys: Keys of each point's walkers, shape (n,).
         walk: From these points.
         total: Points of all ranks together.
         random: Draws what else the iteration needs; alike on all ranks.
@@ -61,6 +62,7 @@ class Sample:
 
     points: Float64[np.ndarray, "n d"]
     mass: Mass | None
+    keys: UInt64[np.ndarray, " n"]
     walk: Walk
     total: int
     random: np.random.Generator
@@ -266,7 +268,8 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
     def _sample(self, iteration: int, start: _Start, walk: Walk) -> Sample:
         tally = Tally.of(walk) if self._looks_at(iteration) else Tally()
         steps = walk.steps * start.total // max(1, len(start.points))  # of other ranks, about as many for each point
-        return Sample(start.points, start.mass, walk, start.total, start.random, steps, tally)
+        keys = point_keys(start.key, len(start.points), self.settings.per_point)
+        return Sample(start.points, start.mass, keys, walk, start.total, start.random, steps, tally)
 
     def _points(
         self, random: np.random.Generator, lagged: Lagged | None

@@ -16,6 +16,7 @@ from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
 from homog.walkers.lanes import LANES
 
+_POINTS, _WALKERS = 1024, 64  # for the size of the microscale
 _AT_ONCE = 2**20  # walkers: some 100 MB with what is worked out from them
 
 
@@ -91,6 +92,46 @@ def fine_scale(
     norm = float(np.linalg.norm(values))
     noise = math.sqrt(variances.sum()) / norm if norm > 0 else 0.0
     return FineScale(values.reshape(shape), noise)
+
+
+@dataclass(frozen=True)
+class Microscale:
+    """What u_eps has within a period, and a smooth u cannot show: relative, in the L2 norm.
+
+    Attributes:
+        size: Its size, that of its noise taken out.
+        standard_error: Standard error of the size, about.
+    """
+
+    size: float
+    standard_error: float
+
+
+def microscale(network: nn.Module, problem: Problem, steps: TimeSteps, seed: int, cache: Path) -> Microscale:
+    """The size of u_fine - u, from the fine scale at some points.
+
+    Args:
+        network: u, trained.
+        problem: What is solved.
+        steps: Time steps of the fine scale.
+        seed: Seed of the walkers.
+        cache: Folder for compiled kernels.
+
+    Raises:
+        UserError: As for `fine_scale`.
+    """
+    points = problem.domain.spread(_POINTS, np.random.default_rng(0))
+    fine = fine_scale(network, problem, steps, points, _WALKERS, seed, cache)
+    spline = lagged_spline(network, problem.domain, NODES[problem.dimension])
+    whole = float(np.mean(fine.values**2))
+    if whole == 0:
+        return Microscale(0.0, 0.0)
+    apart = float(np.mean((fine.values - spline(points)) ** 2)) / whole
+    noise = fine.standard_error**2
+    size = math.sqrt(max(0.0, apart - noise))
+    # of a mean of squares of normal numbers; below its root no size is told from zero
+    uncertain = math.sqrt(2 / _POINTS) * apart
+    return Microscale(size, uncertain / (2 * size) if size**2 > uncertain else math.sqrt(uncertain))
 
 
 class _Sampler:

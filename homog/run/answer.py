@@ -12,7 +12,7 @@ from torch import nn
 from homog.domains import tensor_grid
 from homog.errors import UserError
 from homog.measures import evaluation
-from homog.measures.fine_scale import FineScale, fine_scale
+from homog.measures.fine_scale import FineScale, Microscale, fine_scale, microscale
 from homog.measures.longer_walk import LongerWalk, longer_walk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.plots import Curve
@@ -86,15 +86,21 @@ class Findings:
         tensor: a* by walkers; None where there is none, or no walkers are sent.
         excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
         checked: What a longer walk says of the answer's error; None where u_eps tells it, or it could not be walked.
+        microscale: What a smooth answer cannot show; None where no walkers are sent.
     """
 
     tensor: EffectiveTensor | None
     excess: tuple[float, float] | None
     checked: LongerWalk | None
+    microscale: Microscale | None
 
     def metrics(self) -> dict[str, float]:
         """Their numbers, by the names that `metrics.json` has for them."""
-        return {**outcome.effective_metrics(self.tensor), **outcome.longer_walk_metrics(self.checked)}
+        return {
+            **outcome.effective_metrics(self.tensor),
+            **outcome.longer_walk_metrics(self.checked),
+            **outcome.microscale_metrics(self.microscale),
+        }
 
     def warnings(self, truth: Reference) -> list[str]:
         """A line where a* by walkers contradicts that of the cell problem."""
@@ -118,7 +124,19 @@ def findings(network: nn.Module, plan: Plan, found: Answer, walker_steps: int) -
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=plan.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
     known = outcome.error_is_known(evaluation.errors(found.values, found.truth), found.truth)
-    return Findings(tensor, excess, None if known else checked(network, plan, walker_steps))
+    longer = None if known else checked(network, plan, walker_steps)
+    return Findings(tensor, excess, longer, microscale_of(network, plan))
+
+
+def microscale_of(network: nn.Module, plan: Plan) -> Microscale | None:
+    """What a smooth answer cannot show; None for a method without walkers, and where it could not be looked at."""
+    if plan.steps is None:
+        return None
+    try:
+        return microscale(network, plan.problem, plan.fine_scale_steps(), plan.settings.seed, plan.kernels)
+    except UserError as error:
+        _log.warning("the size of the microscale is not known: %s", error)
+        return None
 
 
 def checked(network: nn.Module, plan: Plan, walker_steps: int) -> LongerWalk | None:

@@ -139,16 +139,17 @@ def _metrics(
 ) -> Metrics:
     """The run's numbers; `of_walkers` are the statistics of the walkers."""
     progress = supervised.training.done
+    parts = {**told.metrics(), **progress.optimizer.metrics()}
     return {
         **found.metrics(supervised.curve),
-        **told.metrics(),
+        **parts,
+        **outcome.budget_metrics(parts),
         "train_seconds": progress.seconds,
         "wall_seconds": supervised.wall_seconds,
         "checkpoint_seconds": checkpoint_seconds,
         "walker_steps": progress.walker_steps,
         **task.problem.metrics,
         **of_walkers,
-        **progress.optimizer.metrics(),
         "iterations": progress.iteration,
         "device": devices.name(device),
         "weights_sha256": evaluation.weights_sha256(progress.solution),

@@ -15,6 +15,7 @@ from homog.machine.home import home
 from homog.measures import evaluation
 from homog.run import outcome
 from homog.run.folder import RECORD, RESULT, RunRecord, require_same_problem
+from homog.run.outcome import PARTS
 from homog.run.preparation import prepare_network
 from homog.run.solution import Solution
 from homog.run.task import Plan
@@ -63,7 +64,9 @@ class Run:
             raise UserError(f"{path} has other weights than those that the run ended with")
         noise = metrics.get("rel_l2_standard_error")
         lines = [*plan.warnings(), *outcome.warnings(metrics)]
-        return Solution(plan, network, noise if isinstance(noise, float) else None, None, tuple(lines), self._curve())
+        noise = noise if isinstance(noise, float) else None
+        budget = {name: value for name, value in self.metrics.items() if name in PARTS and isinstance(value, float)}
+        return Solution(plan, network, noise, None, tuple(lines), budget, self._curve())
 
     @cached_property
     def _plan(self) -> Plan:

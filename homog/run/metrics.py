@@ -30,12 +30,43 @@ METRICS = (
     Metric(
         "rel_l2_standard_error",
         "standard deviation of the answer by sampling, in the L2 norm and relative to the answer's",
-        row=("network, its noise by the solve", "other seeds"),
+        row=("sampling", "groups of walkers"),
     ),
     Metric(
         "rel_l2_features",
-        "what the network's functions cannot hold of the smooth solution, relative, from the answers in fewer functions",
-        row=("network, what its functions lack", "fewer functions"),
+        "what the network's functions cannot hold of the smooth solution, from the answers in fewer functions",
+        row=("functions", "fewer of them"),
+    ),
+    Metric(
+        "rel_l2_macro_step",
+        "what the macro step moves in the smooth part of the answer, or what its correction may lack",
+        row=("macro step", "an earlier look"),
+        noise="rel_l2_macro_step_standard_error",
+    ),
+    Metric("rel_l2_macro_step_standard_error", "standard deviation of rel_l2_macro_step"),
+    Metric(
+        "rel_l2_micro_step",
+        "what the micro step moves in the smooth part of the answer",
+        row=("micro step", "steps twice as long"),
+        noise="rel_l2_micro_step_standard_error",
+    ),
+    Metric("rel_l2_micro_step_standard_error", "standard deviation of rel_l2_micro_step"),
+    Metric(
+        "rel_l2_microscale",
+        "what the solution has within a period and a smooth answer cannot show, from the fine scale at some points",
+        row=("microscale", "walkers from some points"),
+        noise="rel_l2_microscale_standard_error",
+    ),
+    Metric("rel_l2_microscale_standard_error", "standard deviation of rel_l2_microscale"),
+    Metric(
+        "rel_l2_smooth_error_estimate",
+        "estimate of the relative L2 error of the smooth part: the root of the squares of noise, functions and steps",
+        row=("smooth part in all", "all but the microscale"),
+    ),
+    Metric(
+        "rel_l2_error_estimate",
+        "estimate of rel_l2: the same with the microscale",
+        row=("in all", "an estimate of the error against u_eps"),
     ),
     Metric(
         "rel_l2_fine_scale",

@@ -1,12 +1,13 @@
 """The numbers of a finished run, by the names that `metrics.json` and MLflow have for them."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from homog import plots
 from homog.measures import evaluation
-from homog.measures.fine_scale import FineScale
+from homog.measures.fine_scale import FineScale, Microscale
 from homog.measures.longer_walk import LEAST_ERROR, SIGNIFICANT, LongerWalk
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
@@ -23,6 +24,7 @@ _HELD_AGAINST = (
         "the forcing, the boundary value or the cell problem is not resolved",
     ),
 )
+_NOTHING = 0.2  # an estimated error of the smooth part, from which on there is no answer
 _MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
 
 
@@ -62,6 +64,31 @@ def fine_scale_metrics(fine: FineScale | None, seconds: float, truth: Reference)
     }
 
 
+PARTS = (
+    *("rel_l2_standard_error", "rel_l2_features", "rel_l2_macro_step", "rel_l2_micro_step", "rel_l2_microscale"),
+    *("rel_l2_smooth_error_estimate", "rel_l2_error_estimate"),
+)
+"""The parts of the error budget, and the estimates made of them."""
+
+
+def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
+    """The error estimates, from their parts: the roots of sums of squares; none where the noise is not known.
+
+    A longer walk that finds more of the smooth part, beyond doubt, counts instead.
+    """
+    parts = {name: metrics.get(f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")}
+    known = [part for part in parts.values() if isinstance(part, float)]
+    if not isinstance(parts["standard_error"], float):
+        return {}
+    smooth = math.hypot(*known)
+    longer, noise = metrics.get("longer_walk_error"), metrics.get("longer_walk_standard_error")
+    if isinstance(longer, float) and isinstance(noise, float) and longer > max(smooth, SIGNIFICANT * noise):
+        smooth = longer
+    microscale = metrics.get("rel_l2_microscale")
+    whole = math.hypot(smooth, microscale if isinstance(microscale, float) else 0.0)
+    return {"rel_l2_smooth_error_estimate": smooth, "rel_l2_error_estimate": whole}
+
+
 def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
     """The entries of a* by walkers, with their standard errors."""
     if tensor is None:
@@ -80,9 +107,33 @@ def longer_walk_metrics(checked: LongerWalk | None) -> dict[str, float]:
     return {"longer_walk_error": checked.error, "longer_walk_standard_error": checked.standard_error}
 
 
+def microscale_metrics(found: Microscale | None) -> dict[str, float]:
+    """What a smooth answer cannot show."""
+    if found is None:
+        return {}
+    return {"rel_l2_microscale": found.size, "rel_l2_microscale_standard_error": found.standard_error}
+
+
 def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     """A line for each number that puts the answer, or what it is held against, in doubt."""
-    return [*_of_truth(metrics), *_of_longer_walk(metrics), *_of_passes(metrics), *_of_references(metrics)]
+    of_all = (_of_budget, _of_truth, _of_longer_walk, _of_passes, _of_references)
+    return [line for part in of_all for line in part(metrics)]
+
+
+def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where the run's own estimate says that it has no answer."""
+    smooth = metrics.get("rel_l2_smooth_error_estimate")
+    if not isinstance(smooth, float) or smooth <= _NOTHING:
+        return []
+    names = {
+        "standard_error": "sampling",
+        "features": "functions",
+        "macro_step": "macro step",
+        "micro_step": "micro step",
+    }
+    parts = [f"{what} {100 * part:.2g} %" for name, what in names.items()
+             if isinstance(part := metrics.get(f"rel_l2_{name}"), float)]  # fmt: skip
+    return [f"this is no answer: by the run's own estimate it is {100 * smooth:.2g} % off ({', '.join(parts)})"]
 
 
 def _of_truth(metrics: Mapping[str, float | int | str | None]) -> list[str]:

@@ -16,6 +16,7 @@ from homog.equation import FIELD, Problem
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.metrics import METRICS
+from homog.run.outcome import PARTS
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
 
@@ -128,6 +129,7 @@ def print_results(
 ) -> None:
     """The closing table."""
     truth = "u_eps (FEM)" if reference.fine is not None else "u_0"
+    budget = Table("part of the error", "seen by", "relative L2", title="Error budget", title_justify="left")
     table = Table("answer", "held against", "relative L2 error", title="Errors", title_justify="left")
     for metric in METRICS:
         value = metrics.get(metric.name)
@@ -135,7 +137,10 @@ def print_results(
             answer, against = metric.row
             noise = None if metric.noise is None else metrics.get(metric.noise)
             shown = f"{value:.3e}" if not isinstance(noise, float) else f"{value:.2e} +- {noise:.1e}"
-            table.add_row(answer, truth if against == "the reference" else against, shown)
+            rows = budget if metric.name in PARTS else table
+            rows.add_row(answer, truth if against == "the reference" else against, shown)
+    if budget.row_count:
+        _console.print(budget)
     _console.print(table)
     seconds = metrics["train_seconds"]
     steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""

@@ -1,5 +1,6 @@
 """u as a function on the domain, with its error bar."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class Solution:
         check: What walkers of one long macro step have found of the error of u; None where none were sent, as for a
             run that is read back.
         warnings: What puts u in doubt, a line each.
+        budget: The parts of the error of u and the estimates made of them, by the names of metrics: see
+            `docs/error_budget.md`. Empty where they are not known.
         curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
     """
 
@@ -47,7 +50,13 @@ class Solution:
     standard_error: float | None
     check: LongerWalk | None
     warnings: tuple[str, ...] = ()
+    budget: Mapping[str, float] = field(default_factory=dict, repr=False)
     curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
+
+    @property
+    def error_estimate(self) -> float | None:
+        """Estimate of the relative L2 error of u against u_eps, by the run itself; None where it is not known."""
+        return self.budget.get("rel_l2_error_estimate")
 
     @property
     def settings(self) -> RunSettings:

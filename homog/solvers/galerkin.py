@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from torch import nn
 from homog.config import Galerkin
 from homog.domains import Box
 from homog.errors import NotFinite, UserError
-from homog.losses import Loss, functions
+from homog.losses import LinearSystem, Loss, Tested, functions, smooth_functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
+from homog.solvers import steps
 from homog.solvers.nested import Choice, choose, solve
+from homog.solvers.steps import Part
 
 _LEAST_GROUPS = 3  # from whose spread noise is read
 _FIRST_LOOK = 4  # batches, after which functions that are not wanted are left out
@@ -65,10 +67,12 @@ class GalerkinSolver:
         self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
         last = settings.iterations - max(self._restarts, default=0)
         self._groups = min(settings.groups, last)
-        shape = (self._groups, len(self._weights) + 1)
-        self._matrix, self._control = np.zeros((2, *shape, shape[1]))
-        self._load = np.zeros(shape)
         self._spaces = self._linear.nested()
+        self._smooth = smooth_functions(self._linear)
+        count = len(self._weights) + 1
+        self._system = _Equations((self._groups,), count, count)
+        self._tested = _Equations((3, self._groups), len(self._smooth), count)
+        self._earlier = 0.0  # time of the first of the tested ones, as a share of the macro step
         self._used = len(self._spaces)  # the batches to come have equations for the functions of so many spaces
         self._lacking = 0.0  # square of what these lack, as far as the batches before have shown
         self._added = 0
@@ -90,13 +94,16 @@ class GalerkinSolver:
             self._restart()
         self._added += 1
         batch = self._loss.equations(self._linear.restricted(self._used - 1), iteration, self._lagged)
-        ranks.add([torch.from_numpy(part) for part in (batch.matrix, batch.control, batch.load)])
-        if not all(np.isfinite(part).all() for part in (batch.matrix, batch.control, batch.load)):
+        systems = [batch] if batch.tested is None else [batch, batch.tested]
+        arrays = [part for system in systems for part in (system.matrix, system.control, system.load)]
+        ranks.add([torch.from_numpy(part) for part in arrays])
+        if not all(np.isfinite(part).all() for part in arrays):
             raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
         group, functions = self._batches % self._groups, np.append(self._spaces[self._used - 1], -1)
-        self._matrix[group][np.ix_(functions, functions)] += batch.matrix
-        self._control[group][np.ix_(functions, functions)] += batch.control
-        self._load[group][functions] += batch.load
+        self._system.add(group, batch, functions, functions)
+        if batch.tested is not None:
+            self._tested.add(group, batch.tested, np.arange(len(self._smooth)), functions)
+            self._earlier = batch.tested.earlier
         self._batches += 1
         self._solved = None
         if self._batches == _FIRST_LOOK and self.settings.iterations - self._added >= _FIRST_LOOK:
@@ -147,6 +154,23 @@ class GalerkinSolver:
         """How many functions the answer is made of."""
         return self._solve().features
 
+    def macro_step_error(self) -> Part | None:
+        """What the length of the macro step moves in the smooth part of the answer: see `homog.solvers.steps`.
+
+        Of an answer that is corrected for it, what the correction itself may lack. Returns None where it is not known.
+        """
+        return self._part(self._solve().macro)
+
+    def micro_step_error(self) -> Part | None:
+        """What the length of the micro step moves in the smooth part of the answer, likewise."""
+        return self._part(self._solve().micro)
+
+    def _part(self, found: Part | None) -> Part | None:
+        size = self._solve().size
+        if found is None or self._batches < self._groups or size == 0:
+            return None
+        return Part(found.error / size, found.standard_error / size)
+
     def last_change(self) -> float | None:
         """Of a nonlinear problem, how far the last pass has moved the answer, in the L2 norm and relative to it.
 
@@ -164,7 +188,8 @@ class GalerkinSolver:
     def state(self) -> dict[str, Any]:
         """All that the batches to come and the answer depend on: the system, and the weights of the lagged u."""
         arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
-        numbers = {"added": self._added, "batches": self._batches, "used": self._used, "lacking": self._lacking}
+        numbers = {"added": self._added, "batches": self._batches, "used": self._used, "lacking": self._lacking,
+                   "earlier": self._earlier}  # fmt: skip
         return {**arrays, **numbers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -174,16 +199,18 @@ class GalerkinSolver:
             ValueError: If it is that of another system.
         """
         for name, array in self._arrays().items():
-            if state[name].shape != array.shape:
-                raise ValueError(f"the shape of {name} is {tuple(state[name].shape)} and not {array.shape}")
+            if name not in state or state[name].shape != array.shape:
+                raise ValueError(f"it has no {name} of shape {array.shape}")
             array[...] = state[name].numpy()
         self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
         self._used, self._lacking = int(state["used"]), float(state["lacking"])
+        self._earlier = float(state["earlier"])
         self._set_weights(self._weights)
         self._lagged = self._loss.lagged(self._answer)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"matrix": self._matrix, "control": self._control, "load": self._load, "weights": self._weights}
+        systems = {**self._system.arrays(""), **self._tested.arrays("tested_")}
+        return {**systems, "weights": self._weights}
 
     def _solve(self) -> "_Solution":
         """The solution, kept until the next batch."""
@@ -193,10 +220,11 @@ class GalerkinSolver:
 
     def _solve_again(self) -> "_Solution":
         groups = min(self._batches, self._groups)  # that have one
-        control, load = self._control[:groups], self._load[:groups]
-        matrix, mass = self._matrix[:groups], self._norm[:-1, :-1]
+        matrix, control, load = (part[:groups] for part in self._system)
+        mass = self._norm[:-1, :-1]
         spaces, cutoff = self._spaces[: self._used], self.settings.cutoff
         found, beta, choice = solve(matrix, load, spaces[-1], cutoff), 0.0, None
+        macro, micro = None, None
         if groups >= min(self._groups, _FIRST_LOOK) and groups >= _LEAST_GROUPS:
             moved = np.zeros_like(found.spread)
             moved[spaces[-1]] = found.inverse @ (control @ np.append(found.weights, 1.0))[:, spaces[-1]].T
@@ -204,15 +232,22 @@ class GalerkinSolver:
             size = float(np.sum(moved * (mass @ moved)))
             beta = float(np.sum(moved * (mass @ found.spread))) / size if size > 0 else 0.0
             answers = [solve(matrix + beta * control, load, space, cutoff) for space in spaces]
-            choice = choose(answers, mass, groups - 1 if beta == 0 else groups - 2)  # beta is fitted to them too
+            freedom = groups - 1 if beta == 0 else groups - 2  # beta is fitted to them too
+            choice = choose(answers, mass, freedom)
             found = answers[choice.index]
+            if self._tested.matrix.any():
+                among = [part[:, :groups] for part in self._tested]
+                tested = among[0] + beta * among[1], among[2]
+                seen = steps.seen_in(found, choice, tested, self._smooth, self._earlier, mass, freedom)
+                found, choice, macro, micro = seen.answer, seen.choice, seen.macro, seen.micro
         values = np.append(found.weights, 1.0)
         whole = matrix.sum(0) + beta * control.sum(0)
         energy = float(values @ (0.5 * whole @ values - load.sum(0))) / max(1, self._batches)
         weights = found.weights
         if self._lagged is not None:
             weights = self._weights + self.settings.damping * (weights - self._weights)
-        return _Solution(weights, beta, energy, choice, len(found.chosen), math.sqrt(values @ self._norm @ values))
+        size = math.sqrt(values @ self._norm @ values)
+        return _Solution(weights, beta, energy, choice, len(found.chosen), size, macro, micro)
 
     def _leave_out_functions(self) -> None:
         """Go on without functions that the answer will not want.
@@ -234,8 +269,8 @@ class GalerkinSolver:
         self._weights = self._solve().weights
         self._set_weights(self._weights)
         self._lagged = self._loss.lagged(self._answer)
-        for part in (self._matrix, self._control, self._load):
-            part.fill(0.0)
+        for array in (*self._system.arrays("").values(), *self._tested.arrays("").values()):
+            array.fill(0.0)
         self._batches = 0
 
     def _set_weights(self, weights: np.ndarray) -> None:
@@ -250,6 +285,39 @@ class GalerkinSolver:
         return values.T @ values / _NORM_POINTS
 
 
+class _Equations:
+    """Sums of systems, in groups.
+
+    Args:
+        outer: Number of systems, and of groups.
+        tests: Rows of a matrix.
+        functions: Its columns.
+
+    Attributes:
+        matrix: Shape (*outer, tests, functions).
+        control: Likewise.
+        load: Shape (*outer, tests).
+    """
+
+    def __init__(self, outer: tuple[int, ...], tests: int, functions: int) -> None:
+        self.matrix, self.control = np.zeros((2, *outer, tests, functions))
+        self.load = np.zeros((*outer, tests))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.matrix, self.control, self.load))
+
+    def add(self, group: int, batch: LinearSystem | Tested, tests: np.ndarray, functions: np.ndarray) -> None:
+        """Add the equations of a batch that has some of the tests and functions."""
+        rows, columns = np.ix_(tests, functions)
+        self.matrix[..., group, rows, columns] += batch.matrix
+        self.control[..., group, rows, columns] += batch.control
+        self.load[..., group, tests] += batch.load
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays, by name."""
+        return {f"{prefix}matrix": self.matrix, f"{prefix}control": self.control, f"{prefix}load": self.load}
+
+
 @dataclass(frozen=True)
 class _Solution:
     """What the walkers so far say.
@@ -261,6 +329,8 @@ class _Solution:
         choice: Noise of the answers in each space, and which was chosen; None where the noise is not known.
         features: How many functions the answer has.
         size: L2 norm of the answer.
+        macro: What the macro step moves; None where it is not known.
+        micro: What the micro step moves, likewise.
     """
 
     weights: Float64[np.ndarray, " m"]
@@ -269,6 +339,8 @@ class _Solution:
     choice: Choice | None
     features: int
     size: float
+    macro: Part | None
+    micro: Part | None
 
 
 def linear_in_features(network: nn.Module) -> LinearInFeatures:

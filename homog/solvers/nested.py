@@ -6,11 +6,11 @@ distance of u_k from u_N, its own noise taken out, and s_k the noise of u_k,
 
     d_k^2 + s_k^2
 
-is what u_k is off but for what u_N lacks as well: few functions cannot follow, many are noisy. Its least value chooses.
-What u_N lacks is read off the decay of the d_k in two ways, of which the larger counts: as that of a power of the number
-of functions, fitted to all; and as one that goes on from N/4 over N/2 to N functions an axis by equal factors rho, so
-that (d_(N/4) / d_(N/2))^2 = 1 + 1 / rho^2. Both take L2 errors of nested Galerkin solutions as orthogonal, which they
-nearly are, and neither can see what no space shows.
+is what u_k is off but for what u_N lacks as well: few functions cannot follow, many are noisy. Its least value
+chooses. What u_N lacks is read off the decay of the d_k in two ways, of which the larger counts: as that of a power of
+the number of functions, fitted to all; and from those of half and of three quarters of the degrees alone, which the
+first part of a decay that is no power does not mislead. Both take L2 errors of nested Galerkin solutions as
+orthogonal, which they nearly are, and neither can see what no space shows.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from jaxtyping import Float64, Int64
 
 _POWERS = np.linspace(0.5, 4.0, 29)  # of the number of functions, with which errors fall
 _MODEL = 0.3  # relative error that is allowed to the power law
-_SLOWEST = 0.8  # square of the factor of a halving: what falls still more slowly is taken to fall so
+_SLOPES = np.linspace(0.25, 8.0, 63)  # powers of the degree, from two distances
 _FROM = 0.15  # share of the largest space, from which on the decay is looked at
 
 
@@ -114,17 +114,23 @@ def choose(answers: Sequence[InSpace], mass: Float64[np.ndarray, "m m"], freedom
     distance = apart - noise_apart
     index = int(np.argmin(np.maximum(distance, 0) + noise))
     sizes = np.array([len(answer.chosen) for answer in answers], dtype=float)
-    tail = max(_by_power(sizes, distance, noise_apart), _by_halving(distance))
+    tail = max(_by_power(sizes, distance, noise_apart), _by_two(distance))
     return Choice(index, noise, np.maximum(distance, 0) + tail)
 
 
-def _by_halving(distance: Float64[np.ndarray, " k"]) -> float:
-    """The square of what the largest space lacks, from the distances of those of a quarter and of half its degrees."""
-    if len(distance) < 4:
+def _by_two(distance: Float64[np.ndarray, " k"]) -> float:
+    """The square of what the largest space lacks, from those of half and of three quarters of its degrees alone.
+
+    e_n^2 = C^2 n^(-2 q): the ratio of the two distances gives q, the first one C.
+    """
+    count = len(distance)
+    if count < 4:
         return 0.0
-    quarter, half = (max(float(distance[len(distance) // part - 1]), 0.0) for part in (4, 2))
-    squared = half / (quarter - half) if quarter > 2 * half else 1.0  # rho^2, at most 1
-    return half * squared / (1 - squared) if squared < _SLOWEST else half * _SLOWEST / (1 - _SLOWEST)
+    half, more = count // 2, 3 * count // 4
+    first, second = (max(float(distance[n - 1]), 0.0) for n in (half, more))
+    ratios = ((half / count) ** (-2 * _SLOPES) - 1) / ((more / count) ** (-2 * _SLOPES) - 1)
+    slope = float(np.interp(first / second, ratios, _SLOPES)) if second > 0 else _SLOPES[-1]
+    return first / ((half / count) ** (-2 * slope) - 1)
 
 
 def _by_power(

@@ -14,7 +14,7 @@ from homog.config import AdamSettings, Galerkin, OptimizerSettings
 from homog.errors import NotFinite
 from homog.losses import Loss
 from homog.solvers.captured import CapturedStep
-from homog.solvers.galerkin import GalerkinSolver, linear_in_features
+from homog.solvers.galerkin import GalerkinSolver, Part, linear_in_features
 from homog.solvers.optimizers import Adam
 from homog.solvers.runaway import Watch
 
@@ -286,6 +286,8 @@ class _Solve:
             "rel_l2_standard_error": self._solver.standard_error(),
             "rel_l2_features": self._solver.features_error(),
             "features": self._solver.features(),
+            **_named("rel_l2_macro_step", self._solver.macro_step_error()),
+            **_named("rel_l2_micro_step", self._solver.micro_step_error()),
             "control_coefficient": self._solver.control_coefficient(),
             "last_pass_change": self._solver.last_change(),
         }
@@ -295,3 +297,8 @@ class _Solve:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._solver.load_state(state)
+
+
+def _named(name: str, part: Part | None) -> dict[str, float]:
+    """A part of the error and its noise, by the names of metrics; none where it is not known."""
+    return {} if part is None else {name: part.error, f"{name}_standard_error": part.standard_error}

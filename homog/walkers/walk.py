@@ -61,15 +61,19 @@ class Walk:
             **{name: array.cpu().numpy() for name, array in arrays.items() if name != "steps"}, steps=self.steps
         )
 
+    def of_points(self, rows: slice) -> "Walk":
+        """The walks from some of the points."""
+        steps = self.steps * len(range(*rows.indices(len(self.left)))) // max(1, len(self.left))
+        return Walk(
+            self.displacement[:, rows], self.brownian[:, rows], self.reward[rows], self.log_weight[rows],
+            self.duration[rows], self.left[rows], steps,
+        )  # fmt: skip
+
     def parts(self, counts: Sequence[int]) -> Iterator["Walk"]:
         """The walks from the first so many points, from so many after them, and so on."""
         first = 0
         for count in counts:
-            rows = slice(first, first + count)
-            yield Walk(
-                self.displacement[:, rows], self.brownian[:, rows], self.reward[rows], self.log_weight[rows],
-                self.duration[rows], self.left[rows], self.steps // len(self.left) * count,
-            )  # fmt: skip
+            yield self.of_points(slice(first, first + count))
             first += count
 
     @property

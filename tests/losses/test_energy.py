@@ -212,7 +212,7 @@ def test_the_control_has_mean_zero_and_takes_noise_away(make_problem, kernels):
         solver.add(batch)
     assert solver.control_coefficient() > 0.5
     with_control = solver.standard_error()
-    solver._control.fill(0.0)
+    solver._system.control.fill(0.0)
     solver._solved = None
     assert with_control < 0.67 * solver.standard_error()
 

@@ -159,7 +159,7 @@ def test_a_single_walker_that_brings_back_no_number_is_named(make_problem, kerne
 
     def spoiled(*arguments: Any) -> Walk:
         found = walk(*arguments)
-        if next(walks) == 2:
+        if len(arguments[0]) == 20 and next(walks) == 2:  # some walk again in other steps
             getattr(found, what).flat[7] = float("nan")
         return found
 
