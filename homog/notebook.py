@@ -102,6 +102,7 @@ def solve(
         timestep=timestep,
         seed=seed,
         device=device,
+        evaluation=EvaluationSettings(grid=_points_an_axis(problem)),
     )
     plan = Plan.of(settings, home(), problem)
     trained_on = devices.chosen(settings.device)
@@ -127,9 +128,7 @@ def solve(
     return Solution(plan, done.solution, numbers.get("rel_l2_standard_error"), check, lines, budget)
 
 
-def reference(
-    problem: Problem, settings: ReferenceSettings | None = None, grid: int = EvaluationSettings.grid
-) -> Reference:
+def reference(problem: Problem, settings: ReferenceSettings | None = None, grid: int | None = None) -> Reference:
     """u_eps by finite elements, u_0 and u_mean on an equidistant grid: from the cache of HOMOG_HOME, or computed.
 
     >>> import homog
@@ -140,12 +139,18 @@ def reference(
     Args:
         problem: The problem.
         settings: Degree and mesh; `homog.FEMReference()` unless given.
-        grid: Points an axis.
+        grid: Points an axis; unless given 501, in three dimensions 101.
 
     Raises:
         UserError: If dolfinx is missing, or something in the settings cannot work.
     """
-    return references.reference(problem, FEMReference() if settings is None else settings, grid, home() / "cache")
+    settings = FEMReference() if settings is None else settings
+    return references.reference(problem, settings, grid or _points_an_axis(problem), home() / "cache")
+
+
+def _points_an_axis(problem: Problem) -> int:
+    """Of the grid for errors and figures, unless it is given."""
+    return EvaluationSettings.grid if problem.dimension < 3 else 101
 
 
 def field(

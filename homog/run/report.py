@@ -115,8 +115,8 @@ def print_effective_tensor(
     if excess is not None:
         share, error = excess
         _console.print(
-            f"with this Dt the energy overestimates a* by {100 * share:.2f} +- {100 * error:.2f} %;"
-            " twice the timestep.macro_factor halves that"
+            f"with this Dt the energy overestimates a* by {100 * share:.2f} +- {100 * error:.2f} %:"
+            " the error budget says what is left of that in the answer"
         )
 
 
