@@ -15,6 +15,7 @@ from homog.losses.assembly import Excursions, Slopes, Sums, sums
 from homog.losses.loss import Draw
 from homog.losses.system import LinearSystem, Tested, smooth_functions
 from homog.losses.walking import Mass, Sample, WalkingLoss
+from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Lagged, Walk, Walkers, placed
@@ -78,12 +79,12 @@ class EnergyLoss(WalkingLoss[Energy]):
         """
         sample = self.sample(iteration, lagged)
         matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
-        tested, further = self._tested(network, sample, lagged)
-        return LinearSystem(matrix, -control, load, sample.walker_steps + further, tested)
+        return LinearSystem(matrix, -control, load, sample.walker_steps, self._tested(network, sample, lagged))
 
-    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None) -> tuple[Tested, int]:
-        """What other time steps say, by some of a sample's walkers on the same paths; and the steps of all ranks."""
-        share, each = slice(None, None, _SHARE), self.settings.per_point
+    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None) -> Tested:
+        """What other time steps say, by some of a sample's walkers on the same paths."""
+        first = -ranks.share(sample.total).start % _SHARE  # the same ones, however many ranks there are
+        share, each = slice(first, None, _SHARE), self.settings.per_point
         assert sample.mass is not None
         some = replace(sample, points=sample.points[share], mass=sample.mass[share], keys=sample.keys[share])
         walks = [
@@ -97,8 +98,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         tests = smooth_functions(network)
         systems = [self._sums(network, some, walk, steps, tests) for walk, steps in walks]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
-        further = (walks[0][0].steps + walks[2][0].steps) * sample.total // max(1, len(sample.points))
-        return Tested(matrix, -control, load, self._early.count / self.steps.count), further
+        return Tested(matrix, -control, load, self._early.count / self.steps.count)
 
     @cached_property
     def _early(self) -> TimeSteps:

@@ -124,7 +124,7 @@ METRICS = (
     Metric("features", "how many of the network's functions the answer of the solve is made of"),
     Metric("control_coefficient", "coefficient of the control variate of the solve, by regression"),
     Metric("last_pass_change", "relative L2 change of the answer in the last pass of a nonlinear solve"),
-    Metric("walker_steps", "micro steps that all walkers of the training took"),
+    Metric("walker_steps", "micro steps of all walkers of the training, without those for the error budget, a fifth"),
     Metric("iterations", "iterations of the training"),
     Metric("train_seconds", "time of the training, without errors, checkpoints and records", "s"),
     Metric("wall_seconds", "time of the run, of all processes that it was resumed in", "s"),
