@@ -137,6 +137,18 @@ CASES = {
 ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left")
 
 
+def require_same_walks(found: Any, exact: Any) -> None:
+    """Two walks of a case's walkers by different code: the same exits, and the same numbers up to rounding."""
+    np.testing.assert_array_equal(found.left, exact.left)
+    assert 0.1 < found.left.mean() < 0.9
+    # single precision, 6e-8, over 36 to 108 steps; neighbouring paths may part by a factor of up to e^5
+    np.testing.assert_allclose(found.displacement / EPS, exact.displacement / EPS, atol=1e-4)
+    np.testing.assert_allclose(found.brownian / EPS, exact.brownian / EPS, atol=6e-6)
+    np.testing.assert_allclose(found.duration, exact.duration, rtol=1e-6)
+    np.testing.assert_allclose(found.reward, exact.reward, atol=2e-5 * np.abs(exact.reward).max())
+    np.testing.assert_allclose(found.log_weight, exact.log_weight, atol=1e-4)
+
+
 def main(folder: Path) -> None:
     walk.Cuda = lambda device: SimulatedGpu()
     for name, case in CASES.items():

@@ -55,7 +55,7 @@ class Ahead[Sample]:
         return None
 
     def discard(self) -> None:
-        """Discard what was drawn. A walk that is under way cannot be cancelled, and two at a time end the process."""
+        """Discard what was drawn. A walk that is under way cannot be cancelled: wait for it."""
         if self._next is not None:
             self._next[1].exception()
         self._next, self._kept = None, {}

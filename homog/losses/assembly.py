@@ -16,13 +16,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from homog.domains import Box
-from homog.losses.system import functions, quotients
+from homog.losses.system import ROWS, functions, quotients
 from homog.machine.pieces import in_pieces
 from homog.networks import LinearInFeatures
 from homog.walkers.compiled import load_module
 
 _PIECE = 2048  # rows that are multiplied at once
-_BLOCK = 8192  # walkers whose features are in memory at once, where they are no products
 
 Sums = tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"], Float64[np.ndarray, " k"]]
 
@@ -81,7 +80,7 @@ def sums(
 
 
 def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
-    points = max(1, _BLOCK // walk.ends.shape[1])
+    points = max(1, ROWS // walk.ends.shape[1])
     count = len(network.weights()) + 1
     matrix, slope = np.zeros((2, count if tests is None else len(tests), count))
     load = np.zeros(count)

@@ -295,7 +295,7 @@ class _Equations:
 
     Attributes:
         matrix: Shape (*outer, tests, functions).
-        control: Likewise.
+        control: Matrices of the control variate, of the same shape.
         load: Shape (*outer, tests).
     """
 
@@ -323,7 +323,7 @@ class _Solution:
     """What the walkers so far say.
 
     Attributes:
-        weights: Of all functions.
+        weights: Weights of all functions.
         beta: Coefficient of the control variate.
         energy: The least energy.
         choice: Noise of the answers in each space, and which was chosen; None where the noise is not known.

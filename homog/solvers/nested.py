@@ -31,9 +31,9 @@ class InSpace:
 
     Attributes:
         chosen: The functions' numbers.
-        weights: Of all functions, zero for those that are not in the space.
+        weights: Weights of all functions, zero for those that are not in the space.
         spread: How each group's equations would move the weights, their mean taken out.
-        inverse: Of the matrix of this space.
+        inverse: Inverse of the matrix of this space.
     """
 
     chosen: Int64[np.ndarray, " k"]

@@ -96,7 +96,7 @@ class Walker:
         m, last: Move and h dt of the last step that it took.
         age: Steps, or the time, that it walked.
         s: State of its stream, four of uint32.
-        seen: Of each table the value, then the slopes.
+        seen: What was looked up: the value of each table, then its slopes.
         half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
         b, v, h, y, spare: What one part of a step hands to the next; `spare` is uint32.
     """
