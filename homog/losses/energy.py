@@ -79,9 +79,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         """
         sample = self.sample(iteration, lagged)
         matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
-        return LinearSystem(matrix, -control, load, sample.walker_steps, self._tested(network, sample, lagged))
+        tests = smooth_functions(network)
+        tested = self._tested(network, sample, lagged, tests) if len(tests) else None
+        return LinearSystem(matrix, -control, load, sample.walker_steps, tested)
 
-    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None) -> Tested:
+    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
         first = -ranks.share(sample.total).start % _SHARE  # the same ones, however many ranks there are
         share, each = slice(first, None, _SHARE), self.settings.per_point
@@ -95,7 +97,6 @@ class EnergyLoss(WalkingLoss[Energy]):
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
             for walk, _ in walks:
                 walk.require_finite()
-        tests = smooth_functions(network)
         systems = [self._sums(network, some, walk, steps, tests) for walk, steps in walks]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
         return Tested(matrix, -control, load, self._early.count / self.steps.count)

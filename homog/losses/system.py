@@ -11,6 +11,7 @@ from torch import Tensor
 from homog.domains import Box
 from homog.networks import LinearInFeatures
 
+_MOST_SMOOTH = 512
 ROWS = 8192  # walkers whose features are in memory at once
 
 
@@ -53,9 +54,13 @@ class Tested:
 
 
 def smooth_functions(network: LinearInFeatures) -> np.ndarray:
-    """Numbers of the functions that tell what the time steps add: those of five an axis, or all of fewer."""
+    """Numbers of the functions that tell what the time steps add: those of five an axis, or all of fewer.
+
+    None of a network that has no growing spaces and is wide: the equations would take more memory than the answer's.
+    """
     spaces = network.nested()
-    return spaces[min(4, len(spaces) - 1)]
+    smooth = spaces[min(4, len(spaces) - 1)]
+    return smooth if len(smooth) <= _MOST_SMOOTH else smooth[:0]
 
 
 def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch n"]:

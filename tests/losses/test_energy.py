@@ -181,6 +181,20 @@ def test_features_are_in_memory_for_a_block_of_walkers_at_a_time(make_problem, k
     assert max(math.prod(shape[:-1]) for shape in seen) <= 8192
 
 
+def test_a_wide_network_has_no_equations_for_other_steps(make_problem, kernels):
+    """They would take three times the memory of its own."""
+    loss = losses.build(Energy(points=200, walkers=2), make_problem("1"), SHORT, 0, kernels)
+    for width, some in ((100, True), (600, False)):
+        settings = MLP(depth=1, width=width, activation="tanh")
+        network = loss.network(networks.build(settings, loss.problem.domain, 0))
+        assert (loss.equations(network, 0, None).tested is not None) == some
+        solver = GalerkinSolver(Galerkin(iterations=3, groups=3), loss, network)
+        for iteration in range(3):
+            solver.add(iteration)
+        assert (solver.macro_step_error() is not None) == some
+        assert solver.standard_error() is not None
+
+
 @pytest.mark.slow
 def test_a_hundred_million_walkers_take_no_more_memory_than_a_million(make_problem, kernels):
     """Largest resident set of the process, in kB on Linux; 64 MB of slack for the allocator."""
