@@ -21,7 +21,7 @@ from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Lagged, Walk, Walkers, placed
 
 _SHARE = 4  # of the walkers one in so many is looked at earlier, and walks again with longer steps
-_EARLIER = 4  # part of the macro step after which it is looked at
+_EARLIER = (16, 4)  # parts of the macro step after which it is looked at
 
 
 class EnergyLoss(WalkingLoss[Energy]):
@@ -90,7 +90,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         assert sample.mass is not None
         some = replace(sample, points=sample.points[share], mass=sample.mass[share], keys=sample.keys[share])
         walks = [
-            (self.walkers.walk(some.points, each, self._early, some.keys, lagged), self._early),
+            *((self.walkers.walk(some.points, each, early, some.keys, lagged), early) for early in self._early),
             (sample.walk.of_points(share), self.steps),
             (self._coarse_walkers.walk(some.points, each, self._coarse, some.keys, lagged), self._coarse),
         ]
@@ -99,12 +99,13 @@ class EnergyLoss(WalkingLoss[Energy]):
                 walk.require_finite()
         systems = [self._sums(network, some, walk, steps, tests) for walk, steps in walks]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
-        return Tested(matrix, -control, load, self._early.count / self.steps.count)
+        first, second = (early.count / self.steps.count for early in self._early)
+        return Tested(matrix, -control, load, (first, second), self.steps.steepness)
 
     @cached_property
-    def _early(self) -> TimeSteps:
-        """The first quarter of the macro step."""
-        return replace(self.steps, count=max(1, self.steps.count // _EARLIER))
+    def _early(self) -> list[TimeSteps]:
+        """The first parts of the macro step."""
+        return [replace(self.steps, count=max(1, self.steps.count // part)) for part in _EARLIER]
 
     @cached_property
     def _coarse(self) -> TimeSteps:

@@ -38,19 +38,21 @@ class LinearSystem:
 class Tested:
     """Equations of some of the walkers for other time steps, tested with the smooth functions alone.
 
-    Three systems: after a part of the macro step; as they are; and with micro steps twice as long. On the same paths.
+    Four systems: after two parts of the macro step; as they are; and with micro steps twice as long. On the same paths.
 
     Attributes:
-        matrix: Shape (3, k, m + 1).
-        control: Shape (3, k, m + 1).
-        load: Shape (3, k).
-        earlier: The part of the macro step.
+        matrix: Shape (4, k, m + 1).
+        control: Shape (4, k, m + 1).
+        load: Shape (4, k).
+        earlier: The two parts of the macro step.
+        steepness: Largest |V| sqrt(dt) of the steps; 0 where it was not looked at.
     """
 
-    matrix: Float64[np.ndarray, "3 k n"]
-    control: Float64[np.ndarray, "3 k n"]
-    load: Float64[np.ndarray, "3 k"]
-    earlier: float
+    matrix: Float64[np.ndarray, "4 k n"]
+    control: Float64[np.ndarray, "4 k n"]
+    load: Float64[np.ndarray, "4 k"]
+    earlier: tuple[float, float]
+    steepness: float
 
 
 def smooth_functions(network: LinearInFeatures) -> np.ndarray:

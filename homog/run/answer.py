@@ -85,7 +85,7 @@ class Findings:
     Attributes:
         tensor: a* by walkers; None where there is none, or no walkers are sent.
         excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
-        checked: What a longer walk says of the answer's error; None where u_eps tells it, or it could not be walked.
+        checked: What a longer walk says of the answer's error; None where it could not be walked.
         microscale: What a smooth answer cannot show; None where no walkers are sent.
     """
 
@@ -109,13 +109,12 @@ class Findings:
         return self.tensor.contradiction(truth.effective_tensor)
 
 
-def findings(network: nn.Module, plan: Plan, found: Answer, walker_steps: int) -> Findings:
-    """Send walkers for a*, and for the error of a trained network where u_eps does not tell it.
+def findings(network: nn.Module, plan: Plan, walker_steps: int) -> Findings:
+    """Send walkers for a*, and for the error of a trained network, whether or not u_eps is known.
 
     Args:
         network: u.
         plan: The plan that it was trained for.
-        found: Its answer, held against the references.
         walker_steps: Micro steps of the training: the check takes no more, unless these are too few to check by.
     """
     settings, problem, steps = plan.settings, plan.problem, plan.steps
@@ -123,9 +122,7 @@ def findings(network: nn.Module, plan: Plan, found: Answer, walker_steps: int) -
     if steps is not None and problem.period is not None and not problem.operator.nonlinear:
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=plan.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
-    known = outcome.error_is_known(evaluation.errors(found.values, found.truth), found.truth)
-    longer = None if known else checked(network, plan, walker_steps)
-    return Findings(tensor, excess, longer, microscale_of(network, plan))
+    return Findings(tensor, excess, checked(network, plan, walker_steps), microscale_of(network, plan))
 
 
 def microscale_of(network: nn.Module, plan: Plan) -> Microscale | None:

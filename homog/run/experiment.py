@@ -73,7 +73,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             found = answer(training.done.solution, task, truth)
             with ThreadPoolExecutor(1, "homog figures") as drawing:
                 figures = drawing.submit(_draw, found, supervised, task)
-                told = findings(training.done.solution, task, found, training.done.walker_steps)
+                told = findings(training.done.solution, task, training.done.walker_steps)
                 metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
                 _keep(found, metrics, supervised, task, recorder)
                 for figure in figures.result():

@@ -46,13 +46,6 @@ def error_metrics(found: evaluation.Errors, truth: Reference, curve: plots.Curve
     }
 
 
-def error_is_known(found: evaluation.Errors, truth: Reference) -> bool:
-    """Whether u_eps tells the error to a tenth, or to a tenth of what would be warned of."""
-    if found.fine is None or truth.error_estimate is None:
-        return False
-    return truth.error_estimate <= _WELL_BELOW * max(found.fine, LEAST_ERROR)
-
-
 def fine_scale_metrics(fine: FineScale | None, seconds: float, truth: Reference) -> dict[str, float | None]:
     """The metrics of the fine scale; none where it was not asked for."""
     if fine is None:
@@ -133,6 +126,8 @@ def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     }
     parts = [f"{what} {100 * part:.2g} %" for name, what in names.items()
              if isinstance(part := metrics.get(f"rel_l2_{name}"), float)]  # fmt: skip
+    if smooth == metrics.get("longer_walk_error"):
+        parts.append(f"but a longer walk {100 * smooth:.2g} %")
     return [f"this is no answer: by the run's own estimate it is {100 * smooth:.2g} % off ({', '.join(parts)})"]
 
 
@@ -158,13 +153,21 @@ def _of_longer_walk(metrics: Mapping[str, float | int | str | None]) -> list[str
     if not isinstance(error, float) or not isinstance(noise, float):
         return []
     stated = sampling if isinstance(sampling, float) else 0.0
-    if error < SIGNIFICANT * noise or error < max(LEAST_ERROR, SIGNIFICANT * stated):
+    if error < SIGNIFICANT * noise or error < max(LEAST_ERROR, SIGNIFICANT * stated) or _u_eps_tells(metrics):
         return []
     beside = f", and not the {100 * stated:.2g} % that its sampling noise is" if stated else ""
     return [
         f"a longer walk finds the answer {100 * error:.2g} +- {100 * noise:.1g} % off{beside}: the functions of the"
         " network cannot follow this medium, or Dt or the number of walkers is too small for it"
     ]
+
+
+def _u_eps_tells(metrics: Mapping[str, float | int | str | None]) -> bool:
+    """Whether u_eps tells the error to a tenth, or to a tenth of what would be warned of."""
+    error, estimate = metrics.get("rel_l2"), metrics.get("reference_error_estimate")
+    if not isinstance(error, float) or not isinstance(estimate, float):
+        return False
+    return estimate <= _WELL_BELOW * max(error, LEAST_ERROR)
 
 
 def _of_passes(metrics: Mapping[str, float | int | str | None]) -> list[str]:

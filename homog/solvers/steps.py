@@ -1,17 +1,24 @@
 """What the time steps move in an answer, and the answer without what the macro step does.
 
-The equations of a macro step t hold up to what walkers remember of the cell that they started in: S(t) sees the
-diffusivity a* + c / t once that is forgotten. Between t1 and t2, on the same paths, c cancels:
+The equations of a macro step t see the diffusivity M(t) = a* + c m(l t), m(y) = (1 - e^(-y)) / y, with l the rate at
+which walkers forget the cell that they started in; c / (l t) once that is forgotten. Between t1 and t2, on the same
+paths, it cancels in the slope form
 
-    S = (t2 S(t2) - t1 S(t1)) / (t2 - t1).
+    S = (t2 S(t2) - t1 S(t1)) / (t2 - t1) = S(t2) - w (S(t1) - S(t2)),    w = t1 / (t2 - t1).
 
-An answer u is put into the equations of t1, tested with the smooth functions: e1 = S1^-1 (load1 - S1 u) is what they
-would move it by; e2 likewise. The two together move it by e = t1 / (t2 - t1) (e2 - e1), to first order in these. Since
-u fulfils the equations of t2 with all walkers, e2 by some of them is their noise, and takes that of e1 away. u + e has
-more noise than u, and is taken where its estimated error is less.
+Where it is not forgotten yet, an earlier look still, t0, tells: (M(t0) - M(t1)) / (M(t1) - M(t2)) gives l, and with it
+the share B of M(t1) - M(t2) that the slope form is too large by; w + B then stands in place of w. B is nothing for
+l t2 = 32, a fourteenth for 8, nine tenths for 2.
+
+An answer u is put into these equations, tested with the smooth functions: e = S^-1 (load - S u) is what they would move
+it by; e2 likewise for S(t2) by the same walkers, which is their noise, since u fulfils the equations of t2 with all
+walkers. So e - e2 is what is known to be wrong with u, most of the noise taken away. u + e - e2 has more noise than u,
+and is taken where its estimated error is less.
 
 Likewise for steps twice as long, on the same Brownian paths: the difference of their e and e2 is 2^p - 1 times what the
-steps do, with the order p taken as 3/2. It is 2 for short steps, 1 for coarse ones and at kinks.
+steps do, with the order p taken as 3/2. It is 2 for short steps, 1 for coarse ones and at kinks. Steps that are much too
+long see a medium that is nearly averaged, and longer ones see little else: what a step of |V| sqrt(dt) = s does is then
+taken as E s^3 / (s0^3 + s^3), with s0 = 2.5, between what three media ask for.
 """
 
 import math
@@ -22,8 +29,10 @@ from jaxtyping import Float64
 
 from homog.solvers.nested import Choice, InSpace
 
-_DOUBLED = 2**1.5 - 1  # what steps twice as long add to the error, over the error
+_ORDER = 1.5
+_SATURATED = 2.5  # |V| sqrt(dt) at which half of what steps can do is done
 _LATEST = 0.5  # of the macro step: a later report tells too little
+_RATES = np.geomspace(1, 64, 49)  # l t2
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,19 @@ class Part:
 
     error: float
     standard_error: float
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the equations of other time steps were made with.
+
+    Attributes:
+        earlier: t0 and t1, over t2.
+        steepness: Largest |V| sqrt(dt) of the steps; 0 where it was not looked at.
+    """
+
+    earlier: tuple[float, float] = (0.0, 0.0)
+    steepness: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +83,7 @@ def seen_in(
     choice: Choice,
     tested: tuple[np.ndarray, np.ndarray],
     smooth: np.ndarray,
-    earlier: float,
+    looks: Looks,
     mass: Float64[np.ndarray, "m m"],
     freedom: int,
 ) -> Seen:
@@ -70,49 +92,126 @@ def seen_in(
     Args:
         answer: The answer.
         choice: How it was chosen.
-        tested: Matrix and load of the three systems of `homog.losses.Tested`, in groups.
+        tested: Matrix and load of the four systems of `homog.losses.Tested`, in groups.
         smooth: Numbers of the smooth functions.
-        earlier: t1 / t2.
+        looks: The time steps.
         mass: Products of the functions.
         freedom: Degrees of freedom of the spread between groups.
     """
     rows = np.flatnonzero(np.isin(smooth, answer.chosen))
     where = smooth[rows]
-    inner = mass[np.ix_(where, where)]
-    share = answer.spread.shape[1] / freedom
-
-    def squared(of: np.ndarray, within: np.ndarray) -> float:
-        return float(np.sum(of * (within @ of)))
-
-    def moved(matrix: np.ndarray, load: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """By what some equations move the answer, and how each group's do."""
-        matrix, load = matrix[:, rows], load[:, rows]
-        whole = matrix.sum(0)
-        inverse = np.linalg.pinv(whole[:, where])
-        values = np.append(answer.weights, 1.0)
-        by = inverse @ (load.sum(0) - whole @ values)
-        spread = inverse @ (load - matrix @ values - matrix[:, :, where] @ by).T
-        return by, spread - spread.mean(1, keepdims=True)
-
-    early, fine, coarse = (moved(tested[0][number], tested[1][number]) for number in range(3))
-    micro = _part((coarse[0] - fine[0]) / _DOUBLED, (coarse[1] - fine[1]) / _DOUBLED, inner, share)
-    if not 0 < earlier <= _LATEST:
+    inner, share = mass[np.ix_(where, where)], answer.spread.shape[1] / freedom
+    equations = _Tested(*(part[:, :, rows] for part in tested), where, np.append(answer.weights, 1.0))
+    fine = equations.move(0, 0, 1, 0)
+    micro = (equations.move(0, 0, 0, 1) - fine).size(inner, share)
+    micro = Part(micro.error / _doubled(looks.steepness), micro.standard_error / _doubled(looks.steepness))
+    first, second = looks.earlier
+    if not 0 < second <= _LATEST:
         return Seen(answer, choice, None, micro)
-    by, spread = (earlier / (1 - earlier) * (b - a) for a, b in zip(early, fine, strict=True))
-    macro = _part(by, spread, inner, share)
-    weights, together = answer.weights.copy(), answer.spread.copy()
-    weights[where] += by
-    together[where] += spread
-    noise = share * squared(together, mass)
-    if noise >= choice.noise[choice.index] + macro.error**2:
-        return Seen(answer, choice, macro, micro)
+    taken = second / (1 - second)
+    left = _remembered(looks.earlier, *equations.between(), inner) if 0 < first < second else 0.0
+    slope = equations.move(0, -taken, 1 + taken, 0) - fine
+    move = equations.move(0, -taken - left, 1 + taken + left, 0) - fine if left else slope
+    known, beyond, whole = (each.size(inner, share) for each in (slope, move - slope, move))
+    spread = _added(answer.spread, where, move.spread)
+    noise = share * float(np.sum(spread * (mass @ spread)))
+    if noise >= choice.noise[choice.index] + whole.error**2:
+        return Seen(answer, choice, whole, micro)
     noises = choice.noise.copy()
     noises[choice.index] = noise
-    better = replace(answer, weights=weights, spread=together)
-    return Seen(better, replace(choice, noise=noises), Part(earlier * macro.error, macro.standard_error), micro)
+    corrected = replace(answer, weights=_added(answer.weights, where, move.by), spread=spread)
+    macro = Part(math.hypot(second * known.error, beyond.error), known.standard_error)
+    return Seen(corrected, replace(choice, noise=noises), macro, micro)
 
 
-def _part(by: np.ndarray, spread: np.ndarray, mass: np.ndarray, share: float) -> Part:
-    """The size of a move, and of its noise."""
-    noise = share * float(np.sum(spread * (mass @ spread)))
-    return Part(math.sqrt(max(0.0, float(by @ mass @ by) - noise)), math.sqrt(noise))
+@dataclass(frozen=True, eq=False)
+class _Move:
+    """What some equations move an answer by, and how those of each group do, without their mean."""
+
+    by: Float64[np.ndarray, " k"]
+    spread: Float64[np.ndarray, "k groups"]
+
+    def __sub__(self, other: "_Move") -> "_Move":
+        return _Move(self.by - other.by, self.spread - other.spread)
+
+    def size(self, mass: Float64[np.ndarray, "k k"], share: float) -> Part:
+        """The size of the move, and of its noise."""
+        noise = share * float(np.sum(self.spread * (mass @ self.spread)))
+        return Part(math.sqrt(max(0.0, float(self.by @ mass @ self.by) - noise)), math.sqrt(noise))
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """Four systems, and the answer that is put into them.
+
+    Attributes:
+        matrix: Their matrices, in groups.
+        load: Their right-hand sides.
+        where: The unknowns among all functions.
+        values: Weights of the answer, and the lift's.
+    """
+
+    matrix: Float64[np.ndarray, "4 groups k n"]
+    load: Float64[np.ndarray, "4 groups k"]
+    where: np.ndarray
+    values: Float64[np.ndarray, " n"]
+
+    def move(self, *shares: float) -> _Move:
+        """By what the sum of these shares of the systems moves the answer."""
+        matrix, load = (np.tensordot(shares, part, 1) for part in (self.matrix, self.load))
+        inverse = np.linalg.pinv(matrix.sum(0)[:, self.where])
+        residual = load - matrix @ self.values
+        by = inverse @ residual.sum(0)
+        spread = inverse @ (residual - matrix[:, :, self.where] @ by).T
+        return _Move(by, spread - spread.mean(1, keepdims=True))
+
+    def between(self) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        """What S(t0) - S(t1) and S(t1) - S(t2) do to the answer, by the inverse of S(t2)."""
+        matrix, load = self.matrix.sum(1), self.load.sum(1)
+        early, middle, late = (load - matrix @ self.values)[:3]
+        inverse = np.linalg.pinv(matrix[2][:, self.where])
+        return inverse @ (middle - early), inverse @ (late - middle)
+
+
+def _added(whole: np.ndarray, where: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """The whole with a part added in some rows."""
+    found = whole.copy()
+    found[where] += part
+    return found
+
+
+def _doubled(steepness: float) -> float:
+    """What steps twice as long add to the error, over the error, for steps of this largest |V| sqrt(dt)."""
+    doubled = 2**_ORDER
+    if steepness == 0:
+        return doubled - 1
+    more = (_SATURATED / steepness) ** (2 * _ORDER)
+    return (1 + more) / (1 + more / doubled) - 1
+
+
+def _remembered(
+    earlier: tuple[float, float],
+    before: Float64[np.ndarray, " k"],
+    after: Float64[np.ndarray, " k"],
+    mass: Float64[np.ndarray, "k k"],
+) -> float:
+    """B: what the slope form is too large by, over M(t1) - M(t2).
+
+    Args:
+        earlier: t0 and t1, over t2.
+        before: What M(t0) - M(t1) does to the answer.
+        after: What M(t1) - M(t2) does to it.
+        mass: Products of the functions.
+    """
+    size = float(after @ mass @ after)
+    if size == 0:
+        return 0.0
+
+    def m(y: np.ndarray) -> np.ndarray:
+        return -np.expm1(-y) / y
+
+    first, second = (share * _RATES for share in earlier)
+    between = m(second) - m(_RATES)
+    ratios = (m(first) - m(second)) / between
+    lacks = (np.exp(-second) - np.exp(-_RATES)) / (_RATES - second) / between
+    return float(np.interp(float(before @ mass @ after) / size, ratios, lacks))
