@@ -16,7 +16,7 @@ walkers. So e - e2 is what is known to be wrong with u, most of the noise taken 
 and is taken where its estimated error is less.
 
 Likewise for steps twice as long, on the same Brownian paths: the difference of their e and e2 is 2^p - 1 times what the
-steps do, with the order p taken as 3/2. It is 2 for short steps, 1 for coarse ones and at kinks. Steps that are much too
+steps do, with the order p taken as 3/2. It is 2 for short steps, 1 for coarse ones and at kinks. Steps that are far too
 long see a medium that is nearly averaged, and longer ones see little else: what a step of |V| sqrt(dt) = s does is then
 taken as E s^3 / (s0^3 + s^3), with s0 = 2.5, between what three media ask for.
 """
@@ -32,6 +32,7 @@ from homog.solvers.nested import Choice, InSpace
 _ORDER = 1.5
 _SATURATED = 2.5  # |V| sqrt(dt) at which half of what steps can do is done
 _LATEST = 0.5  # of the macro step: a later report tells too little
+_SURE = 2.0  # standard errors
 _RATES = np.geomspace(1, 64, 49)  # l t2
 
 
@@ -109,7 +110,7 @@ def seen_in(
     if not 0 < second <= _LATEST:
         return Seen(answer, choice, None, micro)
     taken = second / (1 - second)
-    left = _remembered(looks.earlier, *equations.between(), inner) if 0 < first < second else 0.0
+    left = _remembered(looks.earlier, *equations.between(), inner, share) if 0 < first < second else 0.0
     slope = equations.move(0, -taken, 1 + taken, 0) - fine
     move = equations.move(0, -taken - left, 1 + taken + left, 0) - fine if left else slope
     known, beyond, whole = (each.size(inner, share) for each in (slope, move - slope, move))
@@ -165,12 +166,16 @@ class _Tested:
         spread = inverse @ (residual - matrix[:, :, self.where] @ by).T
         return _Move(by, spread - spread.mean(1, keepdims=True))
 
-    def between(self) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    def between(self) -> tuple[_Move, _Move]:
         """What S(t0) - S(t1) and S(t1) - S(t2) do to the answer, by the inverse of S(t2)."""
-        matrix, load = self.matrix.sum(1), self.load.sum(1)
-        early, middle, late = (load - matrix @ self.values)[:3]
-        inverse = np.linalg.pinv(matrix[2][:, self.where])
-        return inverse @ (middle - early), inverse @ (late - middle)
+        inverse = np.linalg.pinv(self.matrix[2].sum(0)[:, self.where])
+        early, middle, late = (self.load - self.matrix @ self.values)[:3] @ inverse.T
+
+        def between(before: np.ndarray, after: np.ndarray) -> _Move:
+            groups = (after - before).T
+            return _Move(groups.sum(1), groups - groups.mean(1, keepdims=True))
+
+        return between(early, middle), between(middle, late)
 
 
 def _added(whole: np.ndarray, where: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -190,28 +195,28 @@ def _doubled(steepness: float) -> float:
 
 
 def _remembered(
-    earlier: tuple[float, float],
-    before: Float64[np.ndarray, " k"],
-    after: Float64[np.ndarray, " k"],
-    mass: Float64[np.ndarray, "k k"],
+    earlier: tuple[float, float], before: _Move, after: _Move, mass: Float64[np.ndarray, "k k"], share: float
 ) -> float:
-    """B: what the slope form is too large by, over M(t1) - M(t2).
+    """B: what the slope form is too large by, over M(t1) - M(t2), as far as that is beyond doubt.
 
     Args:
         earlier: t0 and t1, over t2.
         before: What M(t0) - M(t1) does to the answer.
         after: What M(t1) - M(t2) does to it.
         mass: Products of the functions.
+        share: Squared noise of a mean over that of the spread between groups.
     """
-    size = float(after @ mass @ after)
-    if size == 0:
+    first, second = (each.size(mass, share) for each in (before, after))
+    if second.error <= _SURE * second.standard_error:
         return 0.0
+    ratio = float(before.by @ mass @ after.by) / second.error**2
+    ratio += _SURE * math.hypot(first.standard_error, ratio * second.standard_error) / second.error
 
     def m(y: np.ndarray) -> np.ndarray:
         return -np.expm1(-y) / y
 
-    first, second = (share * _RATES for share in earlier)
-    between = m(second) - m(_RATES)
-    ratios = (m(first) - m(second)) / between
-    lacks = (np.exp(-second) - np.exp(-_RATES)) / (_RATES - second) / between
-    return float(np.interp(float(before @ mass @ after) / size, ratios, lacks))
+    at_first, at_second = (part * _RATES for part in earlier)
+    between = m(at_second) - m(_RATES)
+    ratios = (m(at_first) - m(at_second)) / between
+    lacks = (np.exp(-at_second) - np.exp(-_RATES)) / (_RATES - at_second) / between
+    return float(np.interp(ratio, ratios, lacks))

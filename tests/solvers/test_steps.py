@@ -19,7 +19,13 @@ COUNT, GROUPS, EARLIEST, EARLIER = 9, 8, 1 / 16, 0.25
 
 
 def seen(
-    macro: float, micro: float, noise: float = 0.0, seed: int = 0, rate: float = math.inf, steepness: float = 0.0
+    macro: float,
+    micro: float,
+    noise: float = 0.0,
+    seed: int = 0,
+    rate: float = math.inf,
+    steepness: float = 0.0,
+    own_noise: float = 0.1,
 ) -> tuple[Seen, np.ndarray, np.ndarray]:
     """An answer by the equations of a macro step that adds `macro` to the matrix, and steps that add `micro`.
 
@@ -27,7 +33,7 @@ def seen(
 
     With the weights that it had before, and the exact ones.
 
-    The walkers of the other equations are the same: their noise is common to all but for a tenth.
+    The walkers of the other equations are the same: their noise is common to all but for `own_noise`.
     """
     random = np.random.default_rng(seed)
     base = np.diag(np.linspace(1.0, 4.0, COUNT)) + 0.1
@@ -45,7 +51,7 @@ def seen(
     common, own = random.standard_normal((2, GROUPS, COUNT, COUNT))
     late, load = equations(1 + macro + micro, common)
     others = [
-        equations(times, common + 0.1 * part)
+        equations(times, common + own_noise * part)
         for times, part in (
             (1 + added(EARLIEST) + micro, -own),
             (1 + added(EARLIER) + micro, own),
@@ -100,11 +106,12 @@ def test_the_bias_of_the_micro_step_is_seen():
     assert found.macro.error == pytest.approx(0.0, abs=1e-12)
 
 
-def test_an_answer_is_not_moved_by_noise():
+@pytest.mark.parametrize("own_noise", [0.1, 1.0])
+def test_an_answer_is_not_moved_by_noise(own_noise: float):
     """Without a bias what is seen is below its standard error, on average, and the answer is mostly left as it is."""
     scores, worse = [], []
     for seed in range(40):
-        found, before, exact = seen(0.0, 0.0, noise=0.01, seed=seed)
+        found, before, exact = seen(0.0, 0.0, noise=0.01, seed=seed, own_noise=own_noise)
         assert found.macro is not None
         scores.append(found.micro.error / found.micro.standard_error)
         worse.append(np.linalg.norm(found.answer.weights - exact) / np.linalg.norm(before - exact))
