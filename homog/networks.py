@@ -164,16 +164,16 @@ class TensorProductSum(nn.Module):
     Args:
         domain: The box.
         functions: The functions p_k: of t and their number, one more axis for k.
-        count: How many an axis; None is 16, in three dimensions 6.
+        count: How many an axis.
     """
 
     center: torch.Tensor
     factor: torch.Tensor
 
-    def __init__(self, domain: Box, functions: Callable[[Tensor, int], Tensor], count: int | None) -> None:
+    def __init__(self, domain: Box, functions: Callable[[Tensor, int], Tensor], count: int) -> None:
         super().__init__()
         self._functions = functions
-        self.count = count or (16 if domain.dimension < 3 else 6)
+        self.count = count
         self.register_buffer("center", torch.tensor(domain.lower + domain.sides / 2, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(2 / domain.sides, dtype=torch.float32))
         self.last = nn.Parameter(torch.zeros(self.count**domain.dimension))
@@ -341,9 +341,9 @@ def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
 
 @build.register
 def _(settings: Cosines, domain: Box, seed: int) -> nn.Module:
-    return TensorProductSum(domain, _cosines, settings.count)
+    return TensorProductSum(domain, _cosines, settings.an_axis(domain.dimension))
 
 
 @build.register
 def _(settings: Legendre, domain: Box, seed: int) -> nn.Module:
-    return TensorProductSum(domain, _legendre_slopes, settings.count)
+    return TensorProductSum(domain, _legendre_slopes, settings.an_axis(domain.dimension))

@@ -14,8 +14,10 @@ threads.settle()  # before torch and Numba are imported
 
 import hashlib
 import io
+import math
 import warnings
 from contextlib import nullcontext
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +41,7 @@ from homog.errors import UserError
 from homog.losses.lagged import NODES, lagged_spline
 from homog.machine import devices, durable
 from homog.machine.home import home
+from homog.measures.longer_walk import LongerWalk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.references import Reference
 from homog.run import outcome, report
@@ -46,7 +49,9 @@ from homog.run.answer import checked, microscale_of
 from homog.run.loaded import Run, load
 from homog.run.preparation import prepare_training
 from homog.run.solution import Solution
+from homog.run.target import batches_short, chosen_by_pilots, verdict
 from homog.run.task import Plan
+from homog.solvers.training import Training
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import time_steps
 from homog.walkers import Purpose, Scheme, Walk, Walkers, stream_key
@@ -65,6 +70,8 @@ def solve(
     network: NetworkSettings | None = None,
     optimizer: OptimizerSettings | None = None,
     timestep: TimeStepSettings | None = None,
+    target: float | None = None,
+    seconds: float | None = None,
     seed: int = RunSettings.seed,
     device: str = RunSettings.device,
     quiet: bool = False,
@@ -83,6 +90,9 @@ def solve(
         network: Settings of the network, such as `homog.MLP(width=50)`.
         optimizer: Settings of the optimizer.
         timestep: Settings of the time steps.
+        target: Estimated error against u_eps, relative and in the L2 norm: small trainings choose the number of
+            functions, the time steps and the walkers to come below it. `u.warnings` says where that was not reached.
+        seconds: With a target: the training ends then with what it has.
         seed: Seed of the initial weights, the points and the walkers.
         device: `auto`, `cpu` or `cuda`: where the network trains, and walkers walk.
         quiet: Whether to print neither plan nor progress. What puts the answer in doubt is a Python warning
@@ -100,32 +110,60 @@ def solve(
         network=network,
         optimizer=optimizer,
         timestep=timestep,
+        target=target,
+        seconds=seconds,
         seed=seed,
         device=device,
         evaluation=EvaluationSettings(grid=_points_an_axis(problem)),
     )
-    plan = Plan.of(settings, home(), problem)
+    started, plan, say = perf_counter(), Plan.of(settings, home(), problem), (_silent if quiet else report.print_line)
     trained_on = devices.chosen(settings.device)
+    if target is not None:
+        plan = chosen_by_pilots(plan, trained_on, started, say)
     if not quiet:
         report.print_plan(problem, plan.steps, trained_on)
-    loss, training = prepare_training(settings, problem, plan.steps, trained_on, plan.kernels)
-    last = settings.optimizer.all_iterations
+    loss, training = prepare_training(plan.settings, problem, plan.steps, trained_on, plan.kernels)
+    until = math.inf if seconds is None else started + seconds
+    check, numbers = _trained(plan, training, until, quiet=quiet)
+    while target is not None and perf_counter() < until:
+        more = batches_short(numbers, training.iterations, target, plan)
+        if not more:
+            break
+        training.extend(more)
+        check, numbers = _trained(plan, training, until, quiet=quiet)
+    lines = [*plan.warnings(), *loss.warnings(), *outcome.warnings(numbers)]
+    if target is not None:
+        reached, line = verdict(numbers, target)
+        lines += [] if reached else [line]
+        say(line)
+    for line in lines:
+        warnings.warn(line, AnswerWarning, stacklevel=2)
+    budget = {name: value for name, value in numbers.items() if name in outcome.PARTS and value is not None}
+    return Solution(plan, training.done.solution, numbers.get("rel_l2_standard_error"), check, tuple(lines), budget)
+
+
+def _trained(
+    plan: Plan, training: Training, until: float, *, quiet: bool
+) -> tuple[LongerWalk | None, dict[str, float | None]]:
+    """Train to the last iteration, or the one that ends after a time; what a longer walk says then, and all numbers."""
+    last = training.iterations
     with nullcontext() if quiet else report.ProgressBar(last) as bar:
         for progress in training:
             if bar is not None:
                 if progress.iteration % max(1, last // 100) == 0:  # the loss of a solve has its price
                     bar.show(float(progress.loss), None)
                 bar.advance(progress)
+            if perf_counter() > until:
+                break
     done = training.done
     check = checked(done.solution, plan, done.walker_steps)
     microscale = outcome.microscale_metrics(microscale_of(done.solution, plan))
     parts = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check), **microscale}
-    numbers = {**parts, **outcome.budget_metrics(parts)}
-    lines = tuple([*plan.warnings(), *loss.warnings(), *outcome.warnings(numbers)])
-    for line in lines:
-        warnings.warn(line, AnswerWarning, stacklevel=2)
-    budget = {name: value for name, value in numbers.items() if name in outcome.PARTS and value is not None}
-    return Solution(plan, done.solution, numbers.get("rel_l2_standard_error"), check, lines, budget)
+    return check, {**parts, **outcome.budget_metrics(parts)}
+
+
+def _silent(line: str) -> None:
+    """Print nothing."""
 
 
 def reference(problem: Problem, settings: ReferenceSettings | None = None, grid: int | None = None) -> Reference:

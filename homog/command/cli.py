@@ -30,6 +30,7 @@ homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walke
   homog-run problem=linear eps=0.01                 one run; errors, figures and metrics below outputs/
   homog-run eps=0.05 timestep.m0=24 seed=3          any setting is an override
   homog-run problem.coefficient='2+sin(2*pi*x1/eps)*cos(2*pi*x2/eps)'
+  homog-run target=5e-3 seconds=60                  functions, time steps and walkers for an error, within a minute
   homog-run experiment=paper/linear_0.05            the paper's settings to the letter
   homog-run -m timestep=ratio timestep.macro_step=1e-3 timestep.ratio=0.25,0.125,0.0625
                                                     a sweep; called again, it runs what is not finished yet
@@ -44,8 +45,9 @@ homog-run: neural-network homogenisation of -div(a grad u) = f by Brownian walke
 Groups (GROUP=OPTION) and their settings (GROUP.SETTING=VALUE, see --cfg job):
 """
 _CLOSING = """
-Further settings: eps, seed, device (auto, cpu, cuda), name, evaluation.grid, evaluation.every,
-  force (in a sweep, repeat what was finished before), resume (true, auto or a folder), checkpoint (seconds)
+Further settings: eps, target (an error), seconds, seed, device (auto, cpu, cuda), name, evaluation.grid,
+  evaluation.every, force (in a sweep, repeat what was finished before), resume (true, auto or a folder),
+  checkpoint (seconds)
 HOMOG_HOME (default outputs/) holds everything that is written; HYDRA_FULL_ERROR=1 shows tracebacks.
 Exit status: 0 done, 2 a mistake in what was asked, 130 interrupted (128 + n by signal n), 1 anything else (a job of
   a sweep failed).

@@ -9,7 +9,7 @@ from typing import Any
 from homog.config.run import RunSettings
 
 # Root settings on which no number depends; one that is added without standing here only costs a repetition.
-_WITHOUT_EFFECT = {"tracking", "name", "force", "resume", "checkpoint"}
+WITHOUT_EFFECT = {"tracking", "name", "force", "resume", "checkpoint"}
 _KIND = "(kind)"
 
 
@@ -18,7 +18,7 @@ def describe(settings: RunSettings) -> dict[str, Any]:
 
     The kind enters since two kinds may have the same settings.
     """
-    return {name: value for name, value in _plain(settings).items() if name not in _WITHOUT_EFFECT}
+    return {name: value for name, value in _plain(settings).items() if name not in WITHOUT_EFFECT}
 
 
 def identity(settings: RunSettings) -> str:

@@ -25,6 +25,7 @@ class MethodSettings:
 
     walks: ClassVar[bool] = True
     macro_step_adds: ClassVar[bool] = False  # to the effective tensor that the method sees: it falls like 1 / Dt
+    has_budget: ClassVar[bool] = False  # of errors, with an optimizer that has one
     small: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # what budget=small cuts, by group; empty where nothing is
 
     @classmethod
@@ -152,6 +153,7 @@ class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
 
     macro_step_adds: ClassVar[bool] = True
+    has_budget: ClassVar[bool] = True
 
     points: int = 16384
     walkers: int = 4  # from each point

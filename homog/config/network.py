@@ -1,13 +1,16 @@
 """Networks."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from homog.config.checks import at_least, count, one_of, positive, require
 
 
 @dataclass(kw_only=True)
 class NetworkSettings:
-    """Base of the networks."""
+    """Base of the networks; one that `grows` has a number of functions an axis, which make up growing spaces."""
+
+    grows: ClassVar[bool] = False
 
 
 @dataclass(kw_only=True)
@@ -63,11 +66,16 @@ class TensorProduct(NetworkSettings):
     None is 16, and 6 in three dimensions: about as many in all.
     """
 
+    grows: ClassVar[bool] = True
     count: int | None = None
 
     def __post_init__(self) -> None:
         if self.count is not None:
             count("network.count", self.count, 100_000)
+
+    def an_axis(self, dimension: int) -> int:
+        """How many functions there are an axis."""
+        return self.count or (16 if dimension < 3 else 6)
 
 
 @dataclass(kw_only=True)

@@ -1,14 +1,16 @@
 """Optimizers."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from homog.config.checks import MISSING, at_least, positive, require
 
 
 @dataclass(kw_only=True)
 class OptimizerSettings:
-    """Base of the optimizers."""
+    """Base of the optimizers; `has_budget` tells whether one knows the parts of its answer's error."""
 
+    has_budget: ClassVar[bool] = False
     iterations: int = MISSING  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ class Galerkin(OptimizerSettings):
     method.walkers.
     """
 
+    has_budget: ClassVar[bool] = True
     iterations: int = 16
     cutoff: float = 1e-7
     groups: int = 8

@@ -12,6 +12,7 @@ from homog.config.problem import ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, ReferenceSettings
 from homog.config.timestep import TimeStepSettings
 from homog.config.tracking import LocalTracking, TrackingSettings
+from homog.errors import UserError
 
 
 @dataclass(kw_only=True)
@@ -33,6 +34,8 @@ class RunSettings:
     force: bool = False  # sweeps only: a single run always runs
     resume: bool | str = False  # true, auto, or the folder of a run
     checkpoint: float | None = 60.0  # seconds between two of them; None: only when a signal asks the run to end
+    target: float | None = None  # estimated error, below which the run chooses features, steps and walkers to come
+    seconds: float | None = None  # with a target: it stops with what it has then
 
     def __post_init__(self) -> None:
         positive("eps", self.eps)
@@ -43,6 +46,26 @@ class RunSettings:
         if self.checkpoint is not None:
             at_least("checkpoint", self.checkpoint, 0)
         require(0 <= self.seed < 2**63, "seed", self.seed, "a whole number from 0 to 2^63 - 1")
+        self._check_target()
+
+    def _check_target(self) -> None:
+        """Refuse a target that there is nothing to choose for."""
+        if self.seconds is not None:
+            positive("seconds", self.seconds)
+            if self.target is None:
+                raise UserError("seconds ends the search for a target: write target=1e-2 too, say")
+        if self.target is None:
+            return
+        require(0 < self.target < 1, "target", self.target, "a relative error between 0 and 1")
+        can = {
+            "method=energy": self.method.has_budget,
+            "optimizer=galerkin": self.optimizer.has_budget,
+            "network=legendre or cosines": self.network.grows,
+            "timestep=bounds without timestep.count": self.timestep.chooses_macro_step,
+        }
+        lacking = [what for what, possible in can.items() if not possible]
+        if lacking:
+            raise UserError(f"target needs {' and '.join(lacking)}: by these it is known and chosen")
 
     @classmethod
     def of(

@@ -22,6 +22,11 @@ class TimeStepSettings:
     m0: float = 12.0
 
     @property
+    def chooses_macro_step(self) -> bool:
+        """Whether the macro step is a multiple of its bound."""
+        return False
+
+    @property
     def all_steps(self) -> float:
         """How many micro steps all walkers of a run may take, shorter ones where the medium is steep among them."""
         return 0.0
@@ -48,6 +53,10 @@ class BoundsTimeStep(TimeStepSettings):
     @property
     def all_steps(self) -> float:
         return self.most_steps
+
+    @property
+    def chooses_macro_step(self) -> bool:
+        return self.count is None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,7 +18,7 @@ from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
 from homog.measures import evaluation
 from homog.references import ReferenceBeside
-from homog.run import outcome, report
+from homog.run import outcome, report, target
 from homog.run.answer import Answer, Findings, answer, findings
 from homog.run.checkpoints import Checkpoints
 from homog.run.folder import RESULT, begin, go_on
@@ -51,6 +51,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
         OSError: If nothing can be written.
     """
     device = devices.chosen(task.settings.device)
+    task = _towards_target(task, device)
     report.print_plan(task.problem, task.steps, device)
     environment = {**environment_tags(), "device": devices.name(device)}
     name, tags = task.settings.name or task.what, {**environment, **task.tags}
@@ -60,7 +61,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
     with ranks.joined(device), recording as recorder:
         if task.begun is None:
             _write(recorder, task.folder / "config.yaml", stored.text(task.settings))
-            begin(task.folder, task.settings, task.problem, environment)
+            begin(task.folder, task.asked, task.problem, environment)
         try:
             loss, training = _prepare(task, device)
             checkpoints = Checkpoints(task.folder, task.settings.checkpoint)
@@ -69,7 +70,10 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             ranks.from_first(training.state() if task.begun else None)
             training.draw_ahead()
             truth = beside.wait()
-            supervised.run(task.settings, truth, recorder, interruption)
+            supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
+            while more := _batches_short(training, task, supervised.wall_seconds):
+                training.extend(more)
+                supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
             found = answer(training.done.solution, task, truth)
             with ThreadPoolExecutor(1, "homog figures") as drawing:
                 figures = drawing.submit(_draw, found, supervised, task)
@@ -87,7 +91,8 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             raise
     report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
     warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
-    report.print_results(metrics, truth, warnings, task.folder, recorder.location)
+    notes = [target.verdict(metrics, task.asked.target).line] if task.asked.target else []
+    report.print_results(metrics, [*notes, *truth.notes], warnings, truth, task.folder, recorder.location)
     return metrics
 
 
@@ -114,6 +119,24 @@ def assist(task: Task, interruption: Interruption) -> None:
 
 def _prepare(task: Task, device: torch.device) -> tuple[Loss, Training]:
     return prepare_training(task.settings, task.problem, task.steps, device, task.kernels)
+
+
+def _towards_target(task: Task, device: torch.device) -> Task:
+    """The task with settings that should reach its target; as it is without one, or once they were chosen."""
+    if task.asked.target is None or task.begun is not None:
+        return task
+    report.print_line(f"target {task.asked.target:g}: small trainings choose functions, time steps and walkers")
+    return target.chosen_by_pilots(task, device, task.started, report.print_line)
+
+
+def _batches_short(training: Training, task: Task, spent: float) -> int:
+    """How many batches the training is short of its target, within the seconds that there are."""
+    if task.asked.target is None or (task.asked.seconds is not None and spent > task.asked.seconds):
+        return 0
+    told = findings(training.done.solution, task, training.done.walker_steps)
+    parts = {**told.metrics(), **training.done.optimizer.metrics()}
+    numbers = {**parts, **outcome.budget_metrics(parts)}
+    return target.batches_short(numbers, training.iterations, task.asked.target, task)
 
 
 def _take_up(supervised: SupervisedTraining, task: Task, environment: Mapping[str, str]) -> list[str]:
@@ -144,6 +167,7 @@ def _metrics(
         **found.metrics(supervised.curve),
         **parts,
         **outcome.budget_metrics(parts),
+        **({} if task.asked.target is None else {"target": task.asked.target}),
         "train_seconds": progress.seconds,
         "wall_seconds": supervised.wall_seconds,
         "checkpoint_seconds": checkpoint_seconds,

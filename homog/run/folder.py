@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from homog.config import RunSettings
-from homog.config.identity import describe, differences
+from homog.config import RunSettings, stored
+from homog.config.identity import WITHOUT_EFFECT, describe, differences
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.machine import durable
@@ -74,6 +74,13 @@ def require_resumable(folder: Path, settings: RunSettings) -> RunRecord:
     if changed:
         raise UserError(f"{folder} cannot be resumed with other settings: {'; '.join(changed)}")
     return record
+
+
+def chosen_before(settings: RunSettings, folder: Path) -> RunSettings:
+    """What a run that goes on chose for its target: these settings, but for what no number depends on."""
+    path = folder / "config.yaml"
+    chosen = stored.read(path.read_text(encoding="utf-8"), str(path))
+    return replace(chosen, **{name: getattr(settings, name) for name in WITHOUT_EFFECT})
 
 
 def begin(folder: Path, settings: RunSettings, problem: Problem, environment: Mapping[str, str]) -> None:

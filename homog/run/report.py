@@ -120,10 +120,16 @@ def print_effective_tensor(
         )
 
 
+def print_line(line: str) -> None:
+    """A line of its own."""
+    _console.print(line, markup=False)
+
+
 def print_results(
     metrics: Mapping[str, float | int | str | None],
-    reference: Reference,
+    notes: Sequence[str],
     warnings: Sequence[str],
+    reference: Reference,
     folder: Path,
     location: str,
 ) -> None:
@@ -151,7 +157,7 @@ def print_results(
     if "fine_scale_seconds" in metrics:
         noise, seconds = metrics["fine_scale_standard_error"], metrics["fine_scale_seconds"]
         _console.print(f"fine scale: relative standard error {noise:.1e}, {seconds:.1f} s")
-    for line in [*reference.notes, *(f"warning: {warning}" for warning in warnings)]:
+    for line in [*notes, *(f"warning: {warning}" for warning in warnings)]:
         _console.print(line, markup=False)
     _console.print(f"run folder: {folder}\nrecorded in: {location}", markup=False)
     sys.stdout.flush()

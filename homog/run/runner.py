@@ -10,7 +10,7 @@ from homog.errors import UserError
 from homog.machine import torchrun
 from homog.machine.interruption import Interruption
 from homog.references import ReferenceBeside
-from homog.run.folder import require_resumable, require_same_problem, require_unused
+from homog.run.folder import chosen_before, require_resumable, require_same_problem, require_unused
 from homog.run.task import Plan, Task
 
 
@@ -41,12 +41,15 @@ def run(
         begun = require_resumable(folder, settings) if settings.resume else require_unused(folder)
     if torchrun.processes() > 1 and not settings.method.walks:
         raise UserError("this method has no walkers to share among ranks: run it without torchrun")
+    if torchrun.processes() > 1 and settings.target is not None:
+        raise UserError(
+            "target chooses settings by one process: run it without torchrun, and then its config.yaml with"
+        )
     problem = equation.build(settings.problem, settings.eps)
     if begun:
         require_same_problem(begun, problem)
-    task = Task(
-        **vars(Plan.of(settings, home, problem)), folder=folder, started=start, begun=begun, tags=more_tags or {}
-    )
+    plan = Plan.of(chosen_before(settings, folder) if begun and settings.target else settings, home, problem)
+    task = Task(**vars(plan), folder=folder, asked=settings, started=start, begun=begun, tags=more_tags or {})
     with Interruption() as interruption:
         if not leads:
             with interruption.held():

@@ -58,8 +58,22 @@ class SupervisedTraining:
             raise UserError(f"{found.path} does not fit this run: remove it to go on from the one before") from error
         return found.iteration
 
-    def run(self, settings: RunSettings, truth: Reference, recorder: Recorder, interruption: Interruption) -> None:
+    def run(
+        self,
+        settings: RunSettings,
+        truth: Reference,
+        recorder: Recorder,
+        interruption: Interruption,
+        seconds: float | None = None,
+    ) -> None:
         """Train to the end; the error and the loss are recorded every so many iterations.
+
+        Args:
+            settings: Settings of the run.
+            truth: What the answer is held against.
+            recorder: Records the curve.
+            interruption: Hears signals.
+            seconds: The training ends after the iteration in which the run has gone on for so long; None: it does not.
 
         Raises:
             Interrupted: After a signal, when the iteration has ended and its checkpoint is saved.
@@ -67,7 +81,7 @@ class SupervisedTraining:
             OSError: If nothing can be written.
         """
         monitor = evaluation.ErrorMonitor(truth)
-        last = settings.optimizer.all_iterations
+        last = self.training.iterations
         every = settings.evaluation.every or max(1, last // 100)
         with report.ProgressBar(last) as bar, interruption.held():
             try:
@@ -89,6 +103,8 @@ class SupervisedTraining:
                         self._checkpoints.save(progress.iteration, state)
                     if wish == _STOP:
                         _end(interruption)
+                    if seconds is not None and self.wall_seconds > seconds:
+                        break
             except NotFinite as error:
                 saved = self._checkpoints.last
                 raise UserError(

@@ -103,12 +103,14 @@ class Task(Plan):
 
     Attributes:
         folder: The run's own folder.
+        asked: The settings that were asked for; with a target among them the others are chosen.
         started: When this process began the run, by `time.perf_counter`.
         begun: The record in the folder of a run to go on with; None for a new run.
         tags: Tags of the run in MLflow, besides those of the environment.
     """
 
     folder: Path
+    asked: RunSettings
     started: float
     begun: RunRecord | None
     tags: Mapping[str, str]

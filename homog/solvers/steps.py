@@ -102,7 +102,8 @@ def seen_in(
     rows = np.flatnonzero(np.isin(smooth, answer.chosen))
     where = smooth[rows]
     inner, share = mass[np.ix_(where, where)], answer.spread.shape[1] / freedom
-    equations = _Tested(*(part[:, :, rows] for part in tested), where, np.append(answer.weights, 1.0))
+    matrix, load = (part[:, :, rows] for part in tested)
+    equations = _Tested(matrix, load, where, np.append(answer.weights, 1.0))
     fine = equations.move(0, 0, 1, 0)
     micro = (equations.move(0, 0, 0, 1) - fine).size(inner, share)
     micro = Part(micro.error / _doubled(looks.steepness), micro.standard_error / _doubled(looks.steepness))

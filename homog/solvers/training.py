@@ -133,6 +133,15 @@ class Training:
         self._done = Progress(done.iteration + 1, self._optimizer, done.walker_steps + walker_steps, seconds)
         return self._done
 
+    def extend(self, iterations: int) -> None:
+        """Go on for so many iterations more than were planned."""
+        self._iterations += iterations
+
+    @property
+    def iterations(self) -> int:
+        """In all."""
+        return self._iterations
+
     def draw_ahead(self) -> None:
         """Send the walkers of the iterations to come already, those that the loss can send ahead; a second call does
         nothing.
@@ -151,6 +160,7 @@ class Training:
         """
         return {
             "iteration": self._done.iteration,
+            "iterations": self._iterations,
             "walker_steps": self._done.walker_steps,
             "seconds": self._done.seconds,
             "optimizer": self._optimizer.state(),
@@ -169,6 +179,7 @@ class Training:
             self._loss.load_state(state["loss"])
             self._done = Progress(*numbers)
             self._begun_at = self._done.iteration
+            self._iterations = int(state["iterations"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise ValueError("this is the state of another training") from error
 

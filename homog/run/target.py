@@ -1,0 +1,344 @@
+"""Towards a target: the settings by which a run's own estimate of its error comes below what is asked for.
+
+Small trainings, the pilots, tell the parts of the error (docs/error_budget.md). They have more and more walkers until
+their noise is below the target. While functions, macro step or micro step then has more than its share, there are more
+functions, a longer macro step, or shorter micro steps. More functions are wanted where the answer is made of most of
+them: else it is noise that keeps it from them, and more walkers help. The noise that is left to sampling says in the
+end how many walkers the run itself takes. A longer walk that finds more than the pilots know, beyond doubt, asks for a
+longer macro step and more functions as well. What has come to its end stays as it is, and no walker is sent to make the
+noise small beside an error that remains.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import torch
+
+from homog.measures.longer_walk import SIGNIFICANT
+from homog.run.answer import checked, microscale_of
+from homog.run.preparation import prepare_training
+from homog.run.task import Plan
+from homog.solvers.training import Progress
+from homog.timesteps.pace import accurate
+from homog.timesteps.timestep import count_bound
+
+Metrics = Mapping[str, float | int | str | None]
+
+_PILOT = 8  # a pilot has one of so many walkers of a run
+_MOST_PILOTS = 12
+_SHARE = 0.45  # of the target that functions, macro step and micro step may each have
+_MOST_OF_THEM = 0.7  # of the functions an axis
+_STEPS_NOISE = 0.5  # of the target: so well the steps have to be known
+_MARGIN = 0.85  # of the noise that is left to sampling
+_LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
+_MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
+_MOST_MACRO = 4096.0  # least macro steps
+_MOST_M0 = 200.0
+_MOST_SLOWER = 1e4  # steps of the medium's pace for one without
+_MOST_AT_ONCE = 8.0  # times as many walkers as before
+_PILOTS_TIME = 0.5  # of the seconds there are
+_FINDINGS_TIME = 0.85  # the rest is for what is found out afterwards
+_LEAST_POINTS = 256
+
+
+class Parts(NamedTuple):
+    """The parts of an answer's error, as `homog.run.metrics` has them.
+
+    Attributes:
+        sampling: Noise.
+        functions: What the functions cannot hold.
+        macro: What the macro step moves.
+        micro: What the micro step moves.
+        steps_noise: The larger noise of the last two.
+        used: How many functions the answer is made of.
+    """
+
+    sampling: float
+    functions: float
+    macro: float
+    micro: float
+    steps_noise: float
+    used: float
+
+    @staticmethod
+    def of(metrics: Metrics) -> "Parts":
+        """Those that are known; the others count as nothing."""
+
+        def known(name: str) -> float:
+            value = metrics.get(name)
+            return float(value) if isinstance(value, float | int) else 0.0
+
+        noise = max(known("rel_l2_macro_step_standard_error"), known("rel_l2_micro_step_standard_error"))
+        parts = (known(f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step"))
+        return Parts(*parts, steps_noise=noise, used=known("features"))
+
+    def too_few(self, functions: int, dimension: int) -> bool:
+        """Whether the answer is made of most of the functions, so many an axis."""
+        return self.used > (_MOST_OF_THEM * functions) ** dimension
+
+    def split(self, *, too_few: bool) -> tuple[float, float]:
+        """What more walkers make smaller, and what they do not."""
+        steps = math.hypot(self.macro, self.micro)
+        if too_few:
+            return self.sampling, math.hypot(self.functions, steps)
+        return math.hypot(self.sampling, self.functions), steps
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What is chosen.
+
+    Attributes:
+        functions: Functions an axis.
+        macro_factor: The macro step, over its lower bound.
+        m0: Mean steps across the scale.
+        slower: As many steps as the medium's pace may take for one without.
+        walkers: All walkers of the training.
+    """
+
+    functions: int
+    macro_factor: float
+    m0: float
+    slower: float
+    walkers: float
+
+
+def settings_with[P: Plan](plan: P, knobs: Knobs) -> P:
+    """The same plan with other settings: more walkers than it has come in more batches, fewer in smaller ones."""
+    settings, dimension = plan.settings, plan.problem.dimension
+    method, optimizer, timestep, network = _chosen_of(plan)
+    each = method.per_point * optimizer.iterations
+    points = min(method.points, max(_LEAST_POINTS, math.ceil(knobs.walkers / each)))
+    iterations = max(optimizer.iterations, math.ceil(knobs.walkers / (points * method.per_point)))
+    steps = knobs.macro_factor * count_bound(knobs.m0, dimension)
+    all_steps = knobs.slower * steps * points * method.per_point * iterations
+    chosen = replace(
+        settings,
+        method=replace(method, points=points),
+        optimizer=replace(optimizer, iterations=iterations),
+        network=replace(network, count=knobs.functions),
+        timestep=replace(timestep, macro_factor=knobs.macro_factor, m0=knobs.m0, most_steps=max(1.0, all_steps)),
+        target=None,
+        seconds=None,
+    )
+    return replace(plan, settings=chosen, steps=Plan.of(chosen, plan.home, plan.problem).steps)
+
+
+def knobs_of(plan: Plan) -> Knobs:
+    """Those of a plan as it is."""
+    method, optimizer, timestep, network = _chosen_of(plan)
+    walkers = method.walkers_an_iteration * optimizer.iterations
+    steps = timestep.macro_factor * count_bound(timestep.m0, plan.problem.dimension) * walkers
+    functions = network.an_axis(plan.problem.dimension)
+    return Knobs(functions, timestep.macro_factor, timestep.m0, max(4.0, timestep.most_steps / steps), walkers)
+
+
+def improved(knobs: Knobs, parts: Parts, smooth: float, dimension: int, *, held_back: bool) -> Knobs:
+    """More of what has more than its share of the target.
+
+    Args:
+        knobs: The parts are those of an answer by these.
+        parts: The parts of its error.
+        smooth: The target of the smooth part.
+        dimension: Dimension of the problem.
+        held_back: Whether the steps are longer than the medium's pace asks for.
+    """
+    too_few = parts.too_few(knobs.functions, dimension)
+    noise = max(parts.split(too_few=too_few)[0], parts.steps_noise / _STEPS_NOISE)
+    if noise > smooth:  # nothing else is seen
+        return replace(knobs, walkers=knobs.walkers * min(_MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
+    limit, chosen = _SHARE * smooth, knobs
+    if too_few and parts.functions > limit:
+        more = _between(1.25, math.sqrt(parts.functions / limit), 2.0)
+        most = max(knobs.functions, _MOST_FUNCTIONS[dimension])
+        chosen = replace(chosen, functions=min(most, math.ceil(more * knobs.functions)))
+    if parts.macro > limit:
+        longer = knobs.macro_factor * _between(2.0, parts.macro / limit, 8.0)
+        chosen = replace(chosen, macro_factor=max(knobs.macro_factor, min(_MOST_MACRO, longer)))
+    if parts.micro > limit:
+        shorter = _between(1.5, (parts.micro / limit) ** (2 / 3), 4.0)  # the order of the steps is 3/2
+        if held_back:
+            chosen = replace(chosen, slower=max(knobs.slower, min(_MOST_SLOWER, shorter * knobs.slower)))
+        else:
+            chosen = replace(chosen, m0=max(knobs.m0, min(_MOST_M0, math.sqrt(shorter) * knobs.m0)))
+    return chosen
+
+
+def with_enough_walkers(knobs: Knobs, parts: Parts, smooth: float, dimension: int) -> Knobs:
+    """As many walkers as leave the smooth part of the error below its target, or the noise small beside the rest."""
+    noise, rest = parts.split(too_few=parts.too_few(knobs.functions, dimension))
+    wanted = _MARGIN * max(math.sqrt(max(0.0, smooth**2 - rest**2)), _LEAST_NOISE * smooth)
+    return replace(knobs, walkers=knobs.walkers * max((noise / wanted) ** 2, 1e-3))
+
+
+def smooth_target(target: float, microscale: float) -> float:
+    """What is left to the smooth part: all of the target where the microscale alone is more than that."""
+    return target if microscale >= target else math.sqrt(target**2 - microscale**2)
+
+
+def batches_short(metrics: Metrics, batches: int, target: float, plan: Plan) -> int:
+    """How many more batches bring the estimate below the target; none where it is, or more of them would not help."""
+    smooth, whole = metrics.get("rel_l2_smooth_error_estimate"), metrics.get("rel_l2_error_estimate")
+    microscale = metrics.get("rel_l2_microscale")
+    if not isinstance(smooth, float) or not isinstance(whole, float):
+        return 0
+    wanted = smooth_target(target, microscale if isinstance(microscale, float) else 0.0)
+    parts, dimension = Parts.of(metrics), plan.problem.dimension
+    noise, rest = parts.split(too_few=parts.too_few(knobs_of(plan).functions, dimension))
+    if smooth <= wanted or rest >= wanted or smooth > 1.001 * math.hypot(noise, rest):
+        return 0
+    share = noise / (_MARGIN * math.sqrt(wanted**2 - rest**2))
+    return math.ceil(batches * _between(0.1, share**2 - 1, _MOST_AT_ONCE))
+
+
+class Verdict(NamedTuple):
+    """How an answer stands to its target.
+
+    Attributes:
+        reached: Whether the estimate, or where the microscale is larger than the target that of the smooth part, is
+            below it.
+        line: That, in words.
+    """
+
+    reached: bool
+    line: str
+
+
+def verdict(metrics: Metrics, target: float) -> Verdict:
+    """Whether the target is reached; if not, by what."""
+    smooth, whole = metrics.get("rel_l2_smooth_error_estimate"), metrics.get("rel_l2_error_estimate")
+    if not isinstance(smooth, float) or not isinstance(whole, float):
+        return Verdict(False, f"target {target:g}: no error estimate, since there were too few batches")
+    if whole <= target:
+        return Verdict(True, f"target {target:g} reached: the error is estimated at {whole:.1e}")
+    microscale = metrics.get("rel_l2_microscale")
+    if isinstance(microscale, float) and microscale >= target and smooth <= target:
+        return Verdict(
+            True,
+            f"target {target:g} reached by the smooth part, estimated at {smooth:.1e}; what is within a period,"
+            f" {microscale:.1e}, no smooth answer shows: evaluation.fine_scale=true puts it back",
+        )
+    parts = Parts.of(metrics)
+    names = ("sampling", "functions", "macro step", "micro step")
+    largest = max(zip(parts[:4], names, strict=True))
+    blame = f"most of it is {largest[1]}, {largest[0]:.1e}"
+    if smooth > 1.001 * math.hypot(*parts[:4]):
+        blame = f"a longer walk finds {smooth:.1e} in the smooth part"
+    return Verdict(False, f"target {target:g} not reached: the error is estimated at {whole:.1e}; {blame}")
+
+
+def chosen_by_pilots[P: Plan](plan: P, device: torch.device, started: float, say: Callable[[str], None]) -> P:
+    """The plan with settings that should reach its target, by small trainings.
+
+    Args:
+        plan: With a target among its settings.
+        device: On which the network trains, and walkers walk.
+        started: When the run began, by `time.perf_counter`.
+        say: Prints a line.
+    """
+    target, seconds = plan.settings.target, plan.settings.seconds or math.inf
+    assert target is not None
+    knobs = replace(knobs_of(plan), walkers=knobs_of(plan).walkers / _PILOT)
+    pilot, microscale = _flown(plan, knobs, device), 0.0
+    if not plan.settings.evaluation.fine_scale:
+        found = microscale_of(pilot.done.solution, pilot.plan)
+        microscale = 0.0 if found is None else found.size
+        say(f"  microscale {microscale:.1e}, which no smooth answer shows")
+    smooth = smooth_target(target, microscale)
+    for _ in range(_MOST_PILOTS):
+        say(pilot.told())
+        better = improved(pilot.knobs, pilot.parts, smooth, plan.problem.dimension, held_back=pilot.held_back)
+        if better == pilot.knobs:
+            better = _by_longer_walk(pilot, smooth, say)
+        left = seconds - (perf_counter() - started)
+        if better == pilot.knobs or pilot.seconds * _dearer(pilot.knobs, better, plan.problem.dimension) > (
+            _PILOTS_TIME * left
+        ):
+            break
+        pilot = _flown(plan, better, device)
+    enough = with_enough_walkers(pilot.knobs, pilot.parts, smooth, plan.problem.dimension)
+    if plan.settings.seconds is not None:
+        left = _FINDINGS_TIME * (seconds - (perf_counter() - started))
+        enough = replace(enough, walkers=min(enough.walkers, pilot.knobs.walkers * max(left / pilot.seconds, 0.1)))
+    return settings_with(plan, enough)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pilot:
+    """A small training.
+
+    Attributes:
+        plan: Its plan.
+        knobs: What was chosen.
+        parts: The parts of its error.
+        done: Where it ended.
+        seconds: What it took.
+    """
+
+    plan: Plan
+    knobs: Knobs
+    parts: Parts
+    done: Progress
+    seconds: float
+
+    @property
+    def held_back(self) -> bool:
+        """Whether its steps are longer than the medium's pace asks for."""
+        steps = self.plan.steps
+        return steps is not None and steps.steepness > 1.01 * accurate(self.knobs.m0)
+
+    def told(self) -> str:
+        """A line about it."""
+        axes = " x ".join([str(self.knobs.functions)] * self.plan.problem.dimension)
+        names = ("sampling", "functions", "macro step", "micro step")
+        shown = ", ".join(f"{name} {part:.1e}" for name, part in zip(names, self.parts[:4], strict=True))
+        settings = self.plan.settings
+        count = settings.method.walkers_an_iteration * settings.optimizer.all_iterations
+        return (
+            f"  {axes} functions, Dt = {self.knobs.macro_factor:.3g} least ones, m0 = {self.knobs.m0:.3g},"
+            f" {count:,} walkers: {shown}"
+        )
+
+
+def _flown(plan: Plan, knobs: Knobs, device: torch.device) -> _Pilot:
+    began, chosen = perf_counter(), settings_with(plan, knobs)
+    _, training = prepare_training(chosen.settings, chosen.problem, chosen.steps, device, chosen.kernels)
+    for _ in training:
+        pass
+    done = training.done
+    return _Pilot(chosen, knobs, Parts.of(done.optimizer.metrics()), done, perf_counter() - began)
+
+
+def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) -> Knobs:
+    """Other settings, where a longer walk finds more than the target beyond doubt."""
+    knobs, dimension = pilot.knobs, pilot.plan.problem.dimension
+    found = checked(pilot.done.solution, pilot.plan, pilot.done.walker_steps)
+    if found is None or found.error <= max(smooth, SIGNIFICANT * found.standard_error):
+        return knobs
+    functions = max(knobs.functions, min(_MOST_FUNCTIONS[dimension], math.ceil(1.5 * knobs.functions)))
+    macro_factor = max(knobs.macro_factor, min(_MOST_MACRO, 4 * knobs.macro_factor))
+    say(f"  a longer walk finds {found.error:.1e} +- {found.standard_error:.0e} in all: more than these know")
+    return replace(knobs, functions=functions, macro_factor=macro_factor)
+
+
+def _dearer(before: Knobs, after: Knobs, dimension: int) -> float:
+    """How many times as long a training takes, at most: it walks, and it adds up products of functions."""
+
+    def of_each(knobs: Knobs) -> tuple[float, float]:
+        return knobs.macro_factor * knobs.m0**2 * knobs.slower, float(knobs.functions ** (2 * dimension))
+
+    dearer = (new / old for new, old in zip(of_each(after), of_each(before), strict=True))
+    return after.walkers / before.walkers * max(dearer)
+
+
+def _between(least: float, value: float, most: float) -> float:
+    return min(most, max(least, value))
+
+
+def _chosen_of(plan: Plan) -> tuple[Any, Any, Any, Any]:
+    """Settings of the method, the optimizer, the time steps and the network, of kinds that have a budget."""
+    settings = plan.settings
+    return settings.method, settings.optimizer, settings.timestep, settings.network
