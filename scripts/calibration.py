@@ -60,7 +60,7 @@ def draw(found: list[tuple[str, float, float]], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.8, 5.8), layout="constrained")
     ends = [0.7 * min(min(row[1:]) for row in found), 1.4 * max(max(row[1:]) for row in found)]
     axes.fill_between(ends, [end / 3 for end in ends], [3 * end for end in ends], color="0.93", label="factor 3")
     axes.plot(ends, ends, color="0.4", linewidth=0.8)

@@ -168,10 +168,13 @@ def improved(knobs: Knobs, parts: Parts, smooth: float, dimension: int, *, held_
 
 
 def with_enough_walkers(knobs: Knobs, parts: Parts, smooth: float, dimension: int) -> Knobs:
-    """As many walkers as leave the smooth part of the error below its target, or the noise small beside the rest."""
+    """As many walkers as leave the smooth part of the error below its target, or the noise small beside the rest.
+
+    At least as many as these knobs had, since with far fewer the noise does not fall like the root.
+    """
     noise, rest = parts.split(too_few=parts.too_few(knobs.functions, dimension))
     wanted = _MARGIN * max(math.sqrt(max(0.0, smooth**2 - rest**2)), _LEAST_NOISE * smooth)
-    return replace(knobs, walkers=knobs.walkers * max((noise / wanted) ** 2, 1e-3))
+    return replace(knobs, walkers=knobs.walkers * max((noise / wanted) ** 2, 1.0))
 
 
 def smooth_target(target: float, microscale: float) -> float:
