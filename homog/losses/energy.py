@@ -20,7 +20,8 @@ from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Lagged, Walk, Walkers, placed
 
-_SHARE = 4  # of the walkers one in so many is looked at earlier, and walks again with longer steps
+_SHARE = 4  # of the walkers one in so many is looked at earlier
+_SHARE_AGAIN = 8  # and one in so many walks again, with steps half as long and as long as they are
 _EARLIER = (16, 4)  # parts of the macro step after which it is looked at
 
 
@@ -85,22 +86,28 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
-        first = -ranks.share(sample.total).start % _SHARE  # the same ones, however many ranks there are
-        share, each = slice(first, None, _SHARE), self.settings.per_point
-        assert sample.mass is not None
-        some = replace(sample, points=sample.points[share], mass=sample.mass[share], keys=sample.keys[share])
+        early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
+        each = self.settings.per_point
+        own = slice(-ranks.share(sample.total).start % _SHARE, None, _SHARE)
         walks = [
-            *((self.walkers.walk(some.points, each, early, some.keys, lagged), early) for early in self._early),
-            (sample.walk.of_points(share), self.steps),
-            (self._coarse_walkers.walk(some.points, each, self._coarse, some.keys, lagged), self._coarse),
+            *((early, self.walkers.walk(early.points, each, part, early.keys, lagged), part) for part in self._early),
+            (early, sample.walk.of_points(own), self.steps),
+            (again, self.walkers.walk(again.points, each, self._half, again.keys, lagged), self._half),
+            (again, self._two_draws.walk(again.points, each, self.steps, again.keys, lagged), self.steps),
         ]
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
-            for walk, _ in walks:
+            for _, walk, _ in walks:
                 walk.require_finite()
-        systems = [self._sums(network, some, walk, steps, tests) for walk, steps in walks]
+        systems = [self._sums(network, some, walk, steps, tests) for some, walk, steps in walks]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
-        first, second = (early.count / self.steps.count for early in self._early)
-        return Tested(matrix, -control, load, (first, second), self.steps.steepness)
+        first, second = (part.count / self.steps.count for part in self._early)
+        return Tested(matrix, -control, load, (first, second))
+
+    def _some(self, sample: Sample, share: int) -> Sample:
+        """One point in so many, the same ones however many ranks there are; without their walk."""
+        own = slice(-ranks.share(sample.total).start % share, None, share)
+        assert sample.mass is not None
+        return replace(sample, points=sample.points[own], mass=sample.mass[own], keys=sample.keys[own])
 
     @cached_property
     def _early(self) -> list[TimeSteps]:
@@ -108,17 +115,16 @@ class EnergyLoss(WalkingLoss[Energy]):
         return [replace(self.steps, count=max(1, self.steps.count // part)) for part in _EARLIER]
 
     @cached_property
-    def _coarse(self) -> TimeSteps:
-        """Steps twice as long."""
-        pace, count = self.steps.pace, max(1, self.steps.count // 2)
-        longer = None if pace is None else replace(pace, longest=2 * pace.longest)
-        return replace(self.steps, micro_step=2 * self.steps.micro_step, count=count, pace=longer)
+    def _half(self) -> TimeSteps:
+        """Steps half as long."""
+        pace = self.steps.pace
+        shorter = None if pace is None else replace(pace, longest=pace.longest / 2)
+        return replace(self.steps, micro_step=self.steps.micro_step / 2, count=2 * self.steps.count, pace=shorter)
 
     @cached_property
-    def _coarse_walkers(self) -> Walkers:
-        """Walkers that take them, along the same Brownian paths."""
-        scheme = replace(self.walkers.scheme, draws=2)
-        return Walkers(self.problem, scheme, self._cache, self._walks_on)
+    def _two_draws(self) -> Walkers:
+        """Walkers whose steps are along the paths of those that take steps half as long."""
+        return Walkers(self.problem, replace(self.walkers.scheme, draws=2), self._cache, self._walks_on)
 
     def _sums(
         self, network: LinearInFeatures, sample: Sample, walk: Walk, steps: TimeSteps, tests: np.ndarray | None = None

@@ -38,21 +38,20 @@ class LinearSystem:
 class Tested:
     """Equations of some of the walkers for other time steps, tested with the smooth functions alone.
 
-    Four systems: after two parts of the macro step; as they are; and with micro steps twice as long. On the same paths.
+    Five systems: after two parts of the macro step and after all of it, on the same paths; with micro steps half as
+    long and as long as they are, on paths that are the same again.
 
     Attributes:
-        matrix: Shape (4, k, m + 1).
-        control: Shape (4, k, m + 1).
-        load: Shape (4, k).
+        matrix: Shape (5, k, m + 1).
+        control: Shape (5, k, m + 1).
+        load: Shape (5, k).
         earlier: The two parts of the macro step.
-        steepness: Largest |V| sqrt(dt) of the steps; 0 where it was not looked at.
     """
 
-    matrix: Float64[np.ndarray, "4 k n"]
-    control: Float64[np.ndarray, "4 k n"]
-    load: Float64[np.ndarray, "4 k"]
+    matrix: Float64[np.ndarray, "5 k n"]
+    control: Float64[np.ndarray, "5 k n"]
+    load: Float64[np.ndarray, "5 k"]
     earlier: tuple[float, float]
-    steepness: float
 
 
 def smooth_functions(network: LinearInFeatures) -> np.ndarray:

@@ -245,24 +245,20 @@ def chosen_by_pilots[P: Plan](plan: P, device: torch.device, started: float, say
     target, seconds = plan.settings.target, plan.settings.seconds or math.inf
     assert target is not None
     knobs = replace(knobs_of(plan), walkers=knobs_of(plan).walkers / _PILOT)
-    pilot, microscale = _flown(plan, knobs, device), 0.0
-    if not plan.settings.evaluation.fine_scale:
-        found = microscale_of(pilot.done.solution, pilot.plan)
-        microscale = 0.0 if found is None else found.size
-        say(f"  microscale {microscale:.1e}, which no smooth answer shows")
-    smooth = smooth_target(target, microscale)
+    pilot, dimension = _flown(plan, knobs, device), plan.problem.dimension
     for _ in range(_MOST_PILOTS):
         say(pilot.told())
-        better = improved(pilot.knobs, pilot.parts, smooth, plan.problem.dimension, held_back=pilot.held_back)
+        smooth = pilot.smooth_target(target)
+        better = improved(pilot.knobs, pilot.parts, smooth, dimension, held_back=pilot.held_back)
         if better == pilot.knobs:
             better = _by_longer_walk(pilot, smooth, say)
         left = seconds - (perf_counter() - started)
-        if better == pilot.knobs or pilot.seconds * _dearer(pilot.knobs, better, plan.problem.dimension) > (
-            _PILOTS_TIME * left
-        ):
+        dearer = pilot.seconds * _dearer(pilot.knobs, better, dimension)
+        if better == pilot.knobs or dearer > _PILOTS_TIME * left:
             break
         pilot = _flown(plan, better, device)
-    enough = with_enough_walkers(pilot.knobs, pilot.parts, smooth, plan.problem.dimension)
+    smooth = pilot.smooth_target(target)
+    enough = with_enough_walkers(pilot.knobs, pilot.parts, smooth, dimension)
     if plan.settings.seconds is not None:
         left = _FINDINGS_TIME * (seconds - (perf_counter() - started))
         enough = replace(enough, walkers=min(enough.walkers, pilot.knobs.walkers * max(left / pilot.seconds, 0.1)))
@@ -277,6 +273,7 @@ class _Pilot:
         plan: Its plan.
         knobs: What was chosen.
         parts: The parts of its error.
+        microscale: What no smooth answer shows.
         done: Where it ended.
         seconds: What it took.
     """
@@ -284,6 +281,7 @@ class _Pilot:
     plan: Plan
     knobs: Knobs
     parts: Parts
+    microscale: float
     done: Progress
     seconds: float
 
@@ -302,8 +300,12 @@ class _Pilot:
         count = settings.method.walkers_an_iteration * settings.optimizer.all_iterations
         return (
             f"  {axes} functions, Dt = {self.knobs.macro_factor:.3g} least ones, m0 = {self.knobs.m0:.3g},"
-            f" {count:,} walkers: {shown}"
+            f" {count:,} walkers: {shown}, microscale {self.microscale:.1e}"
         )
+
+    def smooth_target(self, target: float) -> float:
+        """What is left to the smooth part; all of it where walkers put the microscale back."""
+        return target if self.plan.settings.evaluation.fine_scale else smooth_target(target, self.microscale)
 
 
 def _flown(plan: Plan, knobs: Knobs, device: torch.device) -> _Pilot:
@@ -312,7 +314,9 @@ def _flown(plan: Plan, knobs: Knobs, device: torch.device) -> _Pilot:
     for _ in training:
         pass
     done = training.done
-    return _Pilot(chosen, knobs, Parts.of(done.optimizer.metrics()), done, perf_counter() - began)
+    seconds, found = perf_counter() - began, microscale_of(done.solution, chosen)
+    microscale = 0.0 if found is None else found.size
+    return _Pilot(chosen, knobs, Parts.of(done.optimizer.metrics()), microscale, done, seconds)
 
 
 def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) -> Knobs:

@@ -15,10 +15,11 @@ it by; e2 likewise for S(t2) by the same walkers, which is their noise, since u 
 walkers. So e - e2 is what is known to be wrong with u, most of the noise taken away. u + e - e2 has more noise than u,
 and is taken where its estimated error is less.
 
-Likewise for steps twice as long, on the same Brownian paths: the difference of their e and e2 is 2^p - 1 times what the
-steps do, with the order p taken as 3/2. It is 2 for short steps, 1 for coarse ones and at kinks. Steps that are far too
-long see a medium that is nearly averaged, and longer ones see little else: what a step of |V| sqrt(dt) = s does is then
-taken as E s^3 / (s0^3 + s^3), with s0 = 2.5, between what three media ask for.
+Likewise for the micro step: some walkers go along one Brownian path twice, in steps half as long and in steps as long
+as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the steps, with the
+order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves by 1.55 times the difference,
+which is right to a third, where that is more than noise. (Steps twice as long would cost less and tell less: for
+a = 1 + 0.9 cos(2 pi x / eps) the errors of dt and 2 dt are of one size by chance, at the default dt.)
 """
 
 import math
@@ -29,8 +30,8 @@ from jaxtyping import Float64
 
 from homog.solvers.nested import Choice, InSpace
 
-_ORDER = 1.5
-_SATURATED = 2.5  # |V| sqrt(dt) at which half of what steps can do is done
+_OF_HALF = 1 / (1 - 2**-1.5)  # error of the steps, over what half of them take away
+_UNKNOWN = 1 / 3  # of that, by the order
 _LATEST = 0.5  # of the macro step: a later report tells too little
 _SURE = 2.0  # standard errors
 _RATES = np.geomspace(1, 64, 49)  # l t2
@@ -49,19 +50,6 @@ class Part:
     standard_error: float
 
 
-@dataclass(frozen=True)
-class Looks:
-    """What the equations of other time steps were made with.
-
-    Attributes:
-        earlier: t0 and t1, over t2.
-        steepness: Largest |V| sqrt(dt) of the steps; 0 where it was not looked at.
-    """
-
-    earlier: tuple[float, float] = (0.0, 0.0)
-    steepness: float = 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class Seen:
     """An answer in the light of the time steps.
@@ -70,7 +58,7 @@ class Seen:
         answer: As it was, or moved.
         choice: With the noise of this answer.
         macro: What the macro step moves; of an answer that was moved, what that may lack.
-        micro: What the micro step moves.
+        micro: What the micro step moves, likewise.
     """
 
     answer: InSpace
@@ -84,7 +72,7 @@ def seen_in(
     choice: Choice,
     tested: tuple[np.ndarray, np.ndarray],
     smooth: np.ndarray,
-    looks: Looks,
+    earlier: tuple[float, float],
     mass: Float64[np.ndarray, "m m"],
     freedom: int,
 ) -> Seen:
@@ -93,9 +81,9 @@ def seen_in(
     Args:
         answer: The answer.
         choice: How it was chosen.
-        tested: Matrix and load of the four systems of `homog.losses.Tested`, in groups.
+        tested: Matrix and load of the five systems of `homog.losses.Tested`, in groups.
         smooth: Numbers of the smooth functions.
-        looks: The time steps.
+        earlier: t0 and t1, over t2.
         mass: Products of the functions.
         freedom: Degrees of freedom of the spread between groups.
     """
@@ -104,26 +92,41 @@ def seen_in(
     inner, share = mass[np.ix_(where, where)], answer.spread.shape[1] / freedom
     matrix, load = (part[:, :, rows] for part in tested)
     equations = _Tested(matrix, load, where, np.append(answer.weights, 1.0))
-    fine = equations.move(0, 0, 1, 0)
-    micro = (equations.move(0, 0, 0, 1) - fine).size(inner, share)
-    micro = Part(micro.error / _doubled(looks.steepness), micro.standard_error / _doubled(looks.steepness))
-    first, second = looks.earlier
-    if not 0 < second <= _LATEST:
-        return Seen(answer, choice, None, micro)
-    taken = second / (1 - second)
-    left = _remembered(looks.earlier, *equations.between(), inner, share) if 0 < first < second else 0.0
-    slope = equations.move(0, -taken, 1 + taken, 0) - fine
-    move = equations.move(0, -taken - left, 1 + taken + left, 0) - fine if left else slope
-    known, beyond, whole = (each.size(inner, share) for each in (slope, move - slope, move))
-    spread = _added(answer.spread, where, move.spread)
-    noise = share * float(np.sum(spread * (mass @ spread)))
-    if noise >= choice.noise[choice.index] + whole.error**2:
-        return Seen(answer, choice, whole, micro)
+    again = (equations.move(0, 0, 0, 1, 0) - equations.move(0, 0, 0, 0, 1)).times(_OF_HALF)
+    macro, (first, second), noise = None, earlier, float(choice.noise[choice.index])
+    if 0 < second <= _LATEST:
+        fine, weight = equations.move(0, 0, 1, 0, 0), second / (1 - second)
+        left = _remembered(earlier, *equations.between(), inner, share) if 0 < first < second else 0.0
+        slope = equations.move(0, -weight, 1 + weight, 0, 0) - fine
+        move = equations.move(0, -weight - left, 1 + weight + left, 0, 0) - fine if left else slope
+        lacking = math.hypot(second * slope.size(inner, share).error, (move - slope).size(inner, share).error)
+        answer, noise, macro = _moved(answer, noise, move.within(where, len(mass)), lacking, mass, share)
+    lacking = _UNKNOWN * again.size(inner, share).error
+    answer, noise, micro = _moved(answer, noise, again.within(where, len(mass)), lacking, mass, share)
     noises = choice.noise.copy()
     noises[choice.index] = noise
-    corrected = replace(answer, weights=_added(answer.weights, where, move.by), spread=spread)
-    macro = Part(math.hypot(second * known.error, beyond.error), known.standard_error)
-    return Seen(corrected, replace(choice, noise=noises), macro, micro)
+    return Seen(answer, replace(choice, noise=noises), macro, micro)
+
+
+def _moved(
+    answer: InSpace, noise: float, move: "_Move", lacking: float, mass: Float64[np.ndarray, "m m"], share: float
+) -> tuple[InSpace, float, Part]:
+    """The answer, moved where its estimated error becomes less; its squared noise; what is left of the move then.
+
+    Args:
+        answer: The answer.
+        noise: The square of its noise.
+        move: The move, for all functions.
+        lacking: What is not known of the move.
+        mass: Products of the functions.
+        share: Squared noise of a mean over that of the spread between groups.
+    """
+    whole = move.size(mass, share)
+    after = replace(answer, weights=answer.weights + move.by, spread=answer.spread + move.spread)
+    noise_after = share * float(np.sum(after.spread * (mass @ after.spread)))
+    if noise_after >= noise + whole.error**2:
+        return answer, noise, whole
+    return after, noise_after, Part(lacking, whole.standard_error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +139,15 @@ class _Move:
     def __sub__(self, other: "_Move") -> "_Move":
         return _Move(self.by - other.by, self.spread - other.spread)
 
+    def times(self, factor: float) -> "_Move":
+        return _Move(factor * self.by, factor * self.spread)
+
+    def within(self, where: np.ndarray, functions: int) -> "_Move":
+        """The move of all functions, of which these are the ones that it moves."""
+        by, spread = np.zeros(functions), np.zeros((functions, self.spread.shape[1]))
+        by[where], spread[where] = self.by, self.spread
+        return _Move(by, spread)
+
     def size(self, mass: Float64[np.ndarray, "k k"], share: float) -> Part:
         """The size of the move, and of its noise."""
         noise = share * float(np.sum(self.spread * (mass @ self.spread)))
@@ -144,7 +156,7 @@ class _Move:
 
 @dataclass(frozen=True, eq=False)
 class _Tested:
-    """Four systems, and the answer that is put into them.
+    """Five systems, and the answer that is put into them.
 
     Attributes:
         matrix: Their matrices, in groups.
@@ -153,8 +165,8 @@ class _Tested:
         values: Weights of the answer, and the lift's.
     """
 
-    matrix: Float64[np.ndarray, "4 groups k n"]
-    load: Float64[np.ndarray, "4 groups k"]
+    matrix: Float64[np.ndarray, "5 groups k n"]
+    load: Float64[np.ndarray, "5 groups k"]
     where: np.ndarray
     values: Float64[np.ndarray, " n"]
 
@@ -177,22 +189,6 @@ class _Tested:
             return _Move(groups.sum(1), groups - groups.mean(1, keepdims=True))
 
         return between(early, middle), between(middle, late)
-
-
-def _added(whole: np.ndarray, where: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """The whole with a part added in some rows."""
-    found = whole.copy()
-    found[where] += part
-    return found
-
-
-def _doubled(steepness: float) -> float:
-    """What steps twice as long add to the error, over the error, for steps of this largest |V| sqrt(dt)."""
-    doubled = 2**_ORDER
-    if steepness == 0:
-        return doubled - 1
-    more = (_SATURATED / steepness) ** (2 * _ORDER)
-    return (1 + more) / (1 + more / doubled) - 1
 
 
 def _remembered(
