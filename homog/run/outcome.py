@@ -65,21 +65,30 @@ PARTS = (
 
 
 def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
-    """The error estimates, from their parts: the roots of sums of squares; none where the noise is not known.
+    """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
 
-    A longer walk that finds more of the smooth part, beyond doubt, counts instead.
+    A longer walk that finds more of the smooth part, beyond doubt, counts instead. Where the method knows no parts,
+    what a longer walk finds and its noise are all there is.
     """
-    parts = {name: metrics.get(f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")}
-    known = [part for part in parts.values() if isinstance(part, float)]
-    if not isinstance(parts["standard_error"], float):
+    sampling, *others = (
+        _number(metrics, f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")
+    )
+    longer, noise = _number(metrics, "longer_walk_error"), _number(metrics, "longer_walk_standard_error")
+    if sampling is not None:
+        smooth = math.hypot(sampling, *(part or 0.0 for part in others))
+        if longer is not None and noise is not None and longer > max(smooth, SIGNIFICANT * noise):
+            smooth = longer
+    elif longer is not None and noise is not None:
+        smooth = math.hypot(longer, noise)
+    else:
         return {}
-    smooth = math.hypot(*known)
-    longer, noise = metrics.get("longer_walk_error"), metrics.get("longer_walk_standard_error")
-    if isinstance(longer, float) and isinstance(noise, float) and longer > max(smooth, SIGNIFICANT * noise):
-        smooth = longer
-    microscale = metrics.get("rel_l2_microscale")
-    whole = math.hypot(smooth, microscale if isinstance(microscale, float) else 0.0)
+    whole = math.hypot(smooth, _number(metrics, "rel_l2_microscale") or 0.0)
     return {"rel_l2_smooth_error_estimate": smooth, "rel_l2_error_estimate": whole}
+
+
+def _number(metrics: Mapping[str, float | int | str | None], name: str) -> float | None:
+    value = metrics.get(name)
+    return value if isinstance(value, float) else None
 
 
 def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
@@ -126,8 +135,9 @@ def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     }
     parts = [f"{what} {100 * part:.2g} %" for name, what in names.items()
              if isinstance(part := metrics.get(f"rel_l2_{name}"), float)]  # fmt: skip
-    if smooth == metrics.get("longer_walk_error"):
-        parts.append(f"but a longer walk {100 * smooth:.2g} %")
+    longer = metrics.get("longer_walk_error")
+    if isinstance(longer, float) and (not parts or smooth == longer):
+        parts.append(f"{'but ' if parts else ''}a longer walk {100 * longer:.2g} %")
     return [f"this is no answer: by the run's own estimate it is {100 * smooth:.2g} % off ({', '.join(parts)})"]
 
 
