@@ -46,8 +46,8 @@ METRICS = (
     Metric("rel_l2_macro_step_standard_error", "standard deviation of rel_l2_macro_step"),
     Metric(
         "rel_l2_micro_step",
-        "what the micro step moves in the smooth part of the answer",
-        row=("micro step", "steps twice as long"),
+        "what the micro step moves in the smooth part of the answer, or what its correction may lack",
+        row=("micro step", "steps half as long"),
         noise="rel_l2_micro_step_standard_error",
     ),
     Metric("rel_l2_micro_step_standard_error", "standard deviation of rel_l2_micro_step"),
@@ -125,7 +125,10 @@ METRICS = (
     Metric("features", "how many of the network's functions the answer of the solve is made of"),
     Metric("control_coefficient", "coefficient of the control variate of the solve, by regression"),
     Metric("last_pass_change", "relative L2 change of the answer in the last pass of a nonlinear solve"),
-    Metric("walker_steps", "micro steps of all walkers of the training, without those for the error budget, a fifth"),
+    Metric(
+        "walker_steps",
+        "micro steps of all walkers of the training, without those for the error budget, almost half as many",
+    ),
     Metric("iterations", "iterations of the training"),
     Metric("train_seconds", "time of the training, without errors, checkpoints and records", "s"),
     Metric("wall_seconds", "time of the run, of all processes that it was resumed in", "s"),

@@ -31,7 +31,6 @@ _PILOT = 8  # a pilot has one of so many walkers of a run
 _MOST_PILOTS = 12
 _SHARE = 0.45  # of the target that functions, macro step and micro step may each have
 _MOST_OF_THEM = 0.7  # of the functions an axis
-_STEPS_NOISE = 0.5  # of the target: so well the steps have to be known
 _MARGIN = 0.85  # of the noise that is left to sampling
 _LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
 _MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
@@ -147,7 +146,7 @@ def improved(knobs: Knobs, parts: Parts, smooth: float, dimension: int, *, held_
         held_back: Whether the steps are longer than the medium's pace asks for.
     """
     too_few = parts.too_few(knobs.functions, dimension)
-    noise = max(parts.split(too_few=too_few)[0], parts.steps_noise / _STEPS_NOISE)
+    noise = max(parts.split(too_few=too_few)[0], parts.steps_noise)
     if noise > smooth:  # nothing else is seen
         return replace(knobs, walkers=knobs.walkers * min(_MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
     limit, chosen = _SHARE * smooth, knobs

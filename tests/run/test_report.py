@@ -1,5 +1,8 @@
 """What a run says of itself."""
 
+import math
+
+import pytest
 import torch
 
 from homog import config
@@ -32,6 +35,33 @@ def test_a_reference_that_may_be_to_blame_is_warned_of():
     assert "may be a part" in line
     (line,) = outcome.warnings({"rel_l2_homogenized": 1.0, "homogenized_error_estimate": 2.0})
     assert "u_0 itself" in line
+
+
+PARTS = {"rel_l2_standard_error": 3e-2, "rel_l2_features": 4e-2, "rel_l2_macro_step": 12e-2, "rel_l2_microscale": 0.5}
+
+
+def test_the_estimate_is_made_of_the_parts():
+    found = outcome.budget_metrics(PARTS)
+    assert found["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
+    assert found["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.13, 0.5))
+    assert outcome.budget_metrics({"rel_l2_microscale": 0.5}) == {}
+
+
+def test_a_longer_walk_counts_where_it_finds_more_beyond_doubt_and_where_nothing_else_is_known():
+    walk = {"longer_walk_error": 0.4, "longer_walk_standard_error": 0.1}
+    assert outcome.budget_metrics({**PARTS, **walk})["rel_l2_smooth_error_estimate"] == 0.4
+    doubtful = {**walk, "longer_walk_standard_error": 0.2}
+    assert outcome.budget_metrics({**PARTS, **doubtful})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
+    assert outcome.budget_metrics(walk)["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.4, 0.1))
+
+
+def test_no_answer_is_said_first_and_by_what():
+    parts = {**PARTS, "rel_l2_features": 0.3}
+    (line, *_) = outcome.warnings({**parts, **outcome.budget_metrics(parts)})
+    assert line.startswith("this is no answer: by the run's own estimate it is 32 % off (sampling 3 %, functions 30 %")
+    walk = {"longer_walk_error": 0.4, "longer_walk_standard_error": 0.1}
+    (line, *_) = outcome.warnings({**walk, **outcome.budget_metrics(walk)})
+    assert "it is 41 % off (a longer walk 40 %)" in line
 
 
 def test_a_nonlinear_iteration_that_has_not_settled_is_told():

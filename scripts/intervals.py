@@ -1,7 +1,7 @@
 """Is the interval of a* right? Its coverage over media and seeds, against the cell problem.
 
-    python scripts/coverage.py                  all periodic media of the calibration, ten seeds each
-    python scripts/coverage.py --seeds 2 --only layers
+    python scripts/intervals.py                  all periodic media of the calibration, ten seeds each
+    python scripts/intervals.py --seeds 2 --only layers
 
 Prints for each medium how often the 95 % intervals of its entries hold the tensor of the cell problem, the largest
 error over the half-width, and the relative error and half-width of the first entry.
