@@ -1,5 +1,6 @@
 """The figures of one run, from its problem and its answers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ Curve = list[tuple[int, float]]
 
 
 def draw_run(
-    title: str,
+    title: Callable[[], str],
     problem: Problem,
     reference: Reference,
     values: np.ndarray,
@@ -27,7 +28,7 @@ def draw_run(
     """Draw `solution.png` and, where the coefficient is made of a field, `field.png`.
 
     Args:
-        title: What was run.
+        title: What was run; asked for when all else is drawn.
         problem: Gives coefficient and domain.
         reference: What the network is held against.
         values: The network's, on the reference's grid.
@@ -38,11 +39,11 @@ def draw_run(
     Returns:
         The files.
     """
-    data = solution_data(title, problem, reference.axes, values, reference, curve, fine_scale)
-    solution_figure(data, folder / "solution.png")
+    data = solution_data("", problem, reference.axes, values, reference, curve, fine_scale)
+    solution_figure(data, folder / "solution.png", title)
     if problem.operator.field is None:
         return [folder / "solution.png"]
-    _draw_field(title, problem, folder / "field.png")
+    _draw_field(title().partition("\n")[0], problem, folder / "field.png")
     return [folder / "solution.png", folder / "field.png"]
 
 

@@ -1,6 +1,6 @@
 """The figure of one run, after Figure 4 of the paper."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,18 +92,22 @@ class SolutionData:
         return [*present, (NETWORK, self.network)]
 
 
-def solution_figure(data: SolutionData, path: Path) -> None:
+def solution_figure(data: SolutionData, path: Path, title: Callable[[], str] | None = None) -> None:
     """Draw the figure of a run into a file.
 
     Args:
         data: What to show.
         path: Path of the figure; its ending chooses the format, its folder is created where it is missing.
+        title: Gives the title when all else is drawn, in place of that of the data.
 
     Raises:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_solution(data).savefig(path, dpi=DOTS_PER_INCH)
+    figure = draw_solution(data)
+    if title is not None:
+        figure.suptitle(title(), parse_math=False)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def draw_solution(data: SolutionData) -> "Figure":

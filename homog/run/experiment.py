@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -75,13 +75,16 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
                 training.extend(more)
                 supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
             found = answer(training.done.solution, task, truth)
-            with ThreadPoolExecutor(1, "homog figures") as drawing:
-                figures = drawing.submit(_draw, found, supervised, task)
-                told = findings(training.done.solution, task, training.done.walker_steps)
-                metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
-                _keep(found, metrics, supervised, task, recorder)
-                for figure in figures.result():
-                    recorder.artifact(figure)
+            with ThreadPoolExecutor(1, "homog findings") as walking:
+                telling = walking.submit(findings, training.done.solution, task, training.done.walker_steps)
+                figures = _draw(
+                    found, supervised, task, lambda: {**telling.result().metrics(), **training.done.optimizer.metrics()}
+                )
+                told = telling.result()
+            metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
+            _keep(found, metrics, supervised, task, recorder)
+            for figure in figures:
+                recorder.artifact(figure)
             interruption.hold_to_the_end()
             _write(recorder, task.folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
             checkpoints.clear()
@@ -188,11 +191,18 @@ def _keep(found: Answer, metrics: Metrics, supervised: SupervisedTraining, task:
     found.save(folder / "solution.npz")
 
 
-def _draw(found: Answer, supervised: SupervisedTraining, task: Task) -> Sequence[Path]:
-    """The figures of a finished training, drawn while walkers walk."""
-    title = f"{task.what}, seed {task.settings.seed}"
-    return list(
-        plots.draw_run(title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values)
+def _draw(
+    found: Answer, supervised: SupervisedTraining, task: Task, parts: Callable[[], Mapping[str, float | None]]
+) -> Sequence[Path]:
+    """The figures of a finished training, drawn while walkers walk for the parts of its error."""
+
+    def title() -> str:
+        known = parts()
+        line = outcome.budget_line({**known, **outcome.budget_metrics(known)})
+        return "\n".join(filter(None, [f"{task.what}, seed {task.settings.seed}", line]))
+
+    return plots.draw_run(
+        title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values
     )
 
 

@@ -64,6 +64,28 @@ PARTS = (
 """The parts of the error budget, and the estimates made of them."""
 
 
+_NAMES = {
+    "rel_l2_standard_error": "sampling",
+    "rel_l2_features": "functions",
+    "rel_l2_macro_step": "macro step",
+    "rel_l2_micro_step": "micro step",
+    "rel_l2_microscale": "microscale",
+}
+
+
+def budget_line(metrics: Mapping[str, float | int | str | None]) -> str:
+    """The estimate and its parts for a figure; empty where nothing is known."""
+    whole, longer = _number(metrics, "rel_l2_error_estimate"), _number(metrics, "longer_walk_error")
+    if whole is None:
+        return ""
+    parts = [
+        f"{what} {100 * part:.2g} %" for name, what in _NAMES.items() if (part := _number(metrics, name)) is not None
+    ]
+    if longer is not None and (len(parts) < 2 or longer == _number(metrics, "rel_l2_smooth_error_estimate")):
+        parts.append(f"a longer walk {100 * longer:.2g} %")
+    return f"estimated error {100 * whole:.2g} %: {', '.join(parts)}"
+
+
 def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
     """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
 
@@ -127,14 +149,8 @@ def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     smooth = metrics.get("rel_l2_smooth_error_estimate")
     if not isinstance(smooth, float) or smooth <= _NOTHING:
         return []
-    names = {
-        "standard_error": "sampling",
-        "features": "functions",
-        "macro_step": "macro step",
-        "micro_step": "micro step",
-    }
-    parts = [f"{what} {100 * part:.2g} %" for name, what in names.items()
-             if isinstance(part := metrics.get(f"rel_l2_{name}"), float)]  # fmt: skip
+    parts = [f"{what} {100 * part:.2g} %" for name, what in _NAMES.items()
+             if name != "rel_l2_microscale" and (part := _number(metrics, name)) is not None]  # fmt: skip
     longer = metrics.get("longer_walk_error")
     if isinstance(longer, float) and (not parts or smooth == longer):
         parts.append(f"{'but ' if parts else ''}a longer walk {100 * longer:.2g} %")
