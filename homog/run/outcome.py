@@ -24,6 +24,7 @@ _HELD_AGAINST = (
         "the forcing, the boundary value or the cell problem is not resolved",
     ),
 )
+_TELLS = 0.1  # noise of a longer walk that is the only estimate
 _NOTHING = 0.2  # an estimated error of the smooth part, from which on there is no answer
 _MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
 
@@ -90,7 +91,7 @@ def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str,
     """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
 
     A longer walk that finds more of the smooth part, beyond doubt, counts instead. Where the method knows no parts,
-    what a longer walk finds and its noise are all there is.
+    what a longer walk finds and its noise are all there is, if that noise is small enough to tell anything.
     """
     sampling, *others = (
         _number(metrics, f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")
@@ -100,7 +101,7 @@ def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str,
         smooth = math.hypot(sampling, *(part or 0.0 for part in others))
         if longer is not None and noise is not None and longer > max(smooth, SIGNIFICANT * noise):
             smooth = longer
-    elif longer is not None and noise is not None:
+    elif longer is not None and noise is not None and noise <= _TELLS:
         smooth = math.hypot(longer, noise)
     else:
         return {}

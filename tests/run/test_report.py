@@ -53,6 +53,7 @@ def test_a_longer_walk_counts_where_it_finds_more_beyond_doubt_and_where_nothing
     doubtful = {**walk, "longer_walk_standard_error": 0.2}
     assert outcome.budget_metrics({**PARTS, **doubtful})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
     assert outcome.budget_metrics(walk)["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.4, 0.1))
+    assert outcome.budget_metrics(doubtful) == {}
 
 
 def test_no_answer_is_said_first_and_by_what():
