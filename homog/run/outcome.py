@@ -24,6 +24,7 @@ _HELD_AGAINST = (
         "the forcing, the boundary value or the cell problem is not resolved",
     ),
 )
+_KINKS = 2.0
 _TELLS = 0.1  # noise of a longer walk that is the only estimate
 _NOTHING = 0.2  # an estimated error of the smooth part, from which on there is no answer
 _MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
@@ -90,8 +91,8 @@ def budget_line(metrics: Mapping[str, float | int | str | None]) -> str:
 def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
     """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
 
-    A longer walk that finds more of the smooth part, beyond doubt, counts instead. Where the method knows no parts,
-    what a longer walk finds and its noise are all there is, if that noise is small enough to tell anything.
+    A longer walk that finds more of the smooth part counts instead. Where the method knows no parts, what a longer walk
+    finds and its noise are all there is, if that noise is small enough to tell anything.
     """
     sampling, *others = (
         _number(metrics, f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")
@@ -99,7 +100,7 @@ def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str,
     longer, noise = _number(metrics, "longer_walk_error"), _number(metrics, "longer_walk_standard_error")
     if sampling is not None:
         smooth = math.hypot(sampling, *(part or 0.0 for part in others))
-        if longer is not None and noise is not None and longer > max(smooth, SIGNIFICANT * noise):
+        if longer is not None and noise is not None and finds_more(longer, noise, smooth):
             smooth = longer
     elif longer is not None and noise is not None and noise <= _TELLS:
         smooth = math.hypot(longer, noise)
@@ -107,6 +108,14 @@ def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str,
         return {}
     whole = math.hypot(smooth, _number(metrics, "rel_l2_microscale") or 0.0)
     return {"rel_l2_smooth_error_estimate": smooth, "rel_l2_error_estimate": whole}
+
+
+def finds_more(longer: float, noise: float, smooth: float) -> bool:
+    """Whether a longer walk contradicts the estimate of the smooth part, beyond doubt.
+
+    Where the solution has kinks it finds up to twice what there is: less than that is no contradiction.
+    """
+    return longer > max(_KINKS * smooth, SIGNIFICANT * noise, LEAST_ERROR)
 
 
 def _number(metrics: Mapping[str, float | int | str | None], name: str) -> float | None:

@@ -4,9 +4,9 @@ Small trainings, the pilots, tell the parts of the error (docs/error_budget.md).
 their noise is below the target. While functions, macro step or micro step then has more than its share, there are more
 functions, a longer macro step, or shorter micro steps. More functions are wanted where the answer is made of most of
 them: else it is noise that keeps it from them, and more walkers help. The noise that is left to sampling says in the
-end how many walkers the run itself takes. A longer walk that finds more than the pilots know, beyond doubt, asks for a
-longer macro step and more functions as well. What has come to its end stays as it is, and no walker is sent to make the
-noise small beside an error that remains.
+end how many walkers the run itself takes. A longer walk that finds more than the pilots know asks for a longer macro
+step and more functions as well. What has come to its end stays as it is, and no walker is sent to make the noise small
+beside an error that remains.
 """
 
 import math
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from homog.measures.longer_walk import SIGNIFICANT
 from homog.run.answer import checked, microscale_of
+from homog.run.outcome import finds_more
 from homog.run.preparation import prepare_training
 from homog.run.task import Plan
 from homog.solvers.training import Progress
@@ -319,10 +319,12 @@ def _flown(plan: Plan, knobs: Knobs, device: torch.device) -> _Pilot:
 
 
 def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) -> Knobs:
-    """Other settings, where a longer walk finds more than the target beyond doubt."""
+    """Other settings, where a longer walk finds more than the target and the pilot knows."""
     knobs, dimension = pilot.knobs, pilot.plan.problem.dimension
     found = checked(pilot.done.solution, pilot.plan, pilot.done.walker_steps)
-    if found is None or found.error <= max(smooth, SIGNIFICANT * found.standard_error):
+    if found is None or found.error <= smooth:
+        return knobs
+    if not finds_more(found.error, found.standard_error, math.hypot(*pilot.parts[:4])):
         return knobs
     functions = max(knobs.functions, min(_MOST_FUNCTIONS[dimension], math.ceil(1.5 * knobs.functions)))
     macro_factor = max(knobs.macro_factor, min(_MOST_MACRO, 4 * knobs.macro_factor))

@@ -50,6 +50,8 @@ def test_the_estimate_is_made_of_the_parts():
 def test_a_longer_walk_counts_where_it_finds_more_beyond_doubt_and_where_nothing_else_is_known():
     walk = {"longer_walk_error": 0.4, "longer_walk_standard_error": 0.1}
     assert outcome.budget_metrics({**PARTS, **walk})["rel_l2_smooth_error_estimate"] == 0.4
+    kinks = {"longer_walk_error": 0.25, "longer_walk_standard_error": 0.01}  # up to twice as much is no contradiction
+    assert outcome.budget_metrics({**PARTS, **kinks})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
     doubtful = {**walk, "longer_walk_standard_error": 0.2}
     assert outcome.budget_metrics({**PARTS, **doubtful})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
     assert outcome.budget_metrics(walk)["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.4, 0.1))
