@@ -89,10 +89,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
         each = self.settings.per_point
         own = slice(-ranks.share(sample.total).start % _SHARE, None, _SHARE)
+        half = self.steps.halved()
         walks = [
             *((early, self.walkers.walk(early.points, each, part, early.keys, lagged), part) for part in self._early),
             (early, sample.walk.of_points(own), self.steps),
-            (again, self.walkers.walk(again.points, each, self._half, again.keys, lagged), self._half),
+            (again, self.walkers.walk(again.points, each, half, again.keys, lagged), half),
             (again, self._two_draws.walk(again.points, each, self.steps, again.keys, lagged), self.steps),
         ]
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
@@ -113,13 +114,6 @@ class EnergyLoss(WalkingLoss[Energy]):
     def _early(self) -> list[TimeSteps]:
         """The first parts of the macro step."""
         return [replace(self.steps, count=max(1, self.steps.count // part)) for part in _EARLIER]
-
-    @cached_property
-    def _half(self) -> TimeSteps:
-        """Steps half as long."""
-        pace = self.steps.pace
-        shorter = None if pace is None else replace(pace, longest=pace.longest / 2)
-        return replace(self.steps, micro_step=self.steps.micro_step / 2, count=2 * self.steps.count, pace=shorter)
 
     @cached_property
     def _two_draws(self) -> Walkers:

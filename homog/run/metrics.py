@@ -118,6 +118,7 @@ METRICS = (
     Metric("fine_scale_seconds", "time that the fine scale took", "s"),
     Metric("effective_ij", "entry a*_ij by walkers, for i, j = 1, ..., d", "that of a"),
     Metric("effective_ij_standard_error", "its standard error", "that of a"),
+    Metric("effective_ij_bias", "what its extrapolation in the micro step may lack", "that of a"),
     Metric("correlation_length", "length at which the correlation of a field has fallen to 1/e", "length"),
     Metric("longest_wave_number", "largest wave number in a spectral field", "1/length"),
     Metric("left_share", "share of the walkers that left the domain"),

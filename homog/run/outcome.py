@@ -124,13 +124,14 @@ def _number(metrics: Mapping[str, float | int | str | None], name: str) -> float
 
 
 def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
-    """The entries of a* by walkers, with their standard errors."""
+    """The entries of a* by walkers, with their standard errors and biases."""
     if tensor is None:
         return {}
     metrics = {}
     for i, j in zip(*np.triu_indices(len(tensor.value)), strict=True):
         metrics[f"effective_{i + 1}{j + 1}"] = float(tensor.value[i, j])
         metrics[f"effective_{i + 1}{j + 1}_standard_error"] = float(tensor.standard_error[i, j])
+        metrics[f"effective_{i + 1}{j + 1}_bias"] = float(tensor.bias[i, j])
     return metrics
 
 

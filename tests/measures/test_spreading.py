@@ -19,8 +19,19 @@ def test_the_spread_of_walkers_gives_the_effective_tensor(make_problem, kernels,
     """Four standard errors, the bias of the micro step among them."""
     found = effective_tensor_by_walkers(make_problem(coefficient), cache=kernels)
     assert found.standard_error.max() < 1e-2
-    assert (np.abs(found.value - np.diag(known)) < 4 * found.standard_error + 1e-5).all()
-    np.testing.assert_allclose(found.half_width(), 2.0423 * found.standard_error, rtol=1e-4)  # 30 degrees of freedom
+    assert (np.abs(found.value - np.diag(known)) < 4 * found.standard_error + found.bias + 1e-5).all()
+    width = 2.0423 * found.standard_error + found.bias  # 30 degrees of freedom
+    np.testing.assert_allclose(found.half_width(), width, rtol=1e-4)
+    assert found.bias.max() < 5e-3
+
+
+def test_steps_whose_error_is_that_of_longer_ones_by_chance(make_problem, kernels):
+    """a = 1 + 0.9 cos: from m0 = 12 and 8.5 the extrapolation is 1.4 % off, and three of ten intervals held it."""
+    problem, exact = make_problem("1 + 0.9*cos(2*pi*x1/eps)", dimension=1), np.sqrt(1 - 0.9**2)
+    found = [effective_tensor_by_walkers(problem, seed=seed, cache=kernels) for seed in range(4)]
+    errors = np.array([tensor.value[0, 0] - exact for tensor in found])
+    assert abs(errors.mean()) < 0.007 * exact
+    assert sum(abs(error) < tensor.half_width()[0, 0] for error, tensor in zip(errors, found, strict=True)) >= 3
 
 
 def test_a_cube(make_problem, kernels):
@@ -81,7 +92,7 @@ def test_thin_and_fine_layers(make_problem, kernels, coefficient, known):
 
 
 def test_a_tensor_outside_of_the_interval_is_a_contradiction():
-    found = EffectiveTensor(np.diag([1.0, 2.0]), np.full((2, 2), 0.01), np.zeros((2, 2)), np.zeros((2, 2)), 30)
+    found = EffectiveTensor(np.diag([1.0, 2.0]), np.full((2, 2), 0.01), *np.zeros((3, 2, 2)), 30)
     assert found.contradiction(np.diag([1.02, 1.98])) == []
     (line,) = found.contradiction(np.diag([1.0, 2.1]))
     assert "a*_22" in line
