@@ -44,7 +44,7 @@ from homog.machine.home import home
 from homog.measures.longer_walk import LongerWalk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.references import Reference
-from homog.run import outcome, report
+from homog.run import budget, outcome, report
 from homog.run.answer import checked, microscale_of
 from homog.run.loaded import Run, load
 from homog.run.preparation import prepare_training
@@ -136,10 +136,12 @@ def solve(
         reached, line = verdict(numbers, target)
         lines += [] if reached else [line]
         say(line)
+    for line in budget.advice(numbers):
+        say(line)
     for line in lines:
         warnings.warn(line, AnswerWarning, stacklevel=2)
-    budget = {name: value for name, value in numbers.items() if name in outcome.PARTS and value is not None}
-    return Solution(plan, training.done.solution, numbers.get("rel_l2_standard_error"), check, tuple(lines), budget)
+    parts = {name: value for name, value in numbers.items() if name in budget.PARTS and value is not None}
+    return Solution(plan, training.done.solution, numbers.get("rel_l2_standard_error"), check, tuple(lines), parts)
 
 
 def _trained(
@@ -159,7 +161,7 @@ def _trained(
     check = checked(done.solution, plan, done.walker_steps)
     microscale = outcome.microscale_metrics(microscale_of(done.solution, plan))
     parts = {**done.optimizer.metrics(), **outcome.longer_walk_metrics(check), **microscale}
-    return check, {**parts, **outcome.budget_metrics(parts)}
+    return check, {**parts, **budget.estimates(parts)}
 
 
 def _silent(line: str) -> None:

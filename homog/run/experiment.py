@@ -18,7 +18,7 @@ from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
 from homog.measures import evaluation
 from homog.references import ReferenceBeside
-from homog.run import outcome, report, target
+from homog.run import budget, outcome, report, target
 from homog.run.answer import Answer, Findings, answer, findings
 from homog.run.checkpoints import Checkpoints
 from homog.run.folder import RESULT, begin, go_on
@@ -95,7 +95,9 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
     report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
     warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
     notes = [target.verdict(metrics, task.asked.target).line] if task.asked.target else []
-    report.print_results(metrics, [*notes, *truth.notes], warnings, truth, task.folder, recorder.location)
+    report.print_results(
+        metrics, [*notes, *truth.notes, *budget.advice(metrics)], warnings, truth, task.folder, recorder.location
+    )
     return metrics
 
 
@@ -138,7 +140,7 @@ def _batches_short(training: Training, task: Task, spent: float) -> int:
         return 0
     told = findings(training.done.solution, task, training.done.walker_steps)
     parts = {**told.metrics(), **training.done.optimizer.metrics()}
-    numbers = {**parts, **outcome.budget_metrics(parts)}
+    numbers = {**parts, **budget.estimates(parts)}
     return target.batches_short(numbers, training.iterations, task.asked.target, task)
 
 
@@ -169,7 +171,7 @@ def _metrics(
     return {
         **found.metrics(supervised.curve),
         **parts,
-        **outcome.budget_metrics(parts),
+        **budget.estimates(parts),
         **({} if task.asked.target is None else {"target": task.asked.target}),
         "train_seconds": progress.seconds,
         "wall_seconds": supervised.wall_seconds,
@@ -198,7 +200,7 @@ def _draw(
 
     def title() -> str:
         known = parts()
-        line = outcome.budget_line({**known, **outcome.budget_metrics(known)})
+        line = budget.line({**known, **budget.estimates(known)})
         return "\n".join(filter(None, [f"{task.what}, seed {task.settings.seed}", line]))
 
     return plots.draw_run(

@@ -14,8 +14,8 @@ from homog.errors import UserError
 from homog.machine.home import home
 from homog.measures import evaluation
 from homog.run import outcome
+from homog.run.budget import PARTS
 from homog.run.folder import RECORD, RESULT, RunRecord, require_same_problem
-from homog.run.outcome import PARTS
 from homog.run.preparation import prepare_network
 from homog.run.solution import Solution
 from homog.run.task import Plan

@@ -1,6 +1,5 @@
 """The numbers of a finished run, by the names that `metrics.json` and MLflow have for them."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +10,7 @@ from homog.measures.fine_scale import FineScale, Microscale
 from homog.measures.longer_walk import LEAST_ERROR, SIGNIFICANT, LongerWalk
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
+from homog.run import budget
 
 _WELL_BELOW = 0.1
 _NO_ANSWER, _ABOVE_FLOOR = 0.03, 2.0  # an error, and times that of u_0, from which on it is warned of
@@ -24,8 +24,6 @@ _HELD_AGAINST = (
         "the forcing, the boundary value or the cell problem is not resolved",
     ),
 )
-_KINKS = 2.0
-_TELLS = 0.1  # noise of a longer walk that is the only estimate
 _NOTHING = 0.2  # an estimated error of the smooth part, from which on there is no answer
 _MOST_CHANGE = 0.1  # that a settled answer still has in its last pass: noise of the pass before, mostly
 
@@ -57,70 +55,6 @@ def fine_scale_metrics(fine: FineScale | None, seconds: float, truth: Reference)
         "fine_scale_standard_error": fine.standard_error,
         "fine_scale_seconds": seconds,
     }
-
-
-PARTS = (
-    *("rel_l2_standard_error", "rel_l2_features", "rel_l2_macro_step", "rel_l2_micro_step", "rel_l2_microscale"),
-    *("rel_l2_smooth_error_estimate", "rel_l2_error_estimate"),
-)
-"""The parts of the error budget, and the estimates made of them."""
-
-
-_NAMES = {
-    "rel_l2_standard_error": "sampling",
-    "rel_l2_features": "functions",
-    "rel_l2_macro_step": "macro step",
-    "rel_l2_micro_step": "micro step",
-    "rel_l2_microscale": "microscale",
-}
-
-
-def budget_line(metrics: Mapping[str, float | int | str | None]) -> str:
-    """The estimate and its parts for a figure; empty where nothing is known."""
-    whole, longer = _number(metrics, "rel_l2_error_estimate"), _number(metrics, "longer_walk_error")
-    if whole is None:
-        return ""
-    parts = [
-        f"{what} {100 * part:.2g} %" for name, what in _NAMES.items() if (part := _number(metrics, name)) is not None
-    ]
-    if longer is not None and (len(parts) < 2 or longer == _number(metrics, "rel_l2_smooth_error_estimate")):
-        parts.append(f"a longer walk {100 * longer:.2g} %")
-    return f"estimated error {100 * whole:.2g} %: {', '.join(parts)}"
-
-
-def budget_metrics(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
-    """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
-
-    A longer walk that finds more of the smooth part counts instead. Where the method knows no parts, what a longer walk
-    finds and its noise are all there is, if that noise is small enough to tell anything.
-    """
-    sampling, *others = (
-        _number(metrics, f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step")
-    )
-    longer, noise = _number(metrics, "longer_walk_error"), _number(metrics, "longer_walk_standard_error")
-    if sampling is not None:
-        smooth = math.hypot(sampling, *(part or 0.0 for part in others))
-        if longer is not None and noise is not None and finds_more(longer, noise, smooth):
-            smooth = longer
-    elif longer is not None and noise is not None and noise <= _TELLS:
-        smooth = math.hypot(longer, noise)
-    else:
-        return {}
-    whole = math.hypot(smooth, _number(metrics, "rel_l2_microscale") or 0.0)
-    return {"rel_l2_smooth_error_estimate": smooth, "rel_l2_error_estimate": whole}
-
-
-def finds_more(longer: float, noise: float, smooth: float) -> bool:
-    """Whether a longer walk contradicts the estimate of the smooth part, beyond doubt.
-
-    Where the solution has kinks it finds up to twice what there is: less than that is no contradiction.
-    """
-    return longer > max(_KINKS * smooth, SIGNIFICANT * noise, LEAST_ERROR)
-
-
-def _number(metrics: Mapping[str, float | int | str | None], name: str) -> float | None:
-    value = metrics.get(name)
-    return value if isinstance(value, float) else None
 
 
 def effective_metrics(tensor: EffectiveTensor | None) -> dict[str, float]:
@@ -160,8 +94,8 @@ def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     smooth = metrics.get("rel_l2_smooth_error_estimate")
     if not isinstance(smooth, float) or smooth <= _NOTHING:
         return []
-    parts = [f"{what} {100 * part:.2g} %" for name, what in _NAMES.items()
-             if name != "rel_l2_microscale" and (part := _number(metrics, name)) is not None]  # fmt: skip
+    parts = [f"{what} {100 * part:.2g} %" for name, what in budget.NAMES.items()
+             if name != "rel_l2_microscale" and (part := budget.number(metrics, name)) is not None]  # fmt: skip
     longer = metrics.get("longer_walk_error")
     if isinstance(longer, float) and (not parts or smooth == longer):
         parts.append(f"{'but ' if parts else ''}a longer walk {100 * longer:.2g} %")

@@ -15,8 +15,8 @@ from rich.table import Table
 from homog.equation import FIELD, Problem
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
+from homog.run.budget import PARTS
 from homog.run.metrics import METRICS
-from homog.run.outcome import PARTS
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
 

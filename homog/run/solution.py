@@ -20,7 +20,7 @@ from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walker
 from homog.networks import values_without_gradient
 from homog.plots import draw_solution, solution_data
 from homog.references import Reference
-from homog.run import outcome
+from homog.run import budget
 from homog.run.task import Plan
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Solution:
         """The figure of a run: coefficient, u, its pointwise error where there is a reference, and cross-sections."""
         axes = self.problem.domain.axes(self.settings.evaluation.grid) if truth is None else truth.axes
         values = evaluation.values_on_grid(self.network, axes)
-        line = outcome.budget_line(self.budget)
+        line = budget.line(self.budget)
         title = "\n".join(filter(None, [f"{self.plan.what}, seed {self.settings.seed}", line]))
         return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve)))
 

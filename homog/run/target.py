@@ -10,7 +10,7 @@ beside an error that remains.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,91 +18,31 @@ from typing import Any, NamedTuple
 import torch
 
 from homog.run.answer import checked, microscale_of
-from homog.run.outcome import finds_more
+from homog.run.budget import finds_more
+from homog.run.knobs import (
+    MARGIN,
+    MOST_AT_ONCE,
+    MOST_FUNCTIONS,
+    MOST_MACRO,
+    Knobs,
+    Metrics,
+    Parts,
+    between,
+    improved,
+    smooth_target,
+    with_enough_walkers,
+)
 from homog.run.preparation import prepare_training
 from homog.run.task import Plan
 from homog.solvers.training import Progress
 from homog.timesteps.pace import accurate
 from homog.timesteps.timestep import count_bound
 
-Metrics = Mapping[str, float | int | str | None]
-
 _PILOT = 8  # a pilot has one of so many walkers of a run
 _MOST_PILOTS = 12
-_SHARE = 0.45  # of the target that functions, macro step and micro step may each have
-_MOST_OF_THEM = 0.7  # of the functions an axis
-_MARGIN = 0.85  # of the noise that is left to sampling
-_LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
-_MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
-_MOST_MACRO = 4096.0  # least macro steps
-_MOST_M0 = 200.0
-_MOST_SLOWER = 1e4  # steps of the medium's pace for one without
-_MOST_AT_ONCE = 8.0  # times as many walkers as before
 _PILOTS_TIME = 0.5  # of the seconds there are
 _FINDINGS_TIME = 0.85  # the rest is for what is found out afterwards
 _LEAST_POINTS = 256
-
-
-class Parts(NamedTuple):
-    """The parts of an answer's error, as `homog.run.metrics` has them.
-
-    Attributes:
-        sampling: Noise.
-        functions: What the functions cannot hold.
-        macro: What the macro step moves.
-        micro: What the micro step moves.
-        steps_noise: The larger noise of the last two.
-        used: How many functions the answer is made of.
-    """
-
-    sampling: float
-    functions: float
-    macro: float
-    micro: float
-    steps_noise: float
-    used: float
-
-    @staticmethod
-    def of(metrics: Metrics) -> "Parts":
-        """Those that are known; the others count as nothing."""
-
-        def known(name: str) -> float:
-            value = metrics.get(name)
-            return float(value) if isinstance(value, float | int) else 0.0
-
-        noise = max(known("rel_l2_macro_step_standard_error"), known("rel_l2_micro_step_standard_error"))
-        parts = (known(f"rel_l2_{name}") for name in ("standard_error", "features", "macro_step", "micro_step"))
-        return Parts(*parts, steps_noise=noise, used=known("features"))
-
-    def too_few(self, functions: int, dimension: int) -> bool:
-        """Whether the answer is made of most of the functions, so many an axis."""
-        return self.used > (_MOST_OF_THEM * functions) ** dimension
-
-    def split(self, *, too_few: bool) -> tuple[float, float]:
-        """What more walkers make smaller, and what they do not."""
-        steps = math.hypot(self.macro, self.micro)
-        if too_few:
-            return self.sampling, math.hypot(self.functions, steps)
-        return math.hypot(self.sampling, self.functions), steps
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """What is chosen.
-
-    Attributes:
-        functions: Functions an axis.
-        macro_factor: The macro step, over its lower bound.
-        m0: Mean steps across the scale.
-        slower: As many steps as the medium's pace may take for one without.
-        walkers: All walkers of the training.
-    """
-
-    functions: int
-    macro_factor: float
-    m0: float
-    slower: float
-    walkers: float
 
 
 def settings_with[P: Plan](plan: P, knobs: Knobs) -> P:
@@ -135,52 +75,6 @@ def knobs_of(plan: Plan) -> Knobs:
     return Knobs(functions, timestep.macro_factor, timestep.m0, max(4.0, timestep.most_steps / steps), walkers)
 
 
-def improved(knobs: Knobs, parts: Parts, smooth: float, dimension: int, *, held_back: bool) -> Knobs:
-    """More of what has more than its share of the target.
-
-    Args:
-        knobs: The parts are those of an answer by these.
-        parts: The parts of its error.
-        smooth: The target of the smooth part.
-        dimension: Dimension of the problem.
-        held_back: Whether the steps are longer than the medium's pace asks for.
-    """
-    too_few = parts.too_few(knobs.functions, dimension)
-    noise = max(parts.split(too_few=too_few)[0], parts.steps_noise)
-    if noise > smooth:  # nothing else is seen
-        return replace(knobs, walkers=knobs.walkers * min(_MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
-    limit, chosen = _SHARE * smooth, knobs
-    if too_few and parts.functions > limit:
-        more = _between(1.25, math.sqrt(parts.functions / limit), 2.0)
-        most = max(knobs.functions, _MOST_FUNCTIONS[dimension])
-        chosen = replace(chosen, functions=min(most, math.ceil(more * knobs.functions)))
-    if parts.macro > limit:
-        longer = knobs.macro_factor * _between(2.0, parts.macro / limit, 8.0)
-        chosen = replace(chosen, macro_factor=max(knobs.macro_factor, min(_MOST_MACRO, longer)))
-    if parts.micro > limit:
-        shorter = _between(1.5, (parts.micro / limit) ** (2 / 3), 4.0)  # the order of the steps is 3/2
-        if held_back:
-            chosen = replace(chosen, slower=max(knobs.slower, min(_MOST_SLOWER, shorter * knobs.slower)))
-        else:
-            chosen = replace(chosen, m0=max(knobs.m0, min(_MOST_M0, math.sqrt(shorter) * knobs.m0)))
-    return chosen
-
-
-def with_enough_walkers(knobs: Knobs, parts: Parts, smooth: float, dimension: int) -> Knobs:
-    """As many walkers as leave the smooth part of the error below its target, or the noise small beside the rest.
-
-    At least as many as these knobs had, since with far fewer the noise does not fall like the root.
-    """
-    noise, rest = parts.split(too_few=parts.too_few(knobs.functions, dimension))
-    wanted = _MARGIN * max(math.sqrt(max(0.0, smooth**2 - rest**2)), _LEAST_NOISE * smooth)
-    return replace(knobs, walkers=knobs.walkers * max((noise / wanted) ** 2, 1.0))
-
-
-def smooth_target(target: float, microscale: float) -> float:
-    """What is left to the smooth part: all of the target where the microscale alone is more than that."""
-    return target if microscale >= target else math.sqrt(target**2 - microscale**2)
-
-
 def batches_short(metrics: Metrics, batches: int, target: float, plan: Plan) -> int:
     """How many more batches bring the estimate below the target; none where it is, or more of them would not help."""
     smooth, whole = metrics.get("rel_l2_smooth_error_estimate"), metrics.get("rel_l2_error_estimate")
@@ -192,8 +86,8 @@ def batches_short(metrics: Metrics, batches: int, target: float, plan: Plan) -> 
     noise, rest = parts.split(too_few=parts.too_few(knobs_of(plan).functions, dimension))
     if smooth <= wanted or rest >= wanted or smooth > 1.001 * math.hypot(noise, rest):
         return 0
-    share = noise / (_MARGIN * math.sqrt(wanted**2 - rest**2))
-    return math.ceil(batches * _between(0.1, share**2 - 1, _MOST_AT_ONCE))
+    share = noise / (MARGIN * math.sqrt(wanted**2 - rest**2))
+    return math.ceil(batches * between(0.1, share**2 - 1, MOST_AT_ONCE))
 
 
 class Verdict(NamedTuple):
@@ -326,8 +220,8 @@ def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) ->
         return knobs
     if not finds_more(found.error, found.standard_error, math.hypot(*pilot.parts[:4])):
         return knobs
-    functions = max(knobs.functions, min(_MOST_FUNCTIONS[dimension], math.ceil(1.5 * knobs.functions)))
-    macro_factor = max(knobs.macro_factor, min(_MOST_MACRO, 4 * knobs.macro_factor))
+    functions = max(knobs.functions, min(MOST_FUNCTIONS[dimension], math.ceil(1.5 * knobs.functions)))
+    macro_factor = max(knobs.macro_factor, min(MOST_MACRO, 4 * knobs.macro_factor))
     say(f"  a longer walk finds {found.error:.1e} +- {found.standard_error:.0e} in all: more than these know")
     return replace(knobs, functions=functions, macro_factor=macro_factor)
 
@@ -340,10 +234,6 @@ def _dearer(before: Knobs, after: Knobs, dimension: int) -> float:
 
     dearer = (new / old for new, old in zip(of_each(after), of_each(before), strict=True))
     return after.walkers / before.walkers * max(dearer)
-
-
-def _between(least: float, value: float, most: float) -> float:
-    return min(most, max(least, value))
 
 
 def _chosen_of(plan: Plan) -> tuple[Any, Any, Any, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from homog import config
-from homog.run import outcome, report
+from homog.run import budget, outcome, report
 from homog.timesteps.timestep import TimeSteps
 
 
@@ -41,30 +41,44 @@ PARTS = {"rel_l2_standard_error": 3e-2, "rel_l2_features": 4e-2, "rel_l2_macro_s
 
 
 def test_the_estimate_is_made_of_the_parts():
-    found = outcome.budget_metrics(PARTS)
+    found = budget.estimates(PARTS)
     assert found["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
     assert found["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.13, 0.5))
-    assert outcome.budget_metrics({"rel_l2_microscale": 0.5}) == {}
+    assert budget.estimates({"rel_l2_microscale": 0.5}) == {}
 
 
 def test_a_longer_walk_counts_where_it_finds_more_beyond_doubt_and_where_nothing_else_is_known():
     walk = {"longer_walk_error": 0.4, "longer_walk_standard_error": 0.1}
-    assert outcome.budget_metrics({**PARTS, **walk})["rel_l2_smooth_error_estimate"] == 0.4
+    assert budget.estimates({**PARTS, **walk})["rel_l2_smooth_error_estimate"] == 0.4
     kinks = {"longer_walk_error": 0.25, "longer_walk_standard_error": 0.01}  # up to twice as much is no contradiction
-    assert outcome.budget_metrics({**PARTS, **kinks})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
+    assert budget.estimates({**PARTS, **kinks})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
     doubtful = {**walk, "longer_walk_standard_error": 0.2}
-    assert outcome.budget_metrics({**PARTS, **doubtful})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
-    assert outcome.budget_metrics(walk)["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.4, 0.1))
-    assert outcome.budget_metrics(doubtful) == {}
+    assert budget.estimates({**PARTS, **doubtful})["rel_l2_smooth_error_estimate"] == pytest.approx(0.13)
+    assert budget.estimates(walk)["rel_l2_error_estimate"] == pytest.approx(math.hypot(0.4, 0.1))
+    assert budget.estimates(doubtful) == {}
 
 
 def test_no_answer_is_said_first_and_by_what():
     parts = {**PARTS, "rel_l2_features": 0.3}
-    (line, *_) = outcome.warnings({**parts, **outcome.budget_metrics(parts)})
+    (line, *_) = outcome.warnings({**parts, **budget.estimates(parts)})
     assert line.startswith("this is no answer: by the run's own estimate it is 32 % off (sampling 3 %, functions 30 %")
     walk = {"longer_walk_error": 0.4, "longer_walk_standard_error": 0.1}
-    (line, *_) = outcome.warnings({**walk, **outcome.budget_metrics(walk)})
+    (line, *_) = outcome.warnings({**walk, **budget.estimates(walk)})
     assert "it is 41 % off (a longer walk 40 %)" in line
+
+
+def test_what_helps_is_offered_where_it_does():
+    def advice(**parts: float) -> list[str]:
+        known = {f"rel_l2_{name}": value for name, value in parts.items()}
+        return budget.advice({**known, **budget.estimates(known)})
+
+    assert advice(standard_error=3e-3, features=1e-3, microscale=1e-2) == []
+    assert "evaluation.fine_scale=true" in advice(standard_error=3e-3, features=1e-3, microscale=3e-2)[0]
+    assert advice(standard_error=3e-3, features=1e-3, microscale=3e-2, fine_scale=1e-2) == []
+    (line,) = advice(standard_error=3e-2, features=0.1, microscale=1e-2)
+    assert "a larger network.count" in line
+    (line,) = advice(standard_error=0.1, features=1e-2, microscale=1e-2)
+    assert line.startswith("target=... looks for")
 
 
 def test_a_nonlinear_iteration_that_has_not_settled_is_told():

@@ -14,17 +14,8 @@ from test_kills import killing
 
 import homog
 from homog.config import RunSettings, stored
-from homog.run.target import (
-    Knobs,
-    Parts,
-    batches_short,
-    improved,
-    knobs_of,
-    settings_with,
-    smooth_target,
-    verdict,
-    with_enough_walkers,
-)
+from homog.run.knobs import Knobs, Parts, improved, smooth_target, with_enough_walkers
+from homog.run.target import batches_short, knobs_of, settings_with, verdict
 from homog.run.task import Plan
 
 KNOBS = Knobs(functions=16, macro_factor=4.0, m0=12.0, slower=8.0, walkers=1e5)
