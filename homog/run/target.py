@@ -19,12 +19,12 @@ import torch
 
 from homog.run.answer import checked, microscale_of
 from homog.run.budget import finds_more
-from homog.run.knobs import (
+from homog.run.effort import (
     MARGIN,
     MOST_AT_ONCE,
     MOST_FUNCTIONS,
     MOST_MACRO,
-    Knobs,
+    Effort,
     Metrics,
     Parts,
     between,
@@ -45,34 +45,34 @@ _FINDINGS_TIME = 0.85  # the rest is for what is found out afterwards
 _LEAST_POINTS = 256
 
 
-def settings_with[P: Plan](plan: P, knobs: Knobs) -> P:
+def settings_with[P: Plan](plan: P, effort: Effort) -> P:
     """The same plan with other settings: more walkers than it has come in more batches, fewer in smaller ones."""
     settings, dimension = plan.settings, plan.problem.dimension
     method, optimizer, timestep, network = _chosen_of(plan)
     each = method.per_point * optimizer.iterations
-    points = min(method.points, max(_LEAST_POINTS, math.ceil(knobs.walkers / each)))
-    iterations = max(optimizer.iterations, math.ceil(knobs.walkers / (points * method.per_point)))
-    steps = knobs.macro_factor * count_bound(knobs.m0, dimension)
-    all_steps = knobs.slower * steps * points * method.per_point * iterations
+    points = min(method.points, max(_LEAST_POINTS, math.ceil(effort.walkers / each)))
+    iterations = max(optimizer.iterations, math.ceil(effort.walkers / (points * method.per_point)))
+    steps = effort.macro_factor * count_bound(effort.m0, dimension)
+    all_steps = effort.slower * steps * points * method.per_point * iterations
     chosen = replace(
         settings,
         method=replace(method, points=points),
         optimizer=replace(optimizer, iterations=iterations),
-        network=replace(network, count=knobs.functions),
-        timestep=replace(timestep, macro_factor=knobs.macro_factor, m0=knobs.m0, most_steps=max(1.0, all_steps)),
+        network=replace(network, count=effort.functions),
+        timestep=replace(timestep, macro_factor=effort.macro_factor, m0=effort.m0, most_steps=max(1.0, all_steps)),
         target=None,
         seconds=None,
     )
     return replace(plan, settings=chosen, steps=Plan.of(chosen, plan.home, plan.problem).steps)
 
 
-def knobs_of(plan: Plan) -> Knobs:
-    """Those of a plan as it is."""
+def effort_of(plan: Plan) -> Effort:
+    """That of a plan as it is."""
     method, optimizer, timestep, network = _chosen_of(plan)
     walkers = method.walkers_an_iteration * optimizer.iterations
     steps = timestep.macro_factor * count_bound(timestep.m0, plan.problem.dimension) * walkers
     functions = network.an_axis(plan.problem.dimension)
-    return Knobs(functions, timestep.macro_factor, timestep.m0, max(4.0, timestep.most_steps / steps), walkers)
+    return Effort(functions, timestep.macro_factor, timestep.m0, max(4.0, timestep.most_steps / steps), walkers)
 
 
 def batches_short(metrics: Metrics, batches: int, target: float, plan: Plan) -> int:
@@ -83,7 +83,7 @@ def batches_short(metrics: Metrics, batches: int, target: float, plan: Plan) -> 
         return 0
     wanted = smooth_target(target, microscale if isinstance(microscale, float) else 0.0)
     parts, dimension = Parts.of(metrics), plan.problem.dimension
-    noise, rest = parts.split(too_few=parts.too_few(knobs_of(plan).functions, dimension))
+    noise, rest = parts.split(too_few=parts.too_few(effort_of(plan).functions, dimension))
     if smooth <= wanted or rest >= wanted or smooth > 1.001 * math.hypot(noise, rest):
         return 0
     share = noise / (MARGIN * math.sqrt(wanted**2 - rest**2))
@@ -137,24 +137,24 @@ def chosen_by_pilots[P: Plan](plan: P, device: torch.device, started: float, say
     """
     target, seconds = plan.settings.target, plan.settings.seconds or math.inf
     assert target is not None
-    knobs = replace(knobs_of(plan), walkers=knobs_of(plan).walkers / _PILOT)
-    pilot, dimension = _flown(plan, knobs, device), plan.problem.dimension
+    effort = replace(effort_of(plan), walkers=effort_of(plan).walkers / _PILOT)
+    pilot, dimension = _trained(plan, effort, device), plan.problem.dimension
     for _ in range(_MOST_PILOTS):
         say(pilot.told())
         smooth = pilot.smooth_target(target)
-        better = improved(pilot.knobs, pilot.parts, smooth, dimension, held_back=pilot.held_back)
-        if better == pilot.knobs:
+        better = improved(pilot.effort, pilot.parts, smooth, dimension, held_back=pilot.held_back)
+        if better == pilot.effort:
             better = _by_longer_walk(pilot, smooth, say)
         left = seconds - (perf_counter() - started)
-        dearer = pilot.seconds * _dearer(pilot.knobs, better, dimension)
-        if better == pilot.knobs or dearer > _PILOTS_TIME * left:
+        dearer = pilot.seconds * _dearer(pilot.effort, better, dimension)
+        if better == pilot.effort or dearer > _PILOTS_TIME * left:
             break
-        pilot = _flown(plan, better, device)
+        pilot = _trained(plan, better, device)
     smooth = pilot.smooth_target(target)
-    enough = with_enough_walkers(pilot.knobs, pilot.parts, smooth, dimension)
+    enough = with_enough_walkers(pilot.effort, pilot.parts, smooth, dimension)
     if plan.settings.seconds is not None:
         left = _FINDINGS_TIME * (seconds - (perf_counter() - started))
-        enough = replace(enough, walkers=min(enough.walkers, pilot.knobs.walkers * max(left / pilot.seconds, 0.1)))
+        enough = replace(enough, walkers=min(enough.walkers, pilot.effort.walkers * max(left / pilot.seconds, 0.1)))
     return settings_with(plan, enough)
 
 
@@ -164,7 +164,7 @@ class _Pilot:
 
     Attributes:
         plan: Its plan.
-        knobs: What was chosen.
+        effort: What it was made with.
         parts: The parts of its error.
         microscale: What no smooth answer shows.
         done: Where it ended.
@@ -172,7 +172,7 @@ class _Pilot:
     """
 
     plan: Plan
-    knobs: Knobs
+    effort: Effort
     parts: Parts
     microscale: float
     done: Progress
@@ -182,17 +182,17 @@ class _Pilot:
     def held_back(self) -> bool:
         """Whether its steps are longer than the medium's pace asks for."""
         steps = self.plan.steps
-        return steps is not None and steps.steepness > 1.01 * accurate(self.knobs.m0)
+        return steps is not None and steps.steepness > 1.01 * accurate(self.effort.m0)
 
     def told(self) -> str:
         """A line about it."""
-        axes = " x ".join([str(self.knobs.functions)] * self.plan.problem.dimension)
+        axes = " x ".join([str(self.effort.functions)] * self.plan.problem.dimension)
         names = ("sampling", "functions", "macro step", "micro step")
         shown = ", ".join(f"{name} {part:.1e}" for name, part in zip(names, self.parts[:4], strict=True))
         settings = self.plan.settings
         count = settings.method.walkers_an_iteration * settings.optimizer.all_iterations
         return (
-            f"  {axes} functions, Dt = {self.knobs.macro_factor:.3g} least ones, m0 = {self.knobs.m0:.3g},"
+            f"  {axes} functions, Dt = {self.effort.macro_factor:.3g} least ones, m0 = {self.effort.m0:.3g},"
             f" {count:,} walkers: {shown}, microscale {self.microscale:.1e}"
         )
 
@@ -201,36 +201,36 @@ class _Pilot:
         return target if self.plan.settings.evaluation.fine_scale else smooth_target(target, self.microscale)
 
 
-def _flown(plan: Plan, knobs: Knobs, device: torch.device) -> _Pilot:
-    began, chosen = perf_counter(), settings_with(plan, knobs)
+def _trained(plan: Plan, effort: Effort, device: torch.device) -> _Pilot:
+    began, chosen = perf_counter(), settings_with(plan, effort)
     _, training = prepare_training(chosen.settings, chosen.problem, chosen.steps, device, chosen.kernels)
     for _ in training:
         pass
     done = training.done
     seconds, found = perf_counter() - began, microscale_of(done.solution, chosen)
     microscale = 0.0 if found is None else found.size
-    return _Pilot(chosen, knobs, Parts.of(done.optimizer.metrics()), microscale, done, seconds)
+    return _Pilot(chosen, effort, Parts.of(done.optimizer.metrics()), microscale, done, seconds)
 
 
-def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) -> Knobs:
-    """Other settings, where a longer walk finds more than the target and the pilot knows."""
-    knobs, dimension = pilot.knobs, pilot.plan.problem.dimension
+def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) -> Effort:
+    """More effort, where a longer walk finds more than the target and the pilot knows."""
+    effort, dimension = pilot.effort, pilot.plan.problem.dimension
     found = checked(pilot.done.solution, pilot.plan, pilot.done.walker_steps)
     if found is None or found.error <= smooth:
-        return knobs
+        return effort
     if not finds_more(found.error, found.standard_error, math.hypot(*pilot.parts[:4])):
-        return knobs
-    functions = max(knobs.functions, min(MOST_FUNCTIONS[dimension], math.ceil(1.5 * knobs.functions)))
-    macro_factor = max(knobs.macro_factor, min(MOST_MACRO, 4 * knobs.macro_factor))
+        return effort
+    functions = max(effort.functions, min(MOST_FUNCTIONS[dimension], math.ceil(1.5 * effort.functions)))
+    macro_factor = max(effort.macro_factor, min(MOST_MACRO, 4 * effort.macro_factor))
     say(f"  a longer walk finds {found.error:.1e} +- {found.standard_error:.0e} in all: more than these know")
-    return replace(knobs, functions=functions, macro_factor=macro_factor)
+    return replace(effort, functions=functions, macro_factor=macro_factor)
 
 
-def _dearer(before: Knobs, after: Knobs, dimension: int) -> float:
+def _dearer(before: Effort, after: Effort, dimension: int) -> float:
     """How many times as long a training takes, at most: it walks, and it adds up products of functions."""
 
-    def of_each(knobs: Knobs) -> tuple[float, float]:
-        return knobs.macro_factor * knobs.m0**2 * knobs.slower, float(knobs.functions ** (2 * dimension))
+    def of_each(effort: Effort) -> tuple[float, float]:
+        return effort.macro_factor * effort.m0**2 * effort.slower, float(effort.functions ** (2 * dimension))
 
     dearer = (new / old for new, old in zip(of_each(after), of_each(before), strict=True))
     return after.walkers / before.walkers * max(dearer)

@@ -1,4 +1,4 @@
-"""What is chosen for a target, by which part of the error: see `homog.run.target`."""
+"""How much of what makes an answer, and which part of its error asks for more of it: see `homog.run.target`."""
 
 import math
 from collections.abc import Mapping
@@ -62,14 +62,14 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Knobs:
-    """What is chosen.
+class Effort:
+    """What makes an answer better and dearer.
 
     Attributes:
         functions: Functions an axis.
-        macro_factor: The macro step, over its lower bound.
-        m0: Mean steps across the scale.
-        slower: As many steps as the medium's pace may take for one without.
+        macro_factor: The macro step, over its lower bound (23).
+        m0: Mean steps across the scale (21).
+        slower: How many times as many steps the walkers may take in the mean where the medium is steep.
         walkers: All walkers of the training.
     """
 
@@ -80,45 +80,45 @@ class Knobs:
     walkers: float
 
 
-def improved(knobs: Knobs, parts: Parts, smooth: float, dimension: int, *, held_back: bool) -> Knobs:
-    """More of what has more than its share of the target.
+def improved(effort: Effort, parts: Parts, smooth: float, dimension: int, *, held_back: bool) -> Effort:
+    """The effort with more of what the parts above their share of the target ask for; the same where there are none.
 
     Args:
-        knobs: The parts are those of an answer by these.
+        effort: What an answer was made with.
         parts: The parts of its error.
         smooth: The target of the smooth part.
         dimension: Dimension of the problem.
         held_back: Whether the steps are longer than the medium's pace asks for.
     """
-    too_few = parts.too_few(knobs.functions, dimension)
+    too_few = parts.too_few(effort.functions, dimension)
     noise = max(parts.split(too_few=too_few)[0], parts.steps_noise)
     if noise > smooth:  # nothing else is seen
-        return replace(knobs, walkers=knobs.walkers * min(MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
-    limit, chosen = _SHARE * smooth, knobs
+        return replace(effort, walkers=effort.walkers * min(MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
+    limit, chosen = _SHARE * smooth, effort
     if too_few and parts.functions > limit:
         more = between(1.25, math.sqrt(parts.functions / limit), 2.0)
-        most = max(knobs.functions, MOST_FUNCTIONS[dimension])
-        chosen = replace(chosen, functions=min(most, math.ceil(more * knobs.functions)))
+        most = max(effort.functions, MOST_FUNCTIONS[dimension])
+        chosen = replace(chosen, functions=min(most, math.ceil(more * effort.functions)))
     if parts.macro > limit:
-        longer = knobs.macro_factor * between(2.0, parts.macro / limit, 8.0)
-        chosen = replace(chosen, macro_factor=max(knobs.macro_factor, min(MOST_MACRO, longer)))
+        longer = effort.macro_factor * between(2.0, parts.macro / limit, 8.0)
+        chosen = replace(chosen, macro_factor=max(effort.macro_factor, min(MOST_MACRO, longer)))
     if parts.micro > limit:
         shorter = between(1.5, (parts.micro / limit) ** (2 / 3), 4.0)  # the order of the steps is 3/2
         if held_back:
-            chosen = replace(chosen, slower=max(knobs.slower, min(_MOST_SLOWER, shorter * knobs.slower)))
+            chosen = replace(chosen, slower=max(effort.slower, min(_MOST_SLOWER, shorter * effort.slower)))
         else:
-            chosen = replace(chosen, m0=max(knobs.m0, min(_MOST_M0, math.sqrt(shorter) * knobs.m0)))
+            chosen = replace(chosen, m0=max(effort.m0, min(_MOST_M0, math.sqrt(shorter) * effort.m0)))
     return chosen
 
 
-def with_enough_walkers(knobs: Knobs, parts: Parts, smooth: float, dimension: int) -> Knobs:
+def with_enough_walkers(effort: Effort, parts: Parts, smooth: float, dimension: int) -> Effort:
     """As many walkers as leave the smooth part of the error below its target, or the noise small beside the rest.
 
-    At least as many as these knobs had, since with far fewer the noise does not fall like the root.
+    At least as many as this effort has, since with far fewer the noise does not fall like the root.
     """
-    noise, rest = parts.split(too_few=parts.too_few(knobs.functions, dimension))
+    noise, rest = parts.split(too_few=parts.too_few(effort.functions, dimension))
     wanted = MARGIN * max(math.sqrt(max(0.0, smooth**2 - rest**2)), _LEAST_NOISE * smooth)
-    return replace(knobs, walkers=knobs.walkers * max((noise / wanted) ** 2, 1.0))
+    return replace(effort, walkers=effort.walkers * max((noise / wanted) ** 2, 1.0))
 
 
 def smooth_target(target: float, microscale: float) -> float:
