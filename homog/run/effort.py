@@ -9,6 +9,7 @@ Metrics = Mapping[str, float | int | str | None]
 
 _SHARE = 0.45  # of the target that functions, macro step and micro step may each have
 _MOST_OF_THEM = 0.7  # of the functions an axis
+_PILOT_NOISE = 0.8  # of the target
 MARGIN = 0.85  # of the noise that is left to sampling
 _LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
 MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
@@ -108,7 +109,11 @@ def improved(effort: Effort, parts: Parts, smooth: float, dimension: int, *, hel
             chosen = replace(chosen, slower=max(effort.slower, min(_MOST_SLOWER, shorter * effort.slower)))
         else:
             chosen = replace(chosen, m0=max(effort.m0, min(_MOST_M0, math.sqrt(shorter) * effort.m0)))
-    return chosen
+    if chosen == effort:
+        return effort
+    # the next pilot is dearer: it has no more walkers than it needs to see as well as this one has to
+    enough = (noise / (_PILOT_NOISE * smooth)) ** 2
+    return replace(chosen, walkers=effort.walkers * between(1 / MOST_AT_ONCE, enough, 1.0))
 
 
 def with_enough_walkers(effort: Effort, parts: Parts, smooth: float, dimension: int) -> Effort:

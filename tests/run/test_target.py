@@ -40,10 +40,13 @@ def test_noise_is_made_small_before_anything_else_is_looked_at(noise: dict[str, 
 
 
 def test_each_part_has_its_remedy():
-    assert better(functions=2e-2, used=256) == replace(EFFORT, functions=32)
-    assert better(macro=2e-2) == replace(EFFORT, macro_factor=pytest.approx(4 * 2 / 0.45))
-    assert better(micro=2e-2) == replace(EFFORT, m0=pytest.approx(12 * (2 / 0.45) ** (1 / 3)))
-    assert better(micro=2e-2, held_back=True) == replace(EFFORT, slower=pytest.approx(8 * (2 / 0.45) ** (2 / 3)))
+    """With no more walkers than the noise of 5.1e-3 asks for, or of 5e-3 where functions are too few: 0.8 of 1e-2."""
+    fewer, fewest = (EFFORT.walkers * (noise / 8e-3) ** 2 for noise in (math.hypot(5e-3, 1e-3), 5e-3))
+    few = replace(EFFORT, walkers=pytest.approx(fewer))
+    assert better(functions=2e-2, used=256) == replace(EFFORT, functions=32, walkers=pytest.approx(fewest))
+    assert better(macro=2e-2) == replace(few, macro_factor=pytest.approx(4 * 2 / 0.45))
+    assert better(micro=2e-2) == replace(few, m0=pytest.approx(12 * (2 / 0.45) ** (1 / 3)))
+    assert better(micro=2e-2, held_back=True) == replace(few, slower=pytest.approx(8 * (2 / 0.45) ** (2 / 3)))
 
 
 def test_what_is_at_its_end_stays():
