@@ -88,11 +88,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         """What other time steps say, by some of a sample's walkers on the same paths."""
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
         each = self.settings.per_point
-        own = slice(-ranks.share(sample.total).start % _SHARE, None, _SHARE)
         half = self.steps.halved()
         walks = [
             *((early, self.walkers.walk(early.points, each, part, early.keys, lagged), part) for part in self._early),
-            (early, sample.walk.of_points(own), self.steps),
+            (early, early.walk, self.steps),
             (again, self.walkers.walk(again.points, each, half, again.keys, lagged), half),
             (again, self._two_draws.walk(again.points, each, self.steps, again.keys, lagged), self.steps),
         ]
@@ -105,10 +104,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         return Tested(matrix, -control, load, (first, second))
 
     def _some(self, sample: Sample, share: int) -> Sample:
-        """One point in so many, the same ones however many ranks there are; without their walk."""
+        """One point in so many, the same ones however many ranks there are."""
         own = slice(-ranks.share(sample.total).start % share, None, share)
         assert sample.mass is not None
-        return replace(sample, points=sample.points[own], mass=sample.mass[own], keys=sample.keys[own])
+        walk, keys = sample.walk.of_points(own), sample.keys[own]
+        return replace(sample, points=sample.points[own], mass=sample.mass[own], keys=keys, walk=walk)
 
     @cached_property
     def _early(self) -> list[TimeSteps]:

@@ -39,6 +39,11 @@ def line(metrics: Mapping[str, float | int | str | None]) -> str:
     return f"estimated error {100 * whole:.2g} %: {', '.join(parts)}"
 
 
+def title(what: str, seed: int, metrics: Mapping[str, float | int | str | None]) -> str:
+    """Title of a run's figure, with the estimate below it where there is one."""
+    return "\n".join(filter(None, [f"{what}, seed {seed}", line(metrics)]))
+
+
 def estimates(metrics: Mapping[str, float | int | str | None]) -> dict[str, float]:
     """The error estimates, from their parts: the roots of sums of squares; none where nothing is known.
 

@@ -200,8 +200,7 @@ def _draw(
 
     def title() -> str:
         known = parts()
-        line = budget.line({**known, **budget.estimates(known)})
-        return "\n".join(filter(None, [f"{task.what}, seed {task.settings.seed}", line]))
+        return budget.title(task.what, task.settings.seed, {**known, **budget.estimates(known)})
 
     return plots.draw_run(
         title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values

@@ -129,8 +129,7 @@ class Solution:
         """The figure of a run: coefficient, u, its pointwise error where there is a reference, and cross-sections."""
         axes = self.problem.domain.axes(self.settings.evaluation.grid) if truth is None else truth.axes
         values = evaluation.values_on_grid(self.network, axes)
-        line = budget.line(self.budget)
-        title = "\n".join(filter(None, [f"{self.plan.what}, seed {self.settings.seed}", line]))
+        title = budget.title(self.plan.what, self.settings.seed, self.budget)
         return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve)))
 
     def _points(self, coordinates: tuple[ArrayLike, ...]) -> Float64[np.ndarray, "*batch d"]:
