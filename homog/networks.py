@@ -4,7 +4,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
-from functools import singledispatch
+from functools import reduce, singledispatch
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -290,7 +290,8 @@ class BoundaryAnsatz(nn.Module):
         self._linear().set_weights(weights)
 
     def _distance(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
-        return self._distances(x).prod(-1)
+        # not `prod`: for its slope the host reads whether a factor is zero, which no captured graph may
+        return reduce(torch.mul, self._distances(x).unbind(-1))
 
     def _distances(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         share = (x - self.lower) / self.sides

@@ -77,7 +77,7 @@ def fetch(
     return found
 
 
-def _alone(path: Path, stop: threading.Event) -> AcquireReturnProxy[FileLock]:
+def _alone(path: Path, stop: threading.Event) -> "AcquireReturnProxy[FileLock]":
     """Hold a lock within a `with` statement."""
     try:
         return FileLock(path).acquire(cancel_check=stop.is_set)

@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
 
     Raises:
         UserError: If something in the settings cannot work, or a number is NaN or infinite.
-        Interrupted: After a signal; in training a checkpoint is then saved.
+        Interrupted: After a signal; from the first iteration on a checkpoint is then saved.
         OSError: If nothing can be written.
     """
     device = devices.chosen(task.settings.device)
@@ -71,20 +71,16 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             training.draw_ahead()
             truth = beside.wait()
             supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
-            while more := _batches_short(training, task, supervised.wall_seconds):
-                training.extend(more)
-                supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
-            found = answer(training.done.solution, task, truth)
-            with ThreadPoolExecutor(1, "homog findings") as walking:
-                telling = walking.submit(findings, training.done.solution, task, training.done.walker_steps)
-                figures = _draw(
-                    found, supervised, task, lambda: {**telling.result().metrics(), **training.done.optimizer.metrics()}
-                )
-                told = telling.result()
-            metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
-            _keep(found, metrics, supervised, task, recorder)
-            for figure in figures:
-                recorder.artifact(figure)
+            with supervised.kept(recorder):
+                while more := _batches_short(training, task, supervised.wall_seconds):
+                    training.extend(more)
+                    supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
+                found = answer(training.done.solution, task, truth)
+                told, figures = _told(found, supervised, task)
+                metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
+                _keep(found, metrics, supervised, task, recorder)
+                for figure in figures:
+                    recorder.artifact(figure)
             interruption.hold_to_the_end()
             _write(recorder, task.folder / RESULT, json.dumps(metrics, indent=2) + "\n")  # with it the run is finished
             checkpoints.clear()
@@ -193,18 +189,20 @@ def _keep(found: Answer, metrics: Metrics, supervised: SupervisedTraining, task:
     found.save(folder / "solution.npz")
 
 
-def _draw(
-    found: Answer, supervised: SupervisedTraining, task: Task, parts: Callable[[], Mapping[str, float | None]]
-) -> Sequence[Path]:
-    """The figures of a finished training, drawn while walkers walk for the parts of its error."""
+def _told(found: Answer, supervised: SupervisedTraining, task: Task) -> tuple[Findings, Sequence[Path]]:
+    """What the answer says of itself, and its figures: they are drawn while walkers walk for the parts of its error."""
+    progress = supervised.training.done
 
     def title() -> str:
-        known = parts()
+        known = {**telling.result().metrics(), **progress.optimizer.metrics()}
         return budget.title(task.what, task.settings.seed, {**known, **budget.estimates(known)})
 
-    return plots.draw_run(
-        title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values
-    )
+    with ThreadPoolExecutor(1, "homog findings") as walking:
+        telling = walking.submit(findings, progress.solution, task, progress.walker_steps)
+        figures = plots.draw_run(
+            title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values
+        )
+        return telling.result(), figures
 
 
 def _parameters(task: Task) -> dict[str, str | float | int | bool]:

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from homog import plots
@@ -98,9 +99,7 @@ class SupervisedTraining:
                     # asked once: what comes after it waits for the next iteration
                     wish = _agreed(_STOP if interruption.wanted else _SAVE if self._checkpoints.due() else _GO_ON)
                     if wish >= _SAVE:
-                        state = self._state()
-                        recorder.sync()  # what is before the checkpoint must not be missing after it
-                        self._checkpoints.save(progress.iteration, state)
+                        self._save(recorder)
                     if wish == _STOP:
                         _end(interruption)
                     if seconds is not None and self.wall_seconds > seconds:
@@ -110,6 +109,24 @@ class SupervisedTraining:
                 raise UserError(
                     f"{error}; {f'the last good checkpoint is {saved}' if saved else 'none was saved'}"
                 ) from error
+
+    @contextmanager
+    def kept(self, recorder: Recorder) -> Iterator[None]:
+        """A context for what follows the training: after a signal there a checkpoint of its end is saved.
+
+        Not of a training by several processes, whose parts of the state have ended with them.
+        """
+        try:
+            yield
+        except Interrupted:
+            if ranks.count() == 1:
+                self._save(recorder)
+            raise
+
+    def _save(self, recorder: Recorder) -> None:
+        state = self._state()
+        recorder.sync()  # what is before the checkpoint must not be missing after it
+        self._checkpoints.save(self.training.done.iteration, state)
 
     def _state(self) -> Mapping[str, Any]:
         curve = [list(point) for point in self.curve]

@@ -7,10 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from homog.config import (
+    BoundsTimeStep,
+    Cosines,
+    Energy,
+    EvaluationSettings,
+    FormulaProblem,
+    Galerkin,
+    HomogenizedReference,
+    NoTracking,
+    RunSettings,
+)
+from homog.machine.interruption import Interrupted
+from homog.run import experiment, runner
+from homog.solvers.galerkin import GalerkinSolver
 
 COMMAND = [sys.executable, "-m", "homog"]
 SMALL = [
@@ -179,3 +195,32 @@ def test_a_full_or_read_only_disk_gets_one_line_and_spares_what_is_there(
     assert told in last[0]
     assert '{"rel_l2": 0.5}' in ended.stdout
     assert ended.stdout.count("metrics.json\n") == 1  # the earlier run's: this one does not count as finished
+
+
+def test_a_signal_after_the_training_costs_no_training(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """While walkers walk for the parts of the error: the training's end is saved, and the resumed run only measures."""
+    settings = RunSettings(
+        problem=FormulaProblem(name="p", coefficient="1 + 0.5*sin(2*pi*x1/eps)", forcing="10"),
+        eps=0.3, network=Cosines(count=3), method=Energy(points=20, walkers=2), optimizer=Galerkin(iterations=8),
+        timestep=BoundsTimeStep(macro_factor=1), tracking=NoTracking(),
+        reference=HomogenizedReference(), evaluation=EvaluationSettings(grid=51),
+    )  # fmt: skip
+    (home / "whole").mkdir(parents=True)
+    whole = runner.run(settings, home / "whole", home)
+
+    def interrupted(*given: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    folder = home / "interrupted"
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(experiment, "findings", interrupted)
+        with pytest.raises(Interrupted):
+            runner.run(settings, folder, home)
+    assert [path.name for path in folder.glob("checkpoint-*.pt")] == [f"checkpoint-{8:012d}.pt"]
+    with monkeypatch.context() as patched:
+        patched.setattr(GalerkinSolver, "add", interrupted)  # no iteration is made again
+        resumed = runner.run(replace(settings, resume=True), folder, home)
+    assert {k: v for k, v in resumed.items() if "seconds" not in k} == {
+        k: v for k, v in whole.items() if "seconds" not in k
+    }
