@@ -17,8 +17,8 @@ and is taken where its estimated error is less.
 
 Likewise for the micro step: some walkers go along one Brownian path twice, in steps half as long and in steps as long
 as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the steps, with the
-order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves by 1.55 times the difference,
-which is right to a third, where that is more than noise. (Steps twice as long would cost less and tell less: for
+order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves towards 1.55 times the difference,
+which is right to a third. (Steps twice as long would cost less and tell less: for
 a = 1 + 0.9 cos(2 pi x / eps) the errors of dt and 2 dt are of one size by chance, at the default dt.)
 """
 
@@ -111,7 +111,7 @@ def seen_in(
 def _moved(
     answer: InSpace, noise: float, move: "_Move", lacking: float, mass: Float64[np.ndarray, "m m"], share: float
 ) -> tuple[InSpace, float, Part]:
-    """The answer, moved where its estimated error becomes less; its squared noise; what is left of the move then.
+    """The answer, moved by the part of a move that leaves the least error; its squared noise; what is left of the move.
 
     Args:
         answer: The answer.
@@ -122,11 +122,14 @@ def _moved(
         share: Squared noise of a mean over that of the spread between groups.
     """
     whole = move.size(mass, share)
-    after = replace(answer, weights=answer.weights + move.by, spread=answer.spread + move.spread)
-    noise_after = share * float(np.sum(after.spread * (mass @ after.spread)))
-    if noise_after >= noise + whole.error**2:
-        return answer, noise, whole
-    return after, noise_after, Part(lacking, whole.standard_error)
+    common = share * float(np.sum(answer.spread * (mass @ move.spread)))
+    square = whole.error**2 + whole.standard_error**2
+    # (1 - s)^2 error^2 + noise + 2 s common + s^2 standard_error^2 is least at
+    part = min(1.0, max(0.0, (whole.error**2 - common) / square)) if square else 0.0
+    weights, spread = answer.weights + part * move.by, answer.spread + part * move.spread
+    left = Part(math.hypot((1 - part) * whole.error, part * lacking), whole.standard_error)
+    noise += part * (2 * common + part * whole.standard_error**2)
+    return replace(answer, weights=weights, spread=spread), noise, left
 
 
 @dataclass(frozen=True, eq=False)

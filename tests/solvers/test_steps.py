@@ -12,7 +12,8 @@ from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.networks import build
 from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.nested import choose, solve
-from homog.solvers.steps import Seen, seen_in
+from homog.solvers import steps
+from homog.solvers.steps import Seen, _moved as moved, seen_in
 from homog.timesteps.timestep import time_steps
 
 COUNT, GROUPS, EARLIEST, EARLIER = 9, 8, 1 / 16, 0.25
@@ -95,6 +96,20 @@ def test_an_answer_is_not_moved_by_noise(own_noise: float):
     assert np.mean(scores) < 1
     assert max(scores) < 4
     assert np.mean(worse) < 1.05
+
+
+@pytest.mark.parametrize("macro", [0.0, 0.01, 0.02, 0.04, 0.1])
+def test_a_part_of_the_move_is_better_than_none_and_than_all(macro: float, monkeypatch: pytest.MonkeyPatch):
+    """The mean square of the error over 60 draws, by the part that is taken and by none and all of the move."""
+    moves: list[tuple[np.ndarray, np.ndarray]] = []
+    monkeypatch.setattr(steps, "_moved", lambda answer, *given: moves.append((answer.weights, given[1].by)) or moved(answer, *given))
+    squares = np.zeros(3)
+    for seed in range(60):
+        moves.clear()
+        found, before, exact = seen(macro, 0.0, noise=0.01, seed=seed, own_noise=1.0)
+        off = [found.answer.weights - exact, before - exact, before + moves[0][1] + moves[1][1] - exact]
+        squares += [float(part @ part) for part in off]
+    assert squares[0] < 1.02 * squares[1:].min()
 
 
 def test_a_coefficient_that_almost_vanishes_is_answered_without_the_bias_of_dt(make_problem, kernels: Path):
