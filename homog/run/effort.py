@@ -10,6 +10,7 @@ Metrics = Mapping[str, float | int | str | None]
 _SHARE = 0.45  # of the target that functions, macro step and micro step may each have
 _MOST_OF_THEM = 0.7  # of the functions an axis
 _PILOT_NOISE = 0.8  # of the target
+_ENOUGH = 0.9  # of the target: an estimate below it needs nothing
 MARGIN = 0.85  # of the noise that is left to sampling
 _LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
 MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
@@ -95,6 +96,8 @@ def improved(effort: Effort, parts: Parts, smooth: float, dimension: int, *, hel
     noise = max(parts.split(too_few=too_few)[0], parts.steps_noise)
     if noise > smooth:  # nothing else is seen
         return replace(effort, walkers=effort.walkers * min(MOST_AT_ONCE, 1.5 * (noise / smooth) ** 2))
+    if math.hypot(*parts[:4]) <= _ENOUGH * smooth:
+        return effort
     limit, chosen = _SHARE * smooth, effort
     if too_few and parts.functions > limit:
         more = between(1.25, math.sqrt(parts.functions / limit), 2.0)

@@ -18,7 +18,7 @@ from homog.losses import LinearSystem, Loss, Tested, functions, smooth_functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
 from homog.solvers import steps
-from homog.solvers.nested import Choice, choose, solve
+from homog.solvers.nested import Choice, choose, moved_by, solve
 from homog.solvers.steps import Part
 
 _LEAST_GROUPS = 3  # from whose spread noise is read
@@ -224,15 +224,13 @@ class GalerkinSolver:
         matrix, control, load = (part[:groups] for part in self._system)
         mass = self._norm[:-1, :-1]
         spaces, cutoff = self._spaces[: self._used], self.settings.cutoff
-        found, beta, choice = solve(matrix, load, spaces[-1], cutoff), 0.0, None
+        (found,), beta, choice = solve(matrix, load, spaces[-1:], cutoff), 0.0, None
         macro, micro = None, None
         if groups >= min(self._groups, _FIRST_LOOK) and groups >= _LEAST_GROUPS:
-            moved = np.zeros_like(found.spread)
-            moved[spaces[-1]] = found.inverse @ (control @ np.append(found.weights, 1.0))[:, spaces[-1]].T
-            moved -= moved.mean(1, keepdims=True)
+            moved = moved_by(matrix, control @ np.append(found.weights, 1.0), spaces[-1], cutoff)
             size = float(np.sum(moved * (mass @ moved)))
             beta = float(np.sum(moved * (mass @ found.spread))) / size if size > 0 else 0.0
-            answers = [solve(matrix + beta * control, load, space, cutoff) for space in spaces]
+            answers = solve(matrix + beta * control, load, spaces, cutoff)
             freedom = groups - 1 if beta == 0 else groups - 2  # beta is fitted to them too
             choice = choose(answers, mass, freedom)
             found = answers[choice.index]

@@ -13,6 +13,8 @@ first part of a decay that is no power does not mislead. Both take L2 errors of 
 orthogonal, which they nearly are, and neither can see what no space shows.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,8 @@ from jaxtyping import Float64, Int64
 _POWERS = np.linspace(0.5, 4.0, 29)  # of the number of functions, with which errors fall
 _MODEL = 0.3  # relative error that is allowed to the power law
 _SLOPES = np.linspace(0.25, 8.0, 63)  # powers of the degree, from two distances
+_EXACT = 1e-8  # relative residual of an inverse
+_ITERATIONS = 20  # of the power method
 _FROM = 0.15  # share of the largest space, from which on the decay is looked at
 
 
@@ -33,13 +37,11 @@ class InSpace:
         chosen: The functions' numbers.
         weights: Weights of all functions, zero for those that are not in the space.
         spread: How each group's equations would move the weights, their mean taken out.
-        inverse: Inverse of the matrix of this space.
     """
 
     chosen: Int64[np.ndarray, " k"]
     weights: Float64[np.ndarray, " m"]
     spread: Float64[np.ndarray, "m groups"]
-    inverse: Float64[np.ndarray, "k k"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,38 +62,110 @@ class Choice:
 def solve(
     matrices: Float64[np.ndarray, "groups n n"],
     loads: Float64[np.ndarray, "groups n"],
-    chosen: Int64[np.ndarray, " k"],
+    spaces: Sequence[Int64[np.ndarray, " k"]],
     cutoff: float,
-) -> InSpace:
-    """Solve the sum of the groups' equations in some of the functions.
+) -> list[InSpace]:
+    """Solve the sum of the groups' equations in each of growing spaces.
+
+    With the unknowns in the order in which the spaces take them up, the matrix of each space is the corner of that of
+    the next, whose inverse follows from it (bordering): all of them take about as long as the last alone. Functions are
+    scaled to a diagonal of ones, since single precision leaves each entry an error in proportion to theirs.
 
     Args:
         matrices: Matrix of each group; the last function is the lift, whose coefficient is 1.
         loads: Right-hand side of each group.
-        chosen: Numbers of the functions.
+        spaces: Numbers of the functions of each; each space has those of the one before.
         cutoff: Singular values below this share of the largest are left out.
     """
+    new = [np.setdiff1d(space, before) for before, space in itertools.pairwise([spaces[0][:0], *spaces])]
+    order, count = np.concatenate(new), loads.shape[1] - 1
+    scale, with_lift = _scale(matrices.sum(0), order), np.append(order, count)
+    matrices = matrices[:, order[:, None], with_lift] / (scale[:, None] * np.append(scale, 1.0))
+    loads = loads[:, order] / scale
     matrix, load = matrices.sum(0), loads.sum(0)
-    inverse = inverse_of(matrix[np.ix_(chosen, chosen)], cutoff)
-    weights = np.zeros(len(load) - 1)
-    weights[chosen] = inverse @ (load[chosen] - matrix[chosen, -1])
-    residual = loads - matrices @ np.append(weights, 1.0)
-    spread = np.zeros((len(weights), len(loads)))
-    spread[chosen] = inverse @ residual[:, chosen].T
-    return InSpace(chosen, weights, spread - spread.mean(1, keepdims=True), inverse)
+    answers, inverse = [], None
+    for space in spaces:
+        size = len(space)
+        inverse = _inverse_beyond(inverse, matrix[:size, :size], cutoff)
+        values = inverse @ (load[:size] - matrix[:size, -1])
+        residual = loads[:, :size] - matrices[:, :size, :size] @ values - matrices[:, :size, -1]
+        weights, spread = np.zeros(count), np.zeros((count, len(loads)))
+        weights[order[:size]] = values / scale[:size]
+        spread[order[:size]] = inverse @ residual.T / scale[:size, None]
+        answers.append(InSpace(order[:size], weights, spread - spread.mean(1, keepdims=True)))
+    return answers
+
+
+def moved_by(
+    matrices: Float64[np.ndarray, "groups n n"],
+    residuals: Float64[np.ndarray, "groups n"],
+    space: Int64[np.ndarray, " k"],
+    cutoff: float,
+) -> Float64[np.ndarray, "m groups"]:
+    """How residuals of the groups would move the weights of an answer in a space, their mean taken out."""
+    matrix, count = matrices.sum(0), residuals.shape[1] - 1
+    scale = _scale(matrix, space)
+    inverse = inverse_of(matrix[np.ix_(space, space)] / (scale[:, None] * scale), cutoff)
+    moved = np.zeros((count, len(residuals)))
+    moved[space] = inverse @ (residuals[:, space] / scale).T / scale[:, None]
+    return moved - moved.mean(1, keepdims=True)
+
+
+def _scale(matrix: Float64[np.ndarray, "n n"], space: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+    """By what functions are divided to make the diagonal one."""
+    sizes = np.sqrt(np.abs(matrix[space, space]))
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 def inverse_of(matrix: Float64[np.ndarray, "k k"], cutoff: float) -> Float64[np.ndarray, "k k"]:
     """The inverse, without singular values below `cutoff` times the largest."""
     try:
         inverse = np.linalg.inv(matrix)
-        if np.linalg.norm(inverse) * np.linalg.norm(matrix) * cutoff < 1:  # then there are none
+        if _is_whole(inverse, matrix, cutoff):
             return inverse
     except np.linalg.LinAlgError:
         pass
     left, sizes, right = np.linalg.svd(matrix)
     kept = sizes > cutoff * sizes[0]
     return right[kept].T @ (left[:, kept].T / sizes[kept, None])
+
+
+def _inverse_beyond(
+    corner: Float64[np.ndarray, "m m"] | None, matrix: Float64[np.ndarray, "k k"], cutoff: float
+) -> Float64[np.ndarray, "k k"]:
+    """As `inverse_of`, from what that is for the first rows and columns."""
+    if corner is None or len(corner) == len(matrix):
+        return inverse_of(matrix, cutoff)
+    size = len(corner)
+    above, below = corner @ matrix[:size, size:], matrix[size:, :size] @ corner
+    try:
+        complement = np.linalg.inv(matrix[size:, size:] - matrix[size:, :size] @ above)
+    except np.linalg.LinAlgError:
+        return inverse_of(matrix, cutoff)
+    across = above @ complement
+    inverse = np.block([[corner + across @ below, -across], [-complement @ below, complement]])
+    probe = np.cos(np.arange(len(matrix)))
+    exact = np.linalg.norm(matrix @ (inverse @ probe) - probe) < _EXACT * np.linalg.norm(probe)
+    return inverse if exact and _is_whole(inverse, matrix, cutoff) else inverse_of(matrix, cutoff)
+
+
+def _is_whole(inverse: Float64[np.ndarray, "k k"], matrix: Float64[np.ndarray, "k k"], cutoff: float) -> bool:
+    """Whether no singular value of the matrix is below `cutoff` times the largest."""
+    if np.linalg.norm(inverse) * np.linalg.norm(matrix) * cutoff < 1:
+        return True
+    return _largest_of(inverse) * _largest_of(matrix) * cutoff < 1
+
+
+def _largest_of(matrix: Float64[np.ndarray, "k k"]) -> float:
+    """The largest singular value, to some percent from below, by power iteration."""
+    vector, size = np.cos(np.arange(len(matrix))), 0.0
+    for _ in range(_ITERATIONS):
+        vector = matrix.T @ (matrix @ vector)
+        size = float(np.linalg.norm(vector))
+        if size == 0 or not np.isfinite(size):
+            break
+        vector /= size
+    return math.sqrt(size)
 
 
 def choose(answers: Sequence[InSpace], mass: Float64[np.ndarray, "m m"], freedom: int) -> Choice:

@@ -17,8 +17,8 @@ and is taken where its estimated error is less.
 
 Likewise for the micro step: some walkers go along one Brownian path twice, in steps half as long and in steps as long
 as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the steps, with the
-order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves towards 1.55 times the difference,
-which is right to a third. (Steps twice as long would cost less and tell less: for
+order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves towards 1.55 times the
+difference, which is right to a third. (Steps twice as long would cost less and tell less: for
 a = 1 + 0.9 cos(2 pi x / eps) the errors of dt and 2 dt are of one size by chance, at the default dt.)
 """
 

@@ -26,13 +26,45 @@ def answers(exact: np.ndarray, noise: float, seed: int, groups: int = 8):
     loads[:, :-1] = exact[:count] / groups + noise / math.sqrt(groups) * random.standard_normal((groups, count))
     matrices = np.repeat(np.eye(count + 1)[None] / groups, groups, axis=0)
     matrices[:, -1, -1] = 0.0
-    return [solve(matrices, loads, np.arange(size), 1e-7) for size in SIZES]
+    return solve(matrices, loads, [np.arange(size) for size in SIZES], 1e-7)
 
 
 def decaying(power: float, count: int = 4 * SIZES[-1]) -> np.ndarray:
     """Coefficients whose sum of squares beyond the m-th is about m^(-2 power)."""
     m = np.arange(1, count + 1)
     return np.sqrt(2 * power) * m ** (-power - 0.5)
+
+
+@pytest.mark.parametrize("kind", ["whole", "not symmetric", "twice the same function", "indefinite"])
+def test_each_space_has_the_answer_of_its_own_equations(kind: str):
+    """Also where the functions that a space adds are not the next ones, and where a corner has no inverse."""
+    random, groups, count = np.random.default_rng(1), 8, 49
+    degree = np.indices((7, 7)).reshape(2, -1).max(0)
+    spaces = [np.flatnonzero(degree < size) for size in range(1, 8)]
+    root = random.standard_normal((count + 1, count + 1)) * 10.0 ** random.uniform(-2, 0, count + 1)
+    matrix = root.T @ root
+    if kind == "not symmetric":
+        matrix += 0.3 * (root - root.T)
+    if kind == "twice the same function":  # numbers 0 and 8, of the first and of the second space
+        matrix[8], matrix[:, 8] = matrix[0], matrix[:, 0]
+    if kind == "indefinite":
+        matrix[8:, 8:] -= 0.5 * np.diag(np.diag(matrix)[8:])
+    matrices = matrix / groups + 1e-3 * random.standard_normal((groups, count + 1, count + 1))
+    if kind == "twice the same function":
+        matrices[:, 8], matrices[:, :, 8] = matrices[:, 0], matrices[:, :, 0]
+    loads = random.standard_normal((groups, count + 1))
+    for space, found in zip(spaces, solve(matrices, loads, spaces, 1e-9), strict=True):
+        matrix = matrices.sum(0)[np.ix_(space, space)]
+        scale = np.sqrt(np.abs(np.diag(matrix)))
+        inverse = np.linalg.pinv(matrix / np.outer(scale, scale), 1e-9) / np.outer(scale, scale)
+        values = np.zeros(count)
+        values[space] = inverse @ (loads.sum(0)[space] - matrices.sum(0)[space, -1])
+        residual = (loads - matrices @ np.append(values, 1.0))[:, space]
+        spread = inverse @ (residual - residual.mean(0)).T
+        np.testing.assert_allclose(found.weights, values, atol=1e-6 * np.abs(values).max())
+        np.testing.assert_allclose(found.spread[space], spread, atol=1e-6 * np.abs(spread).max())
+        assert sorted(found.chosen) == list(space)
+        assert np.count_nonzero(found.spread.any(1)) <= len(space)
 
 
 @pytest.mark.parametrize("power", [0.6, 1.0, 2.0])

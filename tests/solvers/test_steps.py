@@ -10,10 +10,11 @@ from homog.config import BoundsTimeStep, Energy, Galerkin, Legendre
 from homog.losses import EnergyLoss
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.networks import build
+from homog.solvers import steps
 from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.nested import choose, solve
-from homog.solvers import steps
-from homog.solvers.steps import Seen, _moved as moved, seen_in
+from homog.solvers.steps import Seen, seen_in
+from homog.solvers.steps import _moved as moved
 from homog.timesteps.timestep import time_steps
 
 COUNT, GROUPS, EARLIEST, EARLIER = 9, 8, 1 / 16, 0.25
@@ -54,7 +55,7 @@ def seen(
         )
     ]
     square = np.concatenate([late, np.zeros((GROUPS, 1, COUNT + 1))], axis=1)
-    answers = [solve(square, np.append(load, np.zeros((GROUPS, 1)), axis=1), np.arange(COUNT), 1e-9)]
+    answers = solve(square, np.append(load, np.zeros((GROUPS, 1)), axis=1), [np.arange(COUNT)], 1e-9)
     mass = np.eye(COUNT)
     tested = tuple(np.stack(parts) for parts in zip(*others, strict=True))
     choice = choose(answers, mass, GROUPS - 1)
@@ -102,7 +103,9 @@ def test_an_answer_is_not_moved_by_noise(own_noise: float):
 def test_a_part_of_the_move_is_better_than_none_and_than_all(macro: float, monkeypatch: pytest.MonkeyPatch):
     """The mean square of the error over 60 draws, by the part that is taken and by none and all of the move."""
     moves: list[tuple[np.ndarray, np.ndarray]] = []
-    monkeypatch.setattr(steps, "_moved", lambda answer, *given: moves.append((answer.weights, given[1].by)) or moved(answer, *given))
+    monkeypatch.setattr(
+        steps, "_moved", lambda answer, *given: moves.append((answer.weights, given[1].by)) or moved(answer, *given)
+    )
     squares = np.zeros(3)
     for seed in range(60):
         moves.clear()
