@@ -104,8 +104,7 @@ _ATOMS = [
     *("x1 if x1 else x2", "not x1", "x1 and x2", "x1 < x2", "await x1", "yield", "sin", "0x10", "1_0", "1.e5", ".5", "0o7"),
     *("\u0445", "\uff41", "x\u00b9", "\u03c0", "\x00", "\n", "\\", "#", ";", "nan", "inf", "zoo", "S", "Symbol('x')", "print(1)"),
 ]  # fmt: skip
-_FUNCTIONS = ["sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "atan", "erf"] * 6 + [
-    "abs",
+_FUNCTIONS = ["sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "atan", "erf", "abs"] * 6 + [
     "eval",
     "exec",
     "where",
@@ -137,13 +136,15 @@ def _expression(chance: random.Random, depth: int, *, sound: bool) -> str:
     kind = chance.random()
     inner = _expression(chance, depth - 1, sound=sound)
     if kind < 0.35:
-        return f"{chance.choice(_FUNCTIONS[:11] if sound else _FUNCTIONS)}({inner})"
+        return f"{chance.choice(_FUNCTIONS[:12] if sound else _FUNCTIONS)}({inner})"
     if kind < 0.45:
         return f"({inner})**{chance.choice(('2', '3', '-1', '-2', '0.5', '16', '1.5', '(1/3)', '-0.5', '17', '99', 'x1', '(x2+1)', 'eps', '2.0', '1e9'))}"
     if kind < 0.5:
         return f"-({inner})"
     operation = chance.choice(_OPERATIONS[:40] if sound else _OPERATIONS)
     other = _expression(chance, depth - 1, sound=sound)
+    if kind < 0.55:
+        return f"{chance.choice(('min', 'max'))}({inner}, {other})"
     if operation == "**":
         other = chance.choice(("2", "3", "0.5", "-1", "x1"))
     return f"({inner}){operation}({other})"
@@ -153,7 +154,7 @@ def _grown(chance: random.Random) -> str:
     """Something small, repeated until it is large: towers, products, sums of powers."""
     atom = _expression(chance, chance.choice((0, 1)), sound=True)
     times = chance.choice((3, 10, 16, 30, 60, 100, 300))
-    function = chance.choice(_FUNCTIONS[:11])
+    function = chance.choice(_FUNCTIONS[:12])
     power = chance.choice(("2", "3", "16", "0.5", "-1", "-16", "1.5"))
     match chance.randrange(8):
         case 0:
@@ -173,7 +174,7 @@ def _grown(chance: random.Random) -> str:
         case _:
             inner = atom
             for _ in range(min(times, 30)):
-                inner = f"{chance.choice(_FUNCTIONS[:11])}({inner}*x1+x2)"
+                inner = f"{chance.choice(_FUNCTIONS[:12])}({inner}*x1+x2)"
             return inner
 
 

@@ -123,6 +123,7 @@ CASES = {
     "linear": Case(LINEAR, 2, Scheme("drift", "heun", "bridge")),
     "linear, weighed": Case(LINEAR, 2, Scheme("girsanov", "euler", "bridge")),
     "linear, two draws a step": Case(LINEAR, 2, Scheme("drift", "heun", "bridge", draws=2)),
+    "kinked": Case("1 + abs(sin(2*pi*x1/eps))*max(cos(2*pi*x2/eps), -0.5)", 2, Scheme("drift", "heun", "bridge")),
     "laminate": Case("1 + 0.5*sin(2*pi*x1/eps)", 1, Scheme("drift", "euler", "clip"), "sin(4*pi*x1 + 6*pi*x1**2)"),
     "cube": Case(CUBE, 3, Scheme("drift", "heun", "bridge")),
     "nonlinear": Case(NONLINEAR, 2, Scheme("drift", "heun", "bridge"), "50"),

@@ -21,7 +21,7 @@ from homog.equation.positivity import not_positive
 from homog.equation.statement import Statement
 from homog.errors import UserError
 from homog.fields import TabulatedField
-from homog.formula import FUNCTIONS, Formula, parse
+from homog.formula import NAMES, Formula, parse
 from homog.formula.evaluate import at_points
 from homog.formula.undefined import reason
 
@@ -94,7 +94,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
 
 def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     for name, value in given.items():
-        taken = name in FUNCTIONS or name in ("pi", "eps", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
+        taken = name in NAMES or name in ("pi", "eps", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
         if taken or keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
             raise UserError(f"problem.parameters.{name!a}: choose another name for this parameter")
         if not isfinite(value):

@@ -1,5 +1,5 @@
 """Mathematics as text: checked, differentiated symbolically, and handed to every consumer."""
 
-from homog.formula.parse import FUNCTIONS, Formula, parse
+from homog.formula.parse import NAMES, Formula, parse
 
-__all__ = ["FUNCTIONS", "Formula", "parse"]
+__all__ = ["NAMES", "Formula", "parse"]

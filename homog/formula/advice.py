@@ -1,14 +1,10 @@
-"""What to write instead of mathematics that formulas do not hold yet: jumps, kinks, tensors, values for each face."""
+"""What to write instead of mathematics that formulas do not hold yet: jumps, tensors, values for each face."""
 
 import ast
 from collections.abc import Mapping
 
 _STEP = "write a smooth step, such as 0.5*(1 + tanh((x1 - 0.5)/0.01)), 0.01 the width of the interface"
-_KINKED = "has no derivative everywhere"
 _CALLS: Mapping[str, str] = {
-    "abs": f"abs {_KINKED}: write sqrt(x**2 + delta**2) with a small number for delta",
-    "max": f"max {_KINKED}: write 0.5*(a + b + sqrt((a - b)**2 + delta**2)) with a small number for delta",
-    "min": f"min {_KINKED}: write 0.5*(a + b - sqrt((a - b)**2 + delta**2)) with a small number for delta",
     **dict.fromkeys(("where", "select", "piecewise", "heaviside", "step", "conditional"), "{} jumps: " + _STEP),
     **dict.fromkeys(("sign", "sgn"), "{} jumps: write tanh(x/width) with a small number for width"),
     **dict.fromkeys(

@@ -65,6 +65,8 @@ def _found(expression: Any, ranges: Mapping[str, Range], known: dict[Any, Range]
         return _ordered(sum(low for low, _ in inner), sum(high for _, high in inner))
     if isinstance(expression, sympy.Mul):
         return functools.reduce(_product, inner)
+    if name in _OF_MORE:
+        return _OF_MORE[name](*inner)
     low, high = inner[0]
     if name in _RISING:
         return _RISING[name](low), _RISING[name](high)
@@ -129,7 +131,26 @@ def _holds_multiple(low: Any, high: Any, shift: float) -> Any:
     return np.ceil((low - shift) / (2 * np.pi)) <= np.floor((high - shift) / (2 * np.pi))
 
 
+def _select(z: Range, a: Range, b: Range) -> Range:
+    """Of what may be chosen."""
+    always, never = z[0] > 0, z[1] <= 0
+    low = np.where(always, a[0], np.where(never, b[0], np.minimum(a[0], b[0])))
+    high = np.where(always, a[1], np.where(never, b[1], np.maximum(a[1], b[1])))
+    return low[()], high[()]
+
+
+def _absolute(low: Any, high: Any) -> Range:
+    least = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(np.abs(low), np.abs(high)))
+    return least[()], np.maximum(np.abs(low), np.abs(high))
+
+
+_OF_MORE: Mapping[str, Callable[..., Range]] = {
+    "larger": lambda a, b: (np.maximum(a[0], b[0]), np.maximum(a[1], b[1])),
+    "smaller": lambda a, b: (np.minimum(a[0], b[0]), np.minimum(a[1], b[1])),
+    "select": _select,
+}
 _OTHERS: Mapping[str, Callable[[Any, Any], Range]] = {
+    "absolute": _absolute,
     "log": _log,
     "cosh": _cosh,
     "sin": _sin,

@@ -66,7 +66,7 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     """The same for a torch tensor of shape (..., d), on its device and differentiable, in the parameters too."""
     import torch
 
-    functions = {name: getattr(torch, name) for name in FUNCTIONS} | {"logistic": torch.sigmoid}
+    functions = {name: getattr(torch, name) for name in FUNCTIONS} | {"logistic": torch.sigmoid, **_torch_kinks(points)}
     named = {
         # a number is filled in on the device: copying it there would make the host wait
         name: torch.full((), value, dtype=points.dtype, device=points.device)
@@ -81,12 +81,43 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     return result.to(points.dtype).expand(points.shape[:-1])
 
 
+def _torch_kinks(points: Any) -> Mapping[str, Callable]:
+    """abs, min, max and the choice, for tensors like the points; other arguments are numbers."""
+    import torch
+
+    def tensor(value: Any) -> Any:
+        if isinstance(value, float | int):
+            return torch.full((), value, dtype=points.dtype, device=points.device)
+        return value
+
+    return {
+        "absolute": torch.abs,
+        "larger": lambda a, b: torch.maximum(tensor(a), tensor(b)),
+        "smaller": lambda a, b: torch.minimum(tensor(a), tensor(b)),
+        "select": lambda z, a, b: torch.where(z > 0, tensor(a), tensor(b)),
+    }
+
+
 def _logistic(z: float) -> float:
     return (1 + math.tanh(z / 2)) / 2
 
 
 _OF_SCIPY = {"erf": scipy.special.erf, "logistic": scipy.special.expit}
-NUMPY: Mapping[str, Callable] = {
-    name: getattr(np, {"atan": "arctan"}.get(name, name)) for name in FUNCTIONS if name not in _OF_SCIPY
-} | _OF_SCIPY
-MATH: Mapping[str, Callable] = {name: getattr(math, name) for name in FUNCTIONS} | {"logistic": _logistic}
+_OF_NUMPY = {
+    "absolute": np.abs,
+    "larger": np.maximum,
+    "smaller": np.minimum,
+    "select": lambda z, a, b: np.where(z > 0, a, b),
+}
+NUMPY: Mapping[str, Callable] = (
+    {name: getattr(np, {"atan": "arctan"}.get(name, name)) for name in FUNCTIONS if name not in _OF_SCIPY}
+    | _OF_SCIPY
+    | _OF_NUMPY
+)
+MATH: Mapping[str, Callable] = {name: getattr(math, name, abs) for name in FUNCTIONS} | {
+    "logistic": _logistic,
+    "absolute": abs,
+    "larger": max,
+    "smaller": min,
+    "select": lambda z, a, b: a if z > 0 else b,
+}

@@ -5,6 +5,7 @@ evaluates). Sizes are bounded, so that no text can keep the parser busy.
 """
 
 import ast
+import functools
 import math
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ import sympy
 
 from homog.errors import UserError, hint
 from homog.formula.advice import for_call, for_node
+from homog.formula.kinks import KINKED, absolute, larger, smaller
 from homog.formula.logistic import stable
 
 FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], float]]] = {
@@ -30,8 +32,13 @@ FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], flo
     "tanh": (sympy.tanh, math.tanh),
     "atan": (sympy.atan, math.atan),
     "erf": (sympy.erf, math.erf),
+    "abs": (absolute, abs),
 }
-"""The functions that a formula may call, each with its value for a number."""
+"""The functions of one argument that a formula may call, each with its value for a number."""
+
+_OF_MORE: Mapping[str, Callable[[Any, Any], Any]] = {"min": smaller, "max": larger}
+NAMES = (*FUNCTIONS, *_OF_MORE)
+"""All functions that a formula may call."""
 
 _MAX_LENGTH = 1_000
 _MAX_DEPTH = 60
@@ -105,9 +112,8 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
         raise refuse("not a formula; write for example 1 + 0.9*sin(2*pi*x1/eps)") from None
     expression: Any = _Reader(axes, parameters, refuse, where).read(tree, 0, 0)
     expression = expression.replace(sympy.cot, lambda a: sympy.cos(a) / sympy.sin(a))  # SymPy's tan(x + pi/2)
+    expression = expression.replace(sympy.Abs, absolute)  # SymPy's sqrt(x**2)
     expression = stable(_with_whole_exponents(expression, refuse))
-    if expression.has(sympy.Abs):
-        raise refuse("the root of a square is an absolute value, which has no derivative at zero")
     if expression.has(sympy.I, sympy.zoo, sympy.oo, sympy.nan) or not _known(expression):
         raise refuse("has no real value, or one that its derivatives cannot be taken of")
     return Formula(text, expression, axes)
@@ -126,7 +132,8 @@ def _with_whole_exponents(expression: Any, refuse: Callable[[str], UserError]) -
 
 def _known(expression: sympy.Basic) -> bool:
     """Whether simplification has left functions that formulas may hold, or `stable` has put there."""
-    return all(type(node).__name__ in (*FUNCTIONS, "logistic") for node in expression.atoms(sympy.Function))
+    known = (*FUNCTIONS, *KINKED, "logistic")
+    return all(type(node).__name__ in known for node in expression.atoms(sympy.Function))
 
 
 class _Reader:
@@ -159,10 +166,13 @@ class _Reader:
             case ast.BinOp(left=left, op=operation, right=right):
                 around = functions + _functions_of(operation, right)
                 return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
-            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name not in _OF_MORE:
                 return self._call(name, self.read(argument, depth + 1, functions + 1))
+            case ast.Call(func=ast.Name(id=name), args=[_, _, *_] as arguments, keywords=[]) if name in _OF_MORE:
+                around = functions + len(arguments) - 1
+                return functools.reduce(_OF_MORE[name], [self.read(one, depth + 1, around) for one in arguments])
             case ast.Call(func=ast.Name(id=name)):
-                raise self.refuse(f"{name} takes one argument" if name in FUNCTIONS else _unknown_function(name))
+                raise self.refuse(_takes(name))
         advice = for_node(node, self.where)
         raise self.refuse(
             advice or f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions"
@@ -180,7 +190,7 @@ class _Reader:
             return symbol(name)
         if name in self.short:
             return symbol(self.short[name])
-        if name in FUNCTIONS:
+        if name in NAMES:
             raise self.refuse(f"{name} is a function: write {name}(...)")
         if name in ("x", "y", "z", "x1", "x2", "x3"):
             raise self.refuse(f"{name} is no coordinate here: {_said(self.axes)}")
@@ -258,11 +268,18 @@ def _functions_of(operation: ast.operator, exponent: ast.AST) -> int:
     if not isinstance(operation, ast.Pow):
         return 0
     names = {node.id for node in ast.walk(exponent) if isinstance(node, ast.Name)}
-    return 2 if names - {"pi", *FUNCTIONS} else 1
+    return 2 if names - {"pi", *NAMES} else 1
+
+
+def _takes(name: str) -> str:
+    """Why a call with so many arguments is none."""
+    if name in FUNCTIONS:
+        return f"{name} takes one argument"
+    return f"{name} takes two arguments or more" if name in _OF_MORE else _unknown_function(name)
 
 
 def _unknown_function(name: str) -> str:
-    return for_call(name) or f"unknown function {name!a}; {hint(name, FUNCTIONS)}"
+    return for_call(name) or f"unknown function {name!a}; {hint(name, NAMES)}"
 
 
 def _said(axes: Sequence[str]) -> str:

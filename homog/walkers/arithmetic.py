@@ -28,7 +28,7 @@ _R4, _R5, _R6 = F(0.00518908724), F(-0.00080168643), F(7.87587487e-05)
 # log2(1 - erf(x)) = P(x) on 1 <= x <= 4, so that erf is within 6e-8
 _C0, _C1, _C2, _C3 = F(-0.00110495696), F(-1.62432122), F(-0.922085941), F(-0.149003163)
 _C4, _C5, _C6, _C7 = F(0.032611791), F(-0.00495183654), F(0.00045724347), F(-1.91479703e-05)
-_ONE, _HALF, _QUARTER = F(1), F(0.5), F(0.25)
+_ZERO, _ONE, _HALF, _QUARTER = F(0), F(1), F(0.5), F(0.25)
 _HALF_PI, _LEAST_DIVISOR, _SATURATED = F(math.pi / 2), F(1e-30), F(4)
 _LOGISTIC_TAIL = F(40)
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
@@ -161,6 +161,12 @@ def erf(x):
     near = size * (_R0 + z * (_R1 + z * (_R2 + z * (_R3 + z * (_R4 + z * (_R5 + z * _R6))))))
     far = _C0 + size * (_C1 + size * (_C2 + size * (_C3 + size * (_C4 + size * (_C5 + size * (_C6 + size * _C7))))))
     return math.copysign(_ONE - exp2(far) if size > _ONE else near, x)
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def select(z, a, b):
+    """a where z is positive, else b."""
+    return a if z > _ZERO else b
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)

@@ -22,7 +22,7 @@ from numba import float32, int32, njit, uint32, uint64
 
 from homog.walkers.arithmetic import (
     atan, cos_turn, cos_turns, cosh, cubic_weights, erf, exp, exp2, linear_weights, log, log2, logistic, next_bits,
-    power, sin_turn, sin_turns, sinh, spare_bits, split, stream_state, tanh, turn, uniform,
+    power, select, sin_turn, sin_turns, sinh, spare_bits, split, stream_state, tanh, turn, uniform,
 )
 
 F = np.float32

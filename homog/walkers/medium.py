@@ -33,8 +33,9 @@ _TURN = 2 * sympy.pi
 _TERMS = 200  # of a phase's increment: x1**3*x2**3 has 16
 _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
 _FUNCTIONS = {  # as homog.walkers.arithmetic names them
-    "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns",
+    "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns", "select",
 }  # fmt: skip
+_PYTHONS_OWN = {"absolute": "abs", "larger": "max", "smaller": "min"}
 _LARGEST_SOLUTION, _LARGEST_SLOPE = 2.0**10, 2.0**14  # that plain single precision is made for: u, and slopes in tables
 _LEAST_COEFFICIENT = 2.0**-40  # beside it what underflows is nothing
 
@@ -247,8 +248,9 @@ class _Builder:
             return f"({over} / ({' * '.join(below)}))" if below else f"({over})"
         if isinstance(expression, sympy.Pow):
             return self._power(expression.base, expression.exp)
-        assert expression.func.__name__ in _FUNCTIONS
-        return f"{expression.func.__name__}({self.emit(expression.args[0])})"
+        name = expression.func.__name__
+        assert name in _FUNCTIONS | _PYTHONS_OWN.keys()
+        return f"{_PYTHONS_OWN.get(name, name)}({', '.join(map(self.emit, expression.args))})"
 
     def _power(self, base: Expr, exponent: Expr) -> str:
         if exponent.is_negative:

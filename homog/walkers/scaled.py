@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from homog.formula.bounds import Range, bounds
+from homog.formula.kinks import KINKED, absolute, larger, select
 from homog.formula.logistic import Expr
 
 _MOST, _LEAST = 2.0**90, 2.0**-60  # of single precision's 2^127 and 2^-126: steps of time are multiplied with them
@@ -83,6 +84,8 @@ class Scaled:
             return self._product([self._number(argument) for argument in expression.args])
         if isinstance(expression, sympy.Pow):
             return self._power(expression)
+        if expression.func.__name__ in KINKED:
+            return self._kink(expression)
         return self._function(expression)
 
     def _range(self, expression: Expr) -> Range:
@@ -157,6 +160,28 @@ class Scaled:
         root = f"math.sqrt({number.mantissa})" if real == 0.5 else f"power({number.mantissa}, F({real!r}))"
         times = self._name("e", f"{number.exponent} * F({real!r})") if number.exponent else ""
         return Number(self._name("m", root), times, number.low**real, number.high**real)
+
+    def _kink(self, expression: Expr) -> Number:
+        """A choice between numbers, each with its exponent."""
+        numbers = [self._number(argument) for argument in expression.args]
+        if isinstance(expression, absolute):
+            (number,) = numbers
+            return number._replace(mantissa=self._name("m", f"abs({number.mantissa})"))
+        if isinstance(expression, select):
+            by, *numbers = numbers
+        else:
+            a, b = expression.args
+            by = self._sum([a, -b] if isinstance(expression, larger) else [b, -a])
+        first, second = numbers
+
+        def chosen(letter: str, of_first: str, of_second: str) -> str:
+            return self._name(letter, f"select({by.mantissa}, {of_first}, {of_second})")
+
+        exponent = first.exponent
+        if exponent != second.exponent:
+            exponent = chosen("e", first.exponent or "ZERO", second.exponent or "ZERO")
+        mantissa = chosen("m", first.mantissa, second.mantissa)
+        return Number(mantissa, exponent, min(first.low, second.low), max(first.high, second.high))
 
     def _function(self, expression: Expr) -> Number:
         name, inner = expression.func.__name__, self._number(expression.args[0])

@@ -136,6 +136,7 @@ NAMES = ("x1", "x2", "field")
     "sin(3*x1)*cos(5*x2) - tan(field/3)", "x1**3 - x2**2 + field**-2", "exp(-x1*field)/(1.5 + sin(9*x2))",
     "sqrt(x1 + 2)*log(2 + x2) - atan(field)*erf(x1)", "cosh(x1 - x2) - sinh(field)*tanh(3*x2)", "1/(1 + exp(4*field))",
     "(2 + x1)**1.5 - x2**4", "1/(1.5 + cos(2*x1))", "10**field - x1**5",
+    "abs(x1)*x2 - abs(x1 - field)**3", "max(x1, x2 - 0.3, field)*min(x2, 0.2)", "sqrt(x1**2)/(2 + max(x2, -1))",
 ])  # fmt: skip
 def test_bounds_hold_and_close_in(text: str):
     """Each value on a small box of names lies within its bounds, and these narrow with the box."""

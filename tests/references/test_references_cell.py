@@ -50,6 +50,24 @@ def test_duality_makes_the_geometric_mean_effective(make_problem: MakeProblem) -
     np.testing.assert_allclose(tensor, np.eye(2), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("across", [(1.0, 0.0), (0.5, 0.5)], ids=["along an axis", "oblique"])
+def test_a_laminate_with_kinks_has_its_means(make_problem: MakeProblem, across: tuple[float, float]) -> None:
+    """Of 1 + |sin(pi y)| the harmonic one is pi/2, the arithmetic one 1 + 2/pi."""
+    phase = "x1" if across[1] == 0 else "(x1 + x2)"
+    tensor, change = effective_tensor(make_problem(f"1 + abs(sin(pi*{phase}/eps))"))
+    normal = np.outer(np.sqrt(across), np.sqrt(across))
+    exact = np.pi / 2 * normal + (1 + 2 / np.pi) * (np.eye(2) - normal)
+    assert change < 1e-5
+    np.testing.assert_allclose(tensor, exact, rtol=0, atol=max(change, 1e-12) * 2)
+
+
+def test_duality_holds_with_kinks_in_the_slopes(make_problem: MakeProblem) -> None:
+    wave = "sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
+    tensor, change = effective_tensor(make_problem(f"exp(4*{wave}*abs({wave}))"))
+    assert change < 1e-6
+    np.testing.assert_allclose(tensor, np.eye(2), rtol=0, atol=2 * change)
+
+
 def test_coefficient_without_period_has_no_cell_problem(make_problem: MakeProblem) -> None:
     with pytest.raises(ValueError, match="periodic"):
         effective_tensor(make_problem("1 + 0.5*sin(x1*x2/eps)"))

@@ -25,6 +25,7 @@ COEFFICIENTS = {
     "bump": (1, "1 + exp(-((x1 - 0.5)/0.05)**2) + 0*cos(2*pi*x1/eps)"),
     "no value outside": (2, "1 + x1**1.5*sqrt(eps) + 0.2*cos(2*pi*x2/eps)"),
     "two scales": (2, "exp(0.5*sin(2*pi*x1/eps)*x2) + x1**2"),
+    "kinked": (2, "1 + abs(sin(2*pi*x1/eps))*max(cos(2*pi*x2/eps), -0.5, x1 - 1)"),
     "cube": (3, "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"),
 }
 
@@ -39,7 +40,7 @@ def starts_near_the_boundary(domain, eps: float, count: int) -> np.ndarray:
 
 PAIRS = [  # each is a kernel to compile: all schemes on the linear problem, each other coefficient where it is hardest
     ("linear", GIRSANOV), ("linear", DRIFT), ("linear", HEUN), ("laminate", DRIFT), ("warped", HEUN),
-    ("no value outside", HEUN), ("cube", HEUN),
+    ("no value outside", HEUN), ("cube", HEUN), ("kinked", HEUN),
     # more formulas, which tests/walkers/test_walkers_medium.py has without a compiler
     *(pytest.param(name, GIRSANOV, marks=pytest.mark.slow) for name in ("bump", "two scales")),
 ]  # fmt: skip

@@ -13,7 +13,8 @@ MOVES = EPS * np.random.default_rng(1).uniform(-1, 1, (100, 2))
 NAMES = {
     "F": float, "ZERO": 0.0, "ONE": 1.0, "half_dt": DT / 2, "math": np,
     "exp": np.exp, "log": np.log, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "power": np.power,
-    "logistic": lambda x: 1 / (1 + np.exp(-x)), "exp2": np.exp2, "max": np.maximum, "LOG2E": 1 / np.log(2),
+    "logistic": lambda x: 1 / (1 + np.exp(-x)), "exp2": np.exp2, "LOG2E": 1 / np.log(2),
+    "max": np.maximum, "min": np.minimum, "select": lambda z, a, b: np.where(z > 0, a, b),
     "split": lambda x: (2 * np.frexp(x)[0], np.frexp(x)[1] - 1),
     "sin_turns": lambda turns: np.sin(2 * np.pi * turns), "cos_turns": lambda turns: np.cos(2 * np.pi * turns),
 }  # fmt: skip
@@ -37,6 +38,11 @@ NAMES = {
         ("exp(0.5*sin(2*pi*x1/eps)*x2) + x1**2", "sin(4*pi*x1 + 6*pi*x1**2)"),
         ("1 + u**2*(1 + x1) + sin(u/eps)", "1"),
         ("exp(u*x2)", "x1**2"),
+        ("1 + abs(x1 - 0.5) + max(x1, x2)**2*min(x1/eps, 2)", "abs(sin(x1/eps)) - max(x2, 0.5)"),
+        ("1.1 + abs(sin(x1/eps))*max(cos(x2/eps), -0.3)", "min(x1, x2, 0.4)"),
+        ("1 + max(u, 0)**2 + abs(u - x1)", "1"),
+        ("max(exp(600*x1 - 300), 1e-3)*(2 + sin(x2/eps))", "abs(exp(300*x1) - exp(290*x2))"),
+        ("min(exp(400*x2), 1e12) + exp(-300*abs(x1 - 0.3))*abs(x2 - x1) + 1e-25", "min(1e20*x1, exp(200*x2))"),
     ],
 )
 def test_the_lines_give_drift_and_reward_of_a_step(make_problem, coefficient: str, forcing: str):
