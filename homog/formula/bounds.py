@@ -104,9 +104,14 @@ def _log(low: Any, high: Any) -> Range:
     return np.log(np.maximum(low, 0)), np.log(np.maximum(high, 0))
 
 
+def _absolute(low: Any, high: Any) -> Range:
+    least = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(np.abs(low), np.abs(high)))
+    return least[()], np.maximum(np.abs(low), np.abs(high))
+
+
 def _cosh(low: Any, high: Any) -> Range:
-    least = np.where((low <= 0) & (high >= 0), 1.0, np.minimum(np.cosh(low), np.cosh(high)))
-    return least[()], np.maximum(np.cosh(low), np.cosh(high))
+    least, most = _absolute(low, high)
+    return np.cosh(least), np.cosh(most)
 
 
 def _cos(low: Any, high: Any) -> Range:
@@ -139,14 +144,8 @@ def _select(z: Range, a: Range, b: Range) -> Range:
     return low[()], high[()]
 
 
-def _absolute(low: Any, high: Any) -> Range:
-    least = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(np.abs(low), np.abs(high)))
-    return least[()], np.maximum(np.abs(low), np.abs(high))
-
-
 _OF_MORE: Mapping[str, Callable[..., Range]] = {
     "larger": lambda a, b: (np.maximum(a[0], b[0]), np.maximum(a[1], b[1])),
-    "smaller": lambda a, b: (np.minimum(a[0], b[0]), np.minimum(a[1], b[1])),
     "select": _select,
 }
 _OTHERS: Mapping[str, Callable[[Any, Any], Range]] = {

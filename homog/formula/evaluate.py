@@ -67,13 +67,7 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     import torch
 
     functions = {name: getattr(torch, name) for name in FUNCTIONS} | {"logistic": torch.sigmoid, **_torch_kinks(points)}
-    named = {
-        # a number is filled in on the device: copying it there would make the host wait
-        name: torch.full((), value, dtype=points.dtype, device=points.device)
-        if isinstance(value, float | int)
-        else torch.as_tensor(value, dtype=points.dtype, device=points.device)
-        for name, value in parameters.items()
-    }
+    named = {name: _like(points, value) for name, value in parameters.items()}
     values = {**named, **{axis: points[..., i] for i, axis in enumerate(formula.axes)}}
     result = evaluate(formula.expression, values, functions)
     if isinstance(result, float | int):
@@ -81,20 +75,23 @@ def torch_at_points(formula: Formula, points: Any, parameters: Mapping[str, Any]
     return result.to(points.dtype).expand(points.shape[:-1])
 
 
-def _torch_kinks(points: Any) -> Mapping[str, Callable]:
-    """abs, min, max and the choice, for tensors like the points; other arguments are numbers."""
+def _like(points: Any, value: Any) -> Any:
+    """A number or an array as a tensor like the points."""
     import torch
 
-    def tensor(value: Any) -> Any:
-        if isinstance(value, float | int):
-            return torch.full((), value, dtype=points.dtype, device=points.device)
-        return value
+    if isinstance(value, float | int):  # filled in on the device: copying it there would make the host wait
+        return torch.full((), value, dtype=points.dtype, device=points.device)
+    return torch.as_tensor(value, dtype=points.dtype, device=points.device)
+
+
+def _torch_kinks(points: Any) -> Mapping[str, Callable]:
+    """abs, max and the choice, for tensors like the points and for numbers."""
+    import torch
 
     return {
         "absolute": torch.abs,
-        "larger": lambda a, b: torch.maximum(tensor(a), tensor(b)),
-        "smaller": lambda a, b: torch.minimum(tensor(a), tensor(b)),
-        "select": lambda z, a, b: torch.where(z > 0, tensor(a), tensor(b)),
+        "larger": lambda a, b: torch.maximum(_like(points, a), _like(points, b)),
+        "select": lambda z, a, b: torch.where(z > 0, _like(points, a), _like(points, b)),
     }
 
 
@@ -106,7 +103,6 @@ _OF_SCIPY = {"erf": scipy.special.erf, "logistic": scipy.special.expit}
 _OF_NUMPY = {
     "absolute": np.abs,
     "larger": np.maximum,
-    "smaller": np.minimum,
     "select": lambda z, a, b: np.where(z > 0, a, b),
 }
 NUMPY: Mapping[str, Callable] = (
@@ -114,10 +110,9 @@ NUMPY: Mapping[str, Callable] = (
     | _OF_SCIPY
     | _OF_NUMPY
 )
-MATH: Mapping[str, Callable] = {name: getattr(math, name, abs) for name in FUNCTIONS} | {
+MATH: Mapping[str, Callable] = {name: value for name, (_, value) in FUNCTIONS.items()} | {
     "logistic": _logistic,
     "absolute": abs,
     "larger": max,
-    "smaller": min,
     "select": lambda z, a, b: a if z > 0 else b,
 }

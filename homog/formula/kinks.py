@@ -3,11 +3,9 @@
 SymPy has Abs, Min and Max, which ask about signs and orders whenever they are made. These ask nothing.
 """
 
-from typing import Any
-
 import sympy
 
-Expr = Any  # a SymPy expression; SymPy's own annotations do not survive its operators
+from homog.formula.logistic import Expr
 
 
 class select(sympy.Function):  # a SymPy function is a class, and evaluation goes by its name
@@ -64,32 +62,15 @@ class larger(sympy.Function):
 
     def fdiff(self, argindex: int = 1) -> Expr:
         """The slope along one argument."""
-        a, b = of(self)
+        arguments: Expr = self.args
+        a, b = arguments
         return chosen(a - b, int(argindex == 1), int(argindex == 2))
 
 
-class smaller(sympy.Function):
+def smaller(a: Expr, b: Expr) -> Expr:
     """The smaller of two."""
-
-    nargs = 2
-    is_real = True
-
-    @classmethod
-    def eval(cls, a: Expr, b: Expr) -> Expr | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The smaller of two numbers."""
-        if a == b:
-            return a
-        return (a if a < b else b) if a.is_number and b.is_number else None
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        """The slope along one argument."""
-        a, b = of(self)
-        return chosen(b - a, int(argindex == 1), int(argindex == 2))
-
-
-def of(expression: Expr) -> tuple[Expr, ...]:
-    """Its arguments."""
-    return expression.args
+    of_negatives: Expr = larger(-a, -b)
+    return -of_negatives
 
 
 def chosen(z: Expr, a: int, b: int) -> Expr:
@@ -97,5 +78,5 @@ def chosen(z: Expr, a: int, b: int) -> Expr:
     return select(z, sympy.Integer(a), sympy.Integer(b))
 
 
-KINKED = ("absolute", "larger", "smaller", "select")
+KINKED = ("absolute", "larger", "select")
 """The names of these classes."""

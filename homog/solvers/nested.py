@@ -79,7 +79,7 @@ def solve(
     """
     new = [np.setdiff1d(space, before) for before, space in itertools.pairwise([spaces[0][:0], *spaces])]
     order, count = np.concatenate(new), loads.shape[1] - 1
-    scale, with_lift = _scale(matrices.sum(0), order), np.append(order, count)
+    scale, with_lift = _scale(matrices[:, order, order].sum(0)), np.append(order, count)
     matrices = matrices[:, order[:, None], with_lift] / (scale[:, None] * np.append(scale, 1.0))
     loads = loads[:, order] / scale
     matrix, load = matrices.sum(0), loads.sum(0)
@@ -104,16 +104,16 @@ def moved_by(
 ) -> Float64[np.ndarray, "m groups"]:
     """How residuals of the groups would move the weights of an answer in a space, their mean taken out."""
     matrix, count = matrices.sum(0), residuals.shape[1] - 1
-    scale = _scale(matrix, space)
+    scale = _scale(matrix[space, space])
     inverse = inverse_of(matrix[np.ix_(space, space)] / (scale[:, None] * scale), cutoff)
     moved = np.zeros((count, len(residuals)))
     moved[space] = inverse @ (residuals[:, space] / scale).T / scale[:, None]
     return moved - moved.mean(1, keepdims=True)
 
 
-def _scale(matrix: Float64[np.ndarray, "n n"], space: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+def _scale(diagonal: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
     """By what functions are divided to make the diagonal one."""
-    sizes = np.sqrt(np.abs(matrix[space, space]))
+    sizes = np.sqrt(np.abs(diagonal))
     return np.where(sizes > 0, sizes, 1.0)
 
 

@@ -35,7 +35,7 @@ _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns"
 _FUNCTIONS = {  # as homog.walkers.arithmetic names them
     "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns", "select",
 }  # fmt: skip
-_PYTHONS_OWN = {"absolute": "abs", "larger": "max", "smaller": "min"}
+_PYTHONS_OWN = {"absolute": "abs", "larger": "max"}
 _LARGEST_SOLUTION, _LARGEST_SLOPE = 2.0**10, 2.0**14  # that plain single precision is made for: u, and slopes in tables
 _LEAST_COEFFICIENT = 2.0**-40  # beside it what underflows is nothing
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from homog.formula.bounds import Range, bounds
-from homog.formula.kinks import KINKED, absolute, larger, select
+from homog.formula.kinks import KINKED, absolute, select
 from homog.formula.logistic import Expr
 
 _MOST, _LEAST = 2.0**90, 2.0**-60  # of single precision's 2^127 and 2^-126: steps of time are multiplied with them
@@ -171,7 +171,7 @@ class Scaled:
             by, *numbers = numbers
         else:
             a, b = expression.args
-            by = self._sum([a, -b] if isinstance(expression, larger) else [b, -a])
+            by = self._sum([a, -b])
         first, second = numbers
 
         def chosen(letter: str, of_first: str, of_second: str) -> str:
