@@ -36,6 +36,7 @@ from homog.config import (
     RunSettings,
     TimeStepSettings,
 )
+from homog.config.method import suited_step
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.losses.lagged import NODES, lagged_spline
@@ -248,7 +249,7 @@ def walk(
     *,
     timestep: TimeStepSettings | None = None,
     martingale: str = Energy.martingale,
-    step: str = Energy.step,
+    step: str | None = Energy.step,
     exit: str = Energy.exit,
     u: Solution | None = None,
     seed: int = RunSettings.seed,
@@ -268,7 +269,8 @@ def walk(
         walkers: Walkers from each point, s.
         timestep: Settings of the time steps; `homog.BoundsTimeStep()` unless given.
         martingale: drift, dX = V dt + dB (7); or girsanov, driftless walkers with weight D (13).
-        step: heun, of weak order 2, with drift; or euler (18, 19).
+        step: heun, of weak order 2, with drift; euler (18, 19); or metropolis, accepted or not, which is taken where
+            the coefficient jumps and nothing else is said.
         exit: bridge, a step may touch the boundary between its ends; or clip.
         u: The solution that walkers of a nonlinear problem read.
         seed: Seed of the walkers.
@@ -284,9 +286,12 @@ def walk(
         raise UserError("a point lies outside of the domain or on its boundary: walkers start inside")
     if problem.operator.nonlinear and u is None:
         raise UserError("the coefficient depends on u: write u=homog.solve(problem) for the walkers to read")
+    step = step or suited_step(martingale, jumps=problem.operator.jumps)
     policy, scheme = timestep or BoundsTimeStep(), Scheme(martingale, step, exit)
-    steps = time_steps(policy, problem.dimension, problem.scale)
-    if martingale == "drift":
+    if problem.operator.jumps and not scheme.may_stay:
+        raise UserError("the coefficient jumps, and has no drift: leave step and martingale out")
+    steps = time_steps(policy, problem.dimension, problem.scale, may_stay=scheme.may_stay)
+    if scheme.drifts:
         steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
     lagged = None
     if u is not None and problem.operator.nonlinear:

@@ -12,7 +12,7 @@ from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSett
 from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
-from homog.config.run import RunSettings, depends_on_u
+from homog.config.run import RunSettings, depends_on_u, may_jump
 from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
 from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 
@@ -58,6 +58,7 @@ __all__ = [
     "TrackingSettings",
     "depends_on_u",
     "kind_of",
+    "may_jump",
 ]
 
 KINDS: dict[str, type] = {

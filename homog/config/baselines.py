@@ -30,6 +30,10 @@ class PINN(MethodSettings):
     update_every: int = 100
 
     @property
+    def needs_slopes(self) -> bool:
+        return True
+
+    @property
     def edge_points(self) -> int:
         """Points on the boundary that an iteration draws."""
         return self.boundary_points if self.boundary == "penalty" else 0

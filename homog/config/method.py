@@ -33,8 +33,13 @@ class MethodSettings:
         """Network, optimizer and time steps that suit the method; `nonlinear`: for a coefficient that depends on u."""
         return Companions(MLP(), AdamCosine(), BoundsTimeStep())
 
-    def suited(self, *, nonlinear: bool) -> Self:
-        """The same settings, with what is left to the problem (None) chosen; `nonlinear` as in `companions`."""
+    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
+        """The same settings, with what is left to the problem (None) chosen.
+
+        Args:
+            nonlinear: Whether the coefficient depends on u.
+            jumps: Whether it may jump.
+        """
         return self
 
     @property
@@ -47,12 +52,23 @@ class MethodSettings:
         """Whether its walkers drift along V, and may choose their steps by the place."""
         return False
 
+    @property
+    def may_stay(self) -> bool:
+        """Whether a step of its walkers may be refused, as where the coefficient jumps."""
+        return False
+
+    @property
+    def needs_slopes(self) -> bool:
+        """Whether it asks for slopes of the coefficient, and cannot do without."""
+        return False
+
 
 class WalkingSettings(MethodSettings):
     """What the methods that send walkers have in common; the fields are those of each method."""
 
     points: int
     martingale: str
+    step: str | None
 
     @property
     def per_point(self) -> int:
@@ -65,7 +81,15 @@ class WalkingSettings(MethodSettings):
 
     @property
     def drifts(self) -> bool:
-        return self.martingale == "drift"
+        return self.martingale == "drift" and self.step != "metropolis"
+
+    @property
+    def may_stay(self) -> bool:
+        return self.step == "metropolis"
+
+    @property
+    def needs_slopes(self) -> bool:
+        return not self.may_stay
 
 
 @dataclass(kw_only=True)
@@ -78,7 +102,8 @@ class DFLM(WalkingSettings):
             larger than that between walkers, and those that read u take ten times as long.
         boundary_points: N_b, with boundary=penalty.
         martingale: girsanov, driftless walkers with weight D (13), the paper's; or drift, dX = V dt + dB (7).
-        step: euler (18, 19); or heun, of weak order 2, with martingale=drift.
+        step: euler (18, 19); heun, of weak order 2, with martingale=drift; or metropolis, accepted or not, where the
+            coefficient jumps. None is metropolis there, else heun.
         exit: bridge, a step may touch the boundary between its ends; or clip, only where it ends outside.
         estimator: plain (16), control_variate or gradient: the same mean, ever less noise.
         boundary: penalty (10); or ansatz, u = g + distance * network.
@@ -98,7 +123,7 @@ class DFLM(WalkingSettings):
     walkers: int | None = None
     boundary_points: int = 400
     martingale: str = "drift"
-    step: str = "heun"
+    step: str | None = None
     exit: str = "bridge"
     estimator: str = "gradient"
     boundary: str = "ansatz"
@@ -115,8 +140,9 @@ class DFLM(WalkingSettings):
         adam = AdamCosine(iterations=1200) if nonlinear else AdamCosine()
         return Companions(MLP(), adam, BoundsTimeStep(macro_factor=64.0))
 
-    def suited(self, *, nonlinear: bool) -> Self:
+    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
         suits = {
+            "step": suited_step(self.martingale, jumps=jumps),
             "walkers": 2 if nonlinear else 8,
             "sampling": "coefficient" if nonlinear else "uniform",
             "table": 129 if nonlinear else 257,
@@ -158,7 +184,7 @@ class Energy(WalkingSettings):
     points: int = 16384
     walkers: int = 4  # from each point
     martingale: str = "drift"
-    step: str = "heun"
+    step: str | None = None  # metropolis where the coefficient jumps, else heun
     exit: str = "bridge"
     sampling: str = "uniform"
     table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
@@ -167,6 +193,9 @@ class Energy(WalkingSettings):
     def companions(cls, *, nonlinear: bool) -> Companions:
         """A basis for smooth answers, and one linear solve."""
         return Companions(Legendre(), Galerkin(), BoundsTimeStep())
+
+    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
+        return self if self.step else replace(self, step=suited_step(self.martingale, jumps=jumps))
 
     @property
     def per_point(self) -> int:
@@ -180,13 +209,24 @@ class Energy(WalkingSettings):
         check_table(self.table)
 
 
-def check_scheme(martingale: str, step: str, exit: str) -> None:
+def check_scheme(martingale: str, step: str | None, exit: str) -> None:
     """Refuse a way of walking that there is not."""
     one_of("method.martingale", martingale, ("girsanov", "drift"))
-    one_of("method.step", step, ("euler", "heun"))
     one_of("method.exit", exit, ("bridge", "clip"))
+    if step is None:
+        return
+    one_of("method.step", step, ("euler", "heun", "metropolis"))
     if step == "heun" and martingale != "drift":
         raise UserError("method.step=heun needs method.martingale=drift: girsanov walkers have no drift to average")
+    if step == "metropolis" and martingale != "drift":
+        raise UserError("method.step=metropolis needs method.martingale=drift: it has the law of the drift without one")
+
+
+def suited_step(martingale: str, *, jumps: bool) -> str:
+    """The most accurate step of walkers in a medium."""
+    if martingale != "drift":
+        return "euler"
+    return "metropolis" if jumps else "heun"
 
 
 def check_table(nodes: int) -> None:

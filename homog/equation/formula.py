@@ -23,6 +23,8 @@ from homog.errors import UserError
 from homog.fields import TabulatedField
 from homog.formula import NAMES, Formula, parse
 from homog.formula.evaluate import at_points
+from homog.formula.jumps import places_of_jumps
+from homog.formula.parse import symbol
 from homog.formula.undefined import reason
 
 _SAMPLE = 2**16
@@ -76,6 +78,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     if field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
+    _check_jumps(operator, boundary)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
     for name, given, points in (("forcing", forcing, sample), ("boundary", boundary, closed)):
@@ -100,6 +103,21 @@ def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
         if not isfinite(value):
             raise UserError(f"problem.parameters.{name}={value}: write a finite number")
     return {"eps": eps, **given}
+
+
+def _check_jumps(operator: Operator, boundary: Formula) -> None:
+    """Refuse jumps where the equation has none."""
+    solution = symbol(SOLUTION)
+    for place in places_of_jumps(operator.coefficient.expression):
+        if solution in place.free_symbols:
+            raise UserError(
+                f"problem.coefficient={operator.coefficient.text} jumps where {place} does: it may jump with the place"
+                " and the field, and must go on continuously with u; write min, max or tanh"
+            )
+    if places_of_jumps(boundary.expression):
+        raise UserError(
+            f"problem.boundary={boundary.text} jumps, and u with it: write boundary values that go on continuously"
+        )
 
 
 def _check_finite(

@@ -11,6 +11,7 @@ from homog.errors import UserError
 from homog.fields.splines import Spline
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
+from homog.formula.jumps import places_of_jumps
 
 SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solution and a tabulated field
 
@@ -35,6 +36,11 @@ class Operator:
     def nonlinear(self) -> bool:
         """Whether the coefficient depends on u."""
         return SOLUTION in self.coefficient.names
+
+    @property
+    def jumps(self) -> bool:
+        """Whether the coefficient may jump, and walkers have no drift."""
+        return bool(places_of_jumps(self.coefficient.expression))
 
     def coefficient_at(
         self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None

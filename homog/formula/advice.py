@@ -1,16 +1,16 @@
-"""What to write instead of mathematics that formulas do not hold yet: jumps, tensors, values for each face."""
+"""What to write instead of mathematics that formulas call otherwise, or do not hold yet: tensors, values for each face."""
 
 import ast
 from collections.abc import Mapping
 
-_STEP = "write a smooth step, such as 0.5*(1 + tanh((x1 - 0.5)/0.01)), 0.01 the width of the interface"
 _CALLS: Mapping[str, str] = {
-    **dict.fromkeys(("where", "select", "piecewise", "heaviside", "step", "conditional"), "{} jumps: " + _STEP),
-    **dict.fromkeys(("sign", "sgn"), "{} jumps: write tanh(x/width) with a small number for width"),
-    **dict.fromkeys(
-        ("floor", "ceil", "round", "trunc", "mod", "fmod"),
-        "{} jumps: write a smooth wave of steps, such as 0.5*(1 + tanh(sin(2*pi*x1/eps)/0.1))",
-    ),
+    **dict.fromkeys(("select", "piecewise", "conditional"), "write where(x1 < 0.5, a, b) for {}"),
+    **dict.fromkeys(("heaviside", "step"), "write where(z > 0, 1, 0) for {}(z)"),
+    **dict.fromkeys(("sign", "sgn"), "write where(z > 0, 1, -1) for {}(z)"),
+    "ceil": "write -floor(-z) for ceil(z)",
+    "round": "write floor(z + 0.5) for round(z)",
+    "fmod": "write mod(z, period) for fmod(z, period)",
+    "trunc": "write floor(z) for trunc(z)",
     "pow": "write a**b for pow(a, b)",
     "ln": "write log(x) for ln(x)",
     "log10": "write log(x)/log(10) for log10(x)",
@@ -34,8 +34,6 @@ def for_node(node: ast.AST, where: str) -> str | None:
         where: The setting that holds it.
     """
     match node:
-        case ast.Compare() | ast.IfExp() | ast.BoolOp():
-            return f"comparisons jump: {_STEP}"
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set() if where.endswith("boundary"):
             return "one formula holds on all faces: write for example x1 for 0 on the left and 1 on the right"
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set():

@@ -144,12 +144,19 @@ def _select(z: Range, a: Range, b: Range) -> Range:
     return low[()], high[()]
 
 
+def _fraction(low: Any, high: Any) -> Range:
+    one = np.floor(low) == np.floor(high)
+    return np.where(one, low - np.floor(low), 0.0)[()], np.where(one, high - np.floor(high), 1.0)[()]
+
+
 _OF_MORE: Mapping[str, Callable[..., Range]] = {
     "larger": lambda a, b: (np.maximum(a[0], b[0]), np.maximum(a[1], b[1])),
     "select": _select,
 }
 _OTHERS: Mapping[str, Callable[[Any, Any], Range]] = {
     "absolute": _absolute,
+    "floor": lambda low, high: (np.floor(low), np.floor(high)),
+    "fraction": _fraction,
     "log": _log,
     "cosh": _cosh,
     "sin": _sin,

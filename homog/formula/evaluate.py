@@ -85,11 +85,12 @@ def _like(points: Any, value: Any) -> Any:
 
 
 def _torch_kinks(points: Any) -> Mapping[str, Callable]:
-    """abs, max and the choice, for tensors like the points and for numbers."""
+    """What bends or jumps, for tensors like the points and for numbers."""
     import torch
 
     return {
         "absolute": torch.abs,
+        "fraction": lambda z: z - torch.floor(z),
         "larger": lambda a, b: torch.maximum(_like(points, a), _like(points, b)),
         "select": lambda z, a, b: torch.where(z > 0, _like(points, a), _like(points, b)),
     }
@@ -102,6 +103,7 @@ def _logistic(z: float) -> float:
 _OF_SCIPY = {"erf": scipy.special.erf, "logistic": scipy.special.expit}
 _OF_NUMPY = {
     "absolute": np.abs,
+    "fraction": lambda z: z - np.floor(z),
     "larger": np.maximum,
     "select": lambda z, a, b: np.where(z > 0, a, b),
 }
@@ -113,6 +115,7 @@ NUMPY: Mapping[str, Callable] = (
 MATH: Mapping[str, Callable] = {name: value for name, (_, value) in FUNCTIONS.items()} | {
     "logistic": _logistic,
     "absolute": abs,
+    "fraction": lambda z: z - math.floor(z),
     "larger": max,
     "select": lambda z, a, b: a if z > 0 else b,
 }

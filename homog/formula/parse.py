@@ -17,6 +17,7 @@ import sympy
 
 from homog.errors import UserError, hint
 from homog.formula.advice import for_call, for_node
+from homog.formula.jumps import JUMPING, above, at_least, both, chosen, denied, either, floor, holds, modulo
 from homog.formula.kinks import KINKED, absolute, larger, smaller
 from homog.formula.logistic import stable
 
@@ -33,11 +34,13 @@ FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], flo
     "atan": (sympy.atan, math.atan),
     "erf": (sympy.erf, math.erf),
     "abs": (absolute, abs),
+    "floor": (floor, math.floor),
 }
 """The functions of one argument that a formula may call, each with its value for a number."""
 
 _OF_MORE: Mapping[str, Callable[[Any, Any], Any]] = {"min": smaller, "max": larger}
-NAMES = (*FUNCTIONS, *_OF_MORE)
+_WHERE, _MOD = "where", "mod"
+NAMES = (*FUNCTIONS, *_OF_MORE, _WHERE, _MOD)
 """All functions that a formula may call."""
 
 _MAX_LENGTH = 1_000
@@ -86,7 +89,8 @@ def parse(text: str, dimension: int, parameters: Collection[str] = (), where: st
     """Check a formula and turn it into a SymPy expression.
 
     Args:
-        text: Mathematics in Python's notation: + - * / ** ( ), numbers, pi, names and the FUNCTIONS.
+        text: Mathematics in Python's notation: + - * / ** ( ), numbers, pi, names and the functions of NAMES. A
+            comparison is 1 where it holds and 0 elsewhere.
         dimension: Number of coordinates, x1 to xd, that may occur; x, y and z stand for x1, x2 and x3 unless a
             parameter has that name.
         parameters: Further names that may occur, such as eps.
@@ -132,7 +136,7 @@ def _with_whole_exponents(expression: Any, refuse: Callable[[str], UserError]) -
 
 def _known(expression: sympy.Basic) -> bool:
     """Whether simplification has left functions that formulas may hold, or `stable` has put there."""
-    known = (*FUNCTIONS, *KINKED, "logistic")
+    known = (*FUNCTIONS, *KINKED, *JUMPING, "logistic")
     return all(type(node).__name__ in known for node in expression.atoms(sympy.Function))
 
 
@@ -166,7 +170,22 @@ class _Reader:
             case ast.BinOp(left=left, op=operation, right=right):
                 around = functions + _functions_of(operation, right)
                 return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
-            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name not in _OF_MORE:
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+                return holds(self._condition(node, depth, functions))
+            case ast.IfExp(test=test, body=body, orelse=otherwise):
+                return self._where(test, body, otherwise, depth, functions)
+            case ast.Call(func=ast.Name(id="where"), args=[test, body, otherwise], keywords=[]):
+                return self._where(test, body, otherwise, depth, functions)
+            case ast.Call(func=ast.Name(id="mod"), args=[number, period], keywords=[]):
+                number, period = (self.read(one, depth + 1, functions + 1) for one in (number, period))
+                return modulo(number, self._divisor(period))
+            case ast.BinOp(left=left, op=ast.Mod(), right=right):
+                number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
+                return modulo(number, self._divisor(period))
+            case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+                number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
+                return floor(number / self._divisor(period))
+            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
                 return self._call(name, self.read(argument, depth + 1, functions + 1))
             case ast.Call(func=ast.Name(id=name), args=[_, _, *_] as arguments, keywords=[]) if name in _OF_MORE:
                 around = functions + len(arguments) - 1
@@ -175,8 +194,47 @@ class _Reader:
                 raise self.refuse(_takes(name))
         advice = for_node(node, self.where)
         raise self.refuse(
-            advice or f"{ascii(ast.unparse(node))[:40]} is not allowed; use numbers, names, + - * / ** and functions"
+            advice or f"{_shown(node)} is not allowed; use numbers, names, + - * / ** and functions"
         )
+
+    def _where(self, test: ast.AST, body: ast.AST, otherwise: ast.AST, depth: int, functions: int) -> sympy.Expr:
+        if not isinstance(test, ast.Compare | ast.BoolOp) and not _denies(test):
+            raise self.refuse(f"where takes a comparison first, such as x1 < 0.5, and not {_shown(test)}")
+        condition = self._condition(test, depth, functions)
+        return chosen(condition, *(self.read(one, depth + 1, functions) for one in (body, otherwise)))
+
+    def _condition(self, node: ast.AST, depth: int, functions: int) -> sympy.Expr:
+        """A number that is positive where the node holds."""
+        if depth > _MAX_DEPTH:
+            raise self.refuse("nested too deeply")
+        match node:
+            case ast.Compare(left=left, ops=operations, comparators=further):
+                values = [self.read(one, depth + 1, functions) for one in (left, *further)]
+                compared = [self._compared(*three) for three in zip(operations, values[:-1], values[1:], strict=True)]
+                return functools.reduce(both, compared)
+            case ast.BoolOp(op=operation, values=parts):
+                join = both if isinstance(operation, ast.And) else either
+                return functools.reduce(join, [self._condition(part, depth + 1, functions) for part in parts])
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return denied(self._condition(operand, depth + 1, functions))
+        raise self.refuse(f"and, or and not join comparisons, such as x1 < 0.5, and not {_shown(node)}")
+
+    def _compared(self, operation: ast.cmpop, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+        match operation:
+            case ast.Gt():
+                return above(left, right)
+            case ast.Lt():
+                return above(right, left)
+            case ast.GtE():
+                return at_least(left, right)
+            case ast.LtE():
+                return at_least(right, left)
+        raise self.refuse("compare by <, <=, > or >=")
+
+    def _divisor(self, period: sympy.Expr) -> sympy.Expr:
+        if period.is_zero:
+            raise self.refuse("division by zero")
+        return period
 
     def _number(self, value: float) -> sympy.Expr:
         if not abs(value) < _MAX_NUMBER:  # nan fails too
@@ -271,10 +329,26 @@ def _functions_of(operation: ast.operator, exponent: ast.AST) -> int:
     return 2 if names - {"pi", *NAMES} else 1
 
 
+def _denies(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+
+
+def _shown(node: ast.AST) -> str:
+    return ascii(ast.unparse(node))[:40]
+
+
+_TAKES = {
+    _WHERE: "where takes a comparison and two values, such as where(x1 < 0.5, 1, 100)",
+    _MOD: "mod takes two arguments, a number and a period, such as mod(x1, eps)",
+}
+
+
 def _takes(name: str) -> str:
     """Why a call with so many arguments is none."""
     if name in FUNCTIONS:
         return f"{name} takes one argument"
+    if name in _TAKES:
+        return _TAKES[name]
     return f"{name} takes two arguments or more" if name in _OF_MORE else _unknown_function(name)
 
 

@@ -22,6 +22,7 @@ from homog.walkers import Lagged, Walk, Walkers, placed
 
 _SHARE = 4  # of the walkers one in so many is looked at earlier
 _SHARE_AGAIN = 8  # and one in so many walks again, with steps half as long and as long as they are
+_SHARE_AT_JUMPS = 1  # or with longer ones
 _EARLIER = (16, 4)  # parts of the macro step after which it is looked at
 
 
@@ -86,14 +87,21 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
+        scheme, each = self.walkers.scheme, self.settings.per_point
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
-        each = self.settings.per_point
-        half = self.steps.halved()
+        if scheme.may_stay:
+            again, shorter, longer = self._some(sample, _SHARE_AT_JUMPS), self.steps, self.steps.lengthened(scheme.parts)
+            by_shorter = again.walk
+            lacks = 1 / (scheme.parts**scheme.order - 1)
+        else:
+            shorter, longer = self.steps.shortened(scheme.parts), self.steps
+            by_shorter = self.walkers.walk(again.points, each, shorter, again.keys, lagged)
+            lacks = 1 / (1 - scheme.parts**-scheme.order)
         walks = [
             *((early, self.walkers.walk(early.points, each, part, early.keys, lagged), part) for part in self._early),
             (early, early.walk, self.steps),
-            (again, self.walkers.walk(again.points, each, half, again.keys, lagged), half),
-            (again, self._two_draws.walk(again.points, each, self.steps, again.keys, lagged), self.steps),
+            (again, by_shorter, shorter),
+            (again, self._along.walk(again.points, each, longer, again.keys, lagged), longer),
         ]
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
             for _, walk, _ in walks:
@@ -101,7 +109,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         systems = [self._sums(network, some, walk, steps, tests) for some, walk, steps in walks]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
         first, second = (part.count / self.steps.count for part in self._early)
-        return Tested(matrix, -control, load, (first, second))
+        return Tested(matrix, -control, load, (first, second), lacks)
 
     def _some(self, sample: Sample, share: int) -> Sample:
         """One point in so many, the same ones however many ranks there are."""
@@ -116,9 +124,10 @@ class EnergyLoss(WalkingLoss[Energy]):
         return [replace(self.steps, count=max(1, self.steps.count // part)) for part in _EARLIER]
 
     @cached_property
-    def _two_draws(self) -> Walkers:
-        """Walkers whose steps are along the paths of those that take steps half as long."""
-        return Walkers(self.problem, replace(self.walkers.scheme, draws=2), self._cache, self._walks_on)
+    def _along(self) -> Walkers:
+        """Walkers whose steps are along the paths of those that take shorter ones."""
+        scheme = self.walkers.scheme
+        return Walkers(self.problem, scheme.along(scheme.parts), self._cache, self._walks_on)
 
     def _sums(
         self, network: LinearInFeatures, sample: Sample, walk: Walk, steps: TimeSteps, tests: np.ndarray | None = None

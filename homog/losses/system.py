@@ -38,20 +38,22 @@ class LinearSystem:
 class Tested:
     """Equations of some of the walkers for other time steps, tested with the smooth functions alone.
 
-    Five systems: after two parts of the macro step and after all of it, on the same paths; with micro steps half as
-    long and as long as they are, on paths that are the same again.
+    Five systems: after two parts of the macro step and after all of it, on the same paths; with shorter and with longer
+    micro steps, on paths that are the same again.
 
     Attributes:
         matrix: Shape (5, k, m + 1).
         control: Shape (5, k, m + 1).
         load: Shape (5, k).
         earlier: The two parts of the macro step.
+        lacks: The error of the micro steps, over what the last two systems differ by.
     """
 
     matrix: Float64[np.ndarray, "5 k n"]
     control: Float64[np.ndarray, "5 k n"]
     load: Float64[np.ndarray, "5 k"]
     earlier: tuple[float, float]
+    lacks: float
 
 
 def smooth_functions(network: LinearInFeatures) -> np.ndarray:

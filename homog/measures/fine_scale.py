@@ -145,7 +145,7 @@ class _Sampler:
         self._spline = spline
         self._count = walkers
         self._key = key
-        self._walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
+        self._walkers = Walkers(problem, Scheme.suited(jumps=problem.operator.jumps), cache)
         self._look_up = SplineValues(problem.dimension, cache)
 
     def __call__(

@@ -103,7 +103,10 @@ def longer_walk(
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
     spline = lagged_spline(network, domain, NODES[dimension])
     steps, count = _planned(steps, problem, _rate(spline, problem), affordable)
-    walkers = Walkers(problem, Scheme("drift", "heun", "bridge"), cache)
+    scheme = Scheme.suited(jumps=problem.operator.jumps)
+    walkers = Walkers(problem, scheme, cache)
+    # the error of steps that may be refused is not small, and is extrapolated from longer ones
+    along = Walkers(problem, scheme.along(scheme.parts), cache) if scheme.may_stay else None
     look_up, taken = SplineValues(dimension, cache), 0
 
     def look(steps: TimeSteps, count: int) -> _Seen:
@@ -111,7 +114,10 @@ def longer_walk(
         points = domain.spread(count, point_generator(seed, taken, Purpose.LONGER_WALK))
         key = stream_key(seed, taken, Purpose.LONGER_WALK)
         taken += 1
-        return _look(spline, walkers, steps, look_up, points, key)
+        seen = _look(spline, walkers, steps, look_up, points, key)
+        if along is None:
+            return seen
+        return seen.beyond(_look(spline, along, steps.lengthened(scheme.parts), look_up, points, key), scheme)
 
     seen = look(steps, count)
     found, times = _found(seen, steps), 1
@@ -151,6 +157,13 @@ class _Seen:
     residual: Float64[np.ndarray, " n"]
     here: Float64[np.ndarray, " n"]
     steps: int
+
+    def beyond(self, longer: "_Seen", scheme: Scheme) -> "_Seen":
+        """What steps of no length would bring back to the same points, by the order of the steps."""
+        lacks = 1 / (scheme.parts**scheme.order - 1)
+        gained = self.gained + lacks * (self.gained - longer.gained)
+        residual = self.residual + lacks * (self.residual - longer.residual)
+        return _Seen(self.tests, gained, residual, self.here, self.steps + longer.steps)
 
     def and_also(self, more: "_Seen") -> "_Seen":
         """Both."""
@@ -215,6 +228,8 @@ def _planned(steps: TimeSteps, problem: Problem, rate: float, affordable: float)
     enough = _STEPS if problem.period is None else _STEPS_OF_PERIODIC
     affordable = min(enough, max(_LEAST_STEPS, affordable)) / slowdown  # of length dt
     longest = max(steps.count, int(min(time / steps.micro_step, affordable / _LEAST_WALKERS)))
+    if problem.operator.jumps:
+        longest -= longest % Scheme.suited(jumps=True).parts
     walkers = int(min(_MOST_WALKERS, max(_LEAST_WALKERS, affordable / longest)))
     return replace(steps, count=longest), walkers // _GROUPS * _GROUPS
 

@@ -19,7 +19,7 @@ from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 _WALKERS, _LEAST_WALKERS = 5120, 512  # of a batch
 _BUDGET = 2e9  # steps, beyond which a batch has fewer walkers
 _MICRO = 12.0  # m0 of the longer steps; the others are half as long
-_OF_HALF = 1 / (2**1.5 - 1)  # error of the shorter steps, over what they take away of that of the longer ones
+_MICRO_AT_JUMPS = 17.0  # or a quarter
 _UNKNOWN = 1 / 3  # of that, since the order may be 1 or 2
 _EARLY, _LATE = 2, 8  # times, in least macro steps
 _MOST_SHORTER = 1000.0  # times as many steps where the medium is steep
@@ -103,12 +103,13 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     macro_step = _LATE * macro_bound(problem.period, dimension)
     far = _FAR * (math.sqrt(macro_step) + problem.period)
     plane = problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
-    late = _late(problem)
+    late, scheme = _late(problem), Scheme.suited(jumps=problem.operator.jumps)
     fine, coarse = (
-        _slopes_and_delays(Walkers(plane, Scheme("drift", "heun", "bridge", draws), cache), steps, cell, batches, seed)
-        for draws, steps in ((1, late.halved()), (2, late))
+        _slopes_and_delays(Walkers(plane, scheme.along(draws), cache), steps, cell, batches, seed)
+        for draws, steps in ((1, late.shortened(scheme.parts)), (scheme.parts, late))
     )
-    moved = _OF_HALF * (fine - coarse)[0]
+    # error of the shorter steps, over what they take away of that of the longer ones
+    moved = (fine - coarse)[0] / (scheme.parts**scheme.order - 1)
     raw, control = fine[0] + moved, fine[1]
     apart = control - control.mean(1, keepdims=True)
     coefficient = ((raw - raw.mean(1, keepdims=True)) * apart).sum(1) / (apart**2).sum(1)
@@ -122,7 +123,8 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
 def _late(problem: Problem) -> TimeSteps:
     """The longer steps to the later time."""
     assert problem.period is not None
-    late = time_steps(BoundsTimeStep(m0=_MICRO, macro_factor=_LATE), problem.dimension, problem.period)
+    micro = _MICRO_AT_JUMPS if problem.operator.jumps else _MICRO
+    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=_LATE), problem.dimension, problem.period)
     steps = round(late.count * _EARLY / _LATE) * _LATE // _EARLY  # a whole number of them to the earlier time too
     late = replace(late, count=steps, micro_step=late.macro_step / steps)
     return with_pace(late, problem, _MICRO, _MOST_SHORTER)

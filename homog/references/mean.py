@@ -38,6 +38,12 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
         return mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
     if problem.period is not None:
         panels = (_PANELS_OF_CELL[problem.dimension],) * problem.dimension
+    if problem.operator.jumps:
+        panels = tuple(min(_MOST_PANELS[problem.dimension], 2 * count) for count in panels)
+        fine, coarse = (
+            _mean(problem, *_gauss(_equal(box, some)), None) for some in (panels, tuple(n // 2 for n in panels))
+        )
+        return fine, abs(fine - coarse) / abs(fine)
     edges = []
     for count, slopes, low, side in zip(panels, slopes_of_log(problem), box.lower, box.sides, strict=True):
         along = np.linspace(low, low + side, count + 1)

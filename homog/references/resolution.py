@@ -25,6 +25,7 @@ _RESOLVED = 4.6  # change of log a on a cell of degree 4 up to which equal cells
 _CHANGES = (1.0, 2.0, _RESOLVED)  # what is aimed at where they are not, as far as the number of unknowns stays below
 _CHEAP = 1_500_000
 _WORTH = 4_000_000  # unknowns beyond which a lower degree is taken
+_AT_JUMPS = 2  # the degree: a higher one is not more accurate
 _GROWTH = 0.7  # of the width of cells along an axis
 _DATA = 2.0  # a forcing that is not a wave takes more cells a length than one
 
@@ -76,6 +77,8 @@ def fine_lattices(problem: Problem, settings: FEMReference) -> Meshes | None:
         The meshes, or None where `max_unknowns` does not allow `cells_per_period`. Equal cells are refined to
         `min_cells` on the longest side where that is possible (in one dimension to its square, in three to an eighth).
     """
+    if problem.operator.jumps:
+        return _across_jumps(problem, settings)
     usual = _equal_cells(problem, settings)
     lengths = shortest_length(problem)
     if usual is not None and _resolves(usual, lengths, settings.cells_per_period):
@@ -86,6 +89,24 @@ def fine_lattices(problem: Problem, settings: FEMReference) -> Meshes | None:
     if usual is None and problem.operator.field is None:
         return None
     return _affordable(problem, settings, lengths)
+
+
+def _across_jumps(problem: Problem, settings: FEMReference) -> Meshes:
+    """As many equal cells as are worth it: an interface passes through them, and the error falls like their width.
+
+    A multiple of four to a period, if possible, so that a quarter of a period ends on an edge in the coarser meshes.
+    """
+    degree = min(_AT_JUMPS, settings.degree)
+    length, sides = min(_fine_scale(problem), float(problem.domain.sides.max())), problem.domain.sides
+    unknowns = min(_CHEAP, settings.max_unknowns)
+    a_length = length * (unknowns / float(np.prod(sides))) ** (1 / problem.dimension) / degree
+    a_period = 4 * int(a_length / 4) if a_length >= 4 else a_length
+    cells = [max(4, round(a_period * side / length)) for side in sides]
+    main = Lattice(problem.domain.lower, problem.domain.upper, tuple(cells), degree)
+    second = main.coarser()
+    note = "the coefficient jumps within cells of the mesh: the error of u_eps falls like their width"
+    resolved = a_period >= settings.cells_per_period
+    return Meshes(main, second, second.coarser(), resolved, (note,))
 
 
 def smooth_lattice(problem: Problem, settings: FEMReference) -> Lattice | None:

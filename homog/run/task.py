@@ -15,6 +15,10 @@ from homog.timesteps.timestep import TimeSteps, time_steps
 _SMOOTH = 0.125  # of the shortest side: a length that the steps of a longer walk resolve where nothing is steep
 _MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
 _LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
+_JUMPS = (
+    "problem.coefficient jumps, and this method asks for its slopes: leave method.step and method.martingale out, or"
+    " write method=energy, dflm or deep_ritz"
+)
 _MOST_POINTS = 20_000_000  # of the evaluation grid: a few arrays of 160 MB
 
 
@@ -48,6 +52,8 @@ class Plan:
         """
         problem = equation.build(settings.problem, settings.eps) if problem is None else problem
         _require_affordable(settings.evaluation.grid, problem.dimension)
+        if problem.operator.jumps and settings.method.needs_slopes:
+            raise UserError(_JUMPS)
         plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end
@@ -63,7 +69,9 @@ class Plan:
         bounds = BoundsTimeStep(
             eps=settings.timestep.eps, m0=settings.timestep.m0, macro_factor=settings.evaluation.fine_scale_macro_factor
         )
-        steps = time_steps(bounds, self.problem.dimension, self.problem.scale)
+        steps = time_steps(
+            bounds, self.problem.dimension, self.problem.scale, may_stay=self.problem.operator.jumps
+        )
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
     def warnings(self) -> list[str]:
@@ -74,12 +82,11 @@ class Plan:
         """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
         policy, problem = self.settings.timestep, self.problem
         scale = min(problem.scale, policy.eps or problem.scale)
-        if (
-            problem.period is None and not problem.operator.nonlinear
-        ):  # what is steep is walked in shorter steps, by its pace
+        if problem.period is None and not problem.operator.nonlinear and not problem.operator.jumps:
+            # what is steep is walked in shorter steps, by its pace
             scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
         bounds = BoundsTimeStep(eps=scale, m0=max(policy.m0, BoundsTimeStep.m0), macro_factor=1.0)
-        return time_steps(bounds, problem.dimension), bounds.m0
+        return time_steps(bounds, problem.dimension, may_stay=problem.operator.jumps), bounds.m0
 
     @property
     def kernels(self) -> Path:
@@ -119,7 +126,7 @@ class Task(Plan):
 def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
     """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
     policy, method = settings.timestep, settings.method
-    steps = time_steps(policy, problem.dimension, problem.scale)
+    steps = time_steps(policy, problem.dimension, problem.scale, may_stay=method.may_stay)
     follows = policy.follows_medium and method.drifts
     planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
     most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0

@@ -73,6 +73,7 @@ class GalerkinSolver:
         self._system = _Equations((self._groups,), count, count)
         self._tested = _Equations((5, self._groups), len(self._smooth), count)
         self._earlier = (0.0, 0.0)  # times of the first two of the tested ones, as shares of the macro step
+        self._lacks = 0.0  # error of the micro steps, over what the last two of them differ by
         self._used = len(self._spaces)  # the batches to come have equations for the functions of so many spaces
         self._lacking = 0.0  # square of what these lack, as far as the batches before have shown
         self._added = 0
@@ -103,7 +104,7 @@ class GalerkinSolver:
         self._system.add(group, batch, functions, functions)
         if batch.tested is not None:
             self._tested.add(group, batch.tested, np.arange(len(self._smooth)), functions)
-            self._earlier = batch.tested.earlier
+            self._earlier, self._lacks = batch.tested.earlier, batch.tested.lacks
         self._batches += 1
         self._solved = None
         if self._batches == _FIRST_LOOK and self.settings.iterations - self._added >= _FIRST_LOOK:
@@ -189,7 +190,7 @@ class GalerkinSolver:
         """All that the batches to come and the answer depend on: the system, and the weights of the lagged u."""
         arrays = {name: torch.from_numpy(array) for name, array in self._arrays().items()}
         numbers = {"added": self._added, "batches": self._batches, "used": self._used, "lacking": self._lacking,
-                   "earlier": list(self._earlier)}  # fmt: skip
+                   "earlier": list(self._earlier), "lacks": self._lacks}  # fmt: skip
         return {**arrays, **numbers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -205,7 +206,7 @@ class GalerkinSolver:
         self._added, self._batches, self._solved = int(state["added"]), int(state["batches"]), None
         self._used, self._lacking = int(state["used"]), float(state["lacking"])
         first, second = (float(part) for part in state["earlier"])
-        self._earlier = first, second
+        self._earlier, self._lacks = (first, second), float(state["lacks"])
         self._set_weights(self._weights)
         self._lagged = self._loss.lagged(self._answer)
 
@@ -237,7 +238,7 @@ class GalerkinSolver:
             if self._tested.matrix.any():
                 among = [part[:, :groups] for part in self._tested]
                 tested = among[0] + beta * among[1], among[2]
-                seen = steps.seen_in(found, choice, tested, self._smooth, self._earlier, mass, freedom)
+                seen = steps.seen_in(found, choice, tested, self._smooth, self._earlier, self._lacks, mass, freedom)
                 found, choice, macro, micro = seen.answer, seen.choice, seen.macro, seen.micro
         values = np.append(found.weights, 1.0)
         whole = matrix.sum(0) + beta * control.sum(0)

@@ -15,11 +15,14 @@ it by; e2 likewise for S(t2) by the same walkers, which is their noise, since u 
 walkers. So e - e2 is what is known to be wrong with u, most of the noise taken away. u + e - e2 has more noise than u,
 and is taken where its estimated error is less.
 
-Likewise for the micro step: some walkers go along one Brownian path twice, in steps half as long and in steps as long
+Likewise for the micro step of walkers that drift: some go along one Brownian path twice, in steps half as long and in steps as long
 as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the steps, with the
 order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves towards 1.55 times the
 difference, which is right to a third. (Steps twice as long would cost less and tell less: for
 a = 1 + 0.9 cos(2 pi x / eps) the errors of dt and 2 dt are of one size by chance, at the default dt.)
+
+Where the medium jumps the order is 1/2, and dt is short: there the walkers go along their paths a second time in steps
+four times as long, and u moves by as much again as that moves it.
 """
 
 import math
@@ -30,7 +33,6 @@ from jaxtyping import Float64
 
 from homog.solvers.nested import Choice, InSpace
 
-_OF_HALF = 1 / (1 - 2**-1.5)  # error of the steps, over what half of them take away
 _UNKNOWN = 1 / 3  # of that, by the order
 _LATEST = 0.5  # of the macro step: a later report tells too little
 _SURE = 2.0  # standard errors
@@ -73,6 +75,7 @@ def seen_in(
     tested: tuple[np.ndarray, np.ndarray],
     smooth: np.ndarray,
     earlier: tuple[float, float],
+    lacks: float,
     mass: Float64[np.ndarray, "m m"],
     freedom: int,
 ) -> Seen:
@@ -84,6 +87,7 @@ def seen_in(
         tested: Matrix and load of the five systems of `homog.losses.Tested`, in groups.
         smooth: Numbers of the smooth functions.
         earlier: t0 and t1, over t2.
+        lacks: Error of the micro steps, over what the last two systems differ by.
         mass: Products of the functions.
         freedom: Degrees of freedom of the spread between groups.
     """
@@ -92,7 +96,7 @@ def seen_in(
     inner, share = mass[np.ix_(where, where)], answer.spread.shape[1] / freedom
     matrix, load = (part[:, :, rows] for part in tested)
     equations = _Tested(matrix, load, where, np.append(answer.weights, 1.0))
-    again = (equations.move(0, 0, 0, 1, 0) - equations.move(0, 0, 0, 0, 1)).times(_OF_HALF)
+    again = (equations.move(0, 0, 0, 1, 0) - equations.move(0, 0, 0, 0, 1)).times(lacks)
     macro, (first, second), noise = None, earlier, float(choice.noise[choice.index])
     if 0 < second <= _LATEST:
         fine, weight = equations.move(0, 0, 1, 0, 0), second / (1 - second)

@@ -69,9 +69,9 @@ def pace_of(problem: Problem, micro_step: float, m0: float, most: float = math.i
             wanted the shortest steps are longer than they should be, and `Pace.worst` is above `Pace.wanted`.
 
     Returns:
-        None also for a coefficient that depends on u, whose drift is not known before u is.
+        None also for a coefficient that depends on u, whose drift is not known before u is, and for one that jumps.
     """
-    if problem.operator.nonlinear:
+    if problem.operator.nonlinear or problem.operator.jumps:
         return None
     wanted, speeds = accurate(m0), _looked_at(problem, accurate(m0) / math.sqrt(micro_step))
     if speeds.largest * math.sqrt(micro_step) <= wanted:

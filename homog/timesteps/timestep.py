@@ -82,10 +82,15 @@ class TimeSteps:
         """Dt."""
         return self.count * self.micro_step
 
-    def halved(self) -> "TimeSteps":
-        """Steps half as long, twice as many."""
-        pace = None if self.pace is None else replace(self.pace, longest=self.pace.longest / 2)
-        return replace(self, micro_step=self.micro_step / 2, count=2 * self.count, pace=pace)
+    def shortened(self, parts: int) -> "TimeSteps":
+        """Steps that are so many times as short, and as many times as many."""
+        pace = None if self.pace is None else replace(self.pace, longest=self.pace.longest / parts)
+        return replace(self, micro_step=self.micro_step / parts, count=parts * self.count, pace=pace)
+
+    def lengthened(self, parts: int) -> "TimeSteps":
+        """Steps that are so many times as long; their number must be a multiple of it. There is no pace."""
+        assert self.pace is None and self.count % parts == 0
+        return replace(self, micro_step=parts * self.micro_step, count=self.count // parts)
 
     def warnings(self) -> list[str]:
         """A line for each bound that is broken; a part in a hundred is taken as rounding of published numbers."""
@@ -109,18 +114,23 @@ class TimeSteps:
         return lines
 
 
+_AT_JUMPS, _PARTS = math.sqrt(8), 4
 _TOO_STEEP = 1.0  # the Heun step's bias is then about 1 %, from there on it grows fast
 _MOST_STEPS = 10_000_000  # in a macro step: some seconds for each block of walkers
 _LEAST_STEP = 1e-30  # the walkers count in single precision
 
 
-def time_steps(policy: TimeStepSettings, dimension: int, scale: float | None = None) -> TimeSteps:
+def time_steps(
+    policy: TimeStepSettings, dimension: int, scale: float | None = None, *, may_stay: bool = False
+) -> TimeSteps:
     """The time steps that a policy chooses.
 
     Args:
         policy: The settings.
         dimension: Dimension of the problem.
         scale: The problem's length, which enters the bounds where the policy does not name its own.
+        may_stay: Whether a step may be refused, where the coefficient jumps. Their error falls with sqrt(dt) and is
+            extrapolated from steps four times as long: dt is an eighth of what it is elsewhere, K a multiple of four.
 
     Raises:
         UserError: If the policy's numbers do not give a whole number of micro steps, or one beyond reach.
@@ -129,12 +139,31 @@ def time_steps(policy: TimeStepSettings, dimension: int, scale: float | None = N
         if scale is None:
             raise UserError("timestep.eps must be given where no problem gives a scale")
         policy = replace(policy, eps=scale)
+    if may_stay:
+        policy = replace(policy, m0=_AT_JUMPS * policy.m0)
     steps = _chosen(policy, dimension)
+    if may_stay and steps.count % _PARTS:
+        steps = _in_parts(policy, steps)
     if steps.count > _MOST_STEPS:
         raise UserError(f"timestep asks for K = {steps.count:.3g} micro steps: at most {_MOST_STEPS:.0e} are possible")
     if steps.micro_step < _LEAST_STEP:
         raise UserError(f"timestep asks for dt = {steps.micro_step:.3g}: at least {_LEAST_STEP} is possible")
     return steps
+
+
+@singledispatch
+def _in_parts(policy: TimeStepSettings, steps: TimeSteps) -> TimeSteps:
+    """The same with a number of steps that is a multiple of four."""
+    raise UserError(
+        f"timestep asks for K = {steps.count} micro steps: where the coefficient jumps they are held against steps four"
+        " times as long; choose dt and Dt so that K is a multiple of 4"
+    )
+
+
+@_in_parts.register
+def _(policy: BoundsTimeStep, steps: TimeSteps) -> TimeSteps:
+    count = -(-steps.count // _PARTS) * _PARTS
+    return replace(steps, micro_step=steps.macro_step / count, count=count)
 
 
 @singledispatch

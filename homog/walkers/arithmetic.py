@@ -170,6 +170,20 @@ def select(z, a, b):
 
 
 @njit(fastmath=True, error_model="numpy", forceinline=True)
+def fraction(x):
+    """x - floor(x), in [0, 1], for |x| < 2^22."""
+    r = x - np.rint(x)
+    return r + _ONE if r < _ZERO else r
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
+def floor(x):
+    """The largest whole number that is not above x."""
+    whole = np.rint(x)
+    return whole - _ONE if whole > x else whole
+
+
+@njit(fastmath=True, error_model="numpy", forceinline=True)
 def split(x):
     """x, of a size below 2^127, as m 2^e with 1 <= |m| < 2 and e whole; of zero, m is zero."""
     bits = np.float32(x).view(np.int32)

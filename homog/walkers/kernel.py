@@ -21,14 +21,14 @@ import numpy as np
 from numba import float32, int32, njit, uint32, uint64
 
 from homog.walkers.arithmetic import (
-    atan, cos_turn, cos_turns, cosh, cubic_weights, erf, exp, exp2, linear_weights, log, log2, logistic, next_bits,
-    power, select, sin_turn, sin_turns, sinh, spare_bits, split, stream_state, tanh, turn, uniform,
+    atan, cos_turn, cos_turns, cosh, cubic_weights, erf, exp, exp2, floor, fraction, linear_weights, log, log2,
+    logistic, next_bits, power, select, sin_turn, sin_turns, sinh, spare_bits, split, stream_state, tanh, turn, uniform,
 )
 
 F = np.float32
 ZERO, HALF, ONE = F(0), F(0.5), F(1)
 MINUS_TWO_LN2, MINUS_LN2, LN2, LOG2E = F(-2 * math.log(2)), F(-math.log(2)), F(math.log(2)), F(1 / math.log(2))
-NOBODY = np.uint32(0xFFFFFFFF)
+NOBODY, LEAST = np.uint32(0xFFFFFFFF), F(2.0**-100)
 '''
 _FOR_THE_CPU = "@njit(fastmath=True, error_model='numpy', nogil=True, cache=True)"
 _FOR_CUDA = "@cuda.jit(fastmath=True)"
@@ -46,15 +46,17 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
     visited between them.
     """
     state = _state(medium, dimension)
-    handed_on = bool(medium.tables) and scheme.step == "heun"
+    handed_on = {"heun": ("b", "v", "y", "h"), "metropolis": ("b", "y")}.get(scheme.step, ()) if medium.tables else ()
     rows = [
         *_flat(state[part] for part in ("below", "above", "p", "t", "d", "brownian", "m")),
         "reward", "last", "weight", "inside", "age",
         *_flat([state["seen"]]),
-        *(_flat(state[part] for part in ("b", "v", "y", "h")) if handed_on else ()),
+        *_flat(state[part] for part in handed_on),
+        *(("standing", "paid") if scheme.may_stay else ()),
         *(("rest", "tau", "taken") if paced else ()),
     ]  # fmt: skip
-    bits = [*_flat([state["s"]]), *(["spare"] if handed_on else []), *(["number"] if paced else [])]
+    spare = (["spare", "lot"] if scheme.may_stay else ["spare"]) if handed_on else []
+    bits = [*_flat([state["s"]]), *spare, *(["number"] if paced else [])]
     kept = {"lanes": rows, "bits": bits}
     places = {name: f"{buffer}[{name.upper()} + i]" for buffer, names in kept.items() for name in names}
     offsets = [f"{name.upper()} = {row * lanes.LANES}" for names in kept.values() for row, name in enumerate(names)]
@@ -67,7 +69,7 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
         {**_static(medium, dimension, scheme), "LANES": lanes.LANES, "CHUNK": lanes.CHUNK, "PACED": paced},
         _vectors(medium, dimension),
         {name: _tree(part, places) for name, part in state.items()},
-        _in_place("step") | _in_place("lanes"),
+        _in_place("step") | _in_place("metropolis") | _in_place("lanes"),
         {"Vector": "", "Block": "\n".join(buffers)},
         ("i", lanes.LANES),
     )
@@ -81,7 +83,7 @@ def cuda_source(medium: Medium, dimension: int, scheme: Scheme) -> str:
         _static(medium, dimension, scheme),
         _vectors(medium, dimension),
         {name: _tree(part, {}) for name, part in _state(medium, dimension).items()},
-        _in_place("step") | _in_place("threads"),
+        _in_place("step") | _in_place("metropolis") | _in_place("threads"),
         {"Vector": "", "Thread": ""},
     )
     walk = specialiser.function(_functions("threads")["walk"], _FOR_CUDA)
@@ -95,6 +97,7 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "AXES": tuple(range(dimension)),
         "DRAWS": tuple(range(scheme.draws)),
         "HEUN": scheme.step == "heun",
+        "METROPOLIS": scheme.may_stay,
         "GIRSANOV": scheme.martingale == "girsanov",
         "BRIDGE": scheme.exit == "bridge",
         "READS_START": medium.reads_start,
@@ -132,6 +135,7 @@ def _state(medium: Medium, dimension: int) -> dict[str, Names]:
     """The parts of a walker's state."""
     axes = {name: _along(name, dimension) for name in ["below", "above", "d", "brownian", "m", "b", "v", "y"]}
     numbers = ["reward", "weight", "inside", "gone", "last", "age", "h", "spare", "half_dt", "spread"]
+    numbers += ["standing", "paid", "lot"]
     rest: dict[str, Names] = {
         "p": _along("p", dimension) if medium.reads_start else [],
         "t": [f"t{i}" for i in range(len(medium.phases))],
@@ -174,13 +178,13 @@ def _aligned(name: str, size: int, kind: str) -> list[str]:
 
 
 def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequence[str], kernel: str) -> str:
-    results = ", ".join([*_flat([_along("v", dimension)]), "h"])
-    formulas = "\n".join([*medium.lines, f"return {results}"])
-    of_step = _functions("step")
+    formulas = "\n".join([*medium.lines, f"return {', '.join(medium.results)}"])
+    of_step, of_metropolis = _functions("step"), _functions("metropolis")
+    looked_at = of_step["medium"] if medium.has_drift else of_metropolis["ground"]
     parts = [
         "\n".join(head),
         *(lookup_source(dimension, degree) for degree in sorted(set(medium.tables.values()))),
-        specialiser.function(of_step["medium"], SCALAR, body=formulas),
+        specialiser.function(looked_at, SCALAR, body=formulas),
         *(specialiser.function(of_step[name], SCALAR) for name in _CALLED),
         kernel,
     ]

@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numba import int32, uint32
 
+from homog.walkers.metropolis import decide, propose, stand
 from homog.walkers.step import (
     AXES,
     DIMENSION,
@@ -25,6 +26,7 @@ from homog.walkers.step import (
     GIRSANOV,
     HALF,
     HEUN,
+    METROPOLIS,
     MINUS_TWO_LN2,
     ONE,
     SPAN,
@@ -89,6 +91,8 @@ def walk(
             walker.inside = ONE
             walker.half_dt = half_dt
             walker.spread = spread
+        if METROPOLIS:
+            look_around(block, k, tables)
         for span in range(0, count, SPAN):
             distance = F(math.inf)
             for walker in block:
@@ -178,10 +182,21 @@ def tick(
 
 def step(block: Block, k: Numbers, tables: Numbers, *, near: bool):
     """One step of all lanes, with the exit test and the mask of those inside if the boundary is near."""
-    if TABLES:
+    if TABLES and not METROPOLIS:
         for walker in block:
             look_up(walker, walker.d, tables)
-    if TABLES and HEUN:
+    if TABLES and METROPOLIS:
+        for walker in block:
+            propose(walker)
+        for walker in block:
+            look_up(walker, walker.y, tables)
+        for walker in block:
+            settle_on(walker, k, near=near)
+    elif METROPOLIS:
+        for walker in block:
+            propose(walker)
+            settle_on(walker, k, near=near)
+    elif TABLES and HEUN:
         for walker in block:
             depart_by_clock(walker, k)
         for walker in block:
@@ -192,6 +207,27 @@ def step(block: Block, k: Numbers, tables: Numbers, *, near: bool):
         for walker in block:
             depart_by_clock(walker, k)
             finish(walker, k, near=near)
+
+
+def look_around(block: Block, k: Numbers, tables: Numbers):
+    """What the medium is where the lanes' walkers set out."""
+    if TABLES:
+        for walker in block:
+            look_up(walker, walker.d, tables)
+    for walker in block:
+        stand(walker, k)
+
+
+def settle_on(walker: Lane, k: Numbers, *, near: bool):
+    """The second part of a lane's step that may be refused."""
+    b, m, h = decide(walker, k)
+    if near:
+        gone = exits(walker, b)
+        for i in AXES:
+            m[i] = b[i] if gone > HALF else m[i]
+        go_on_inside(walker, b, m, h, ZERO, gone)
+    else:
+        go_on(walker, b, m, h, ZERO)
 
 
 def depart_by_clock(walker: Lane, k: Numbers):

@@ -1,5 +1,7 @@
 """From the problem's formulas to float32 source code for V dt = grad a / (2a) dt and h dt = f / (2a) dt on a path.
 
+For steps that are accepted or not it is a and h dt.
+
 What has no formula, the solution u in a nonlinear coefficient and a random field, is looked up on the path, with its
 slopes: grad a = d_x a + (d_u a) grad u + (d_field a) grad field.
 
@@ -11,6 +13,9 @@ so that the compiled code serves every eps.
 
 Where a value on the way could leave the range of single precision, as exp(8*field) or 1/(1 + exp(500*x1)) do, the
 lines carry numbers with an exponent of their own instead: `homog.walkers.scaled`.
+
+Of the whole part and the fraction of a polynomial in x, such as x1/eps, the same holds: whole parts at p are counted in
+double precision too.
 """
 
 import math
@@ -25,6 +30,7 @@ import sympy
 from homog.equation import FIELD, SOLUTION, Problem
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
+from homog.formula.jumps import floor, fraction
 from homog.formula.logistic import Expr
 from homog.formula.parse import symbol
 from homog.walkers.scaled import Scaled, fits
@@ -33,7 +39,8 @@ _TURN = 2 * sympy.pi
 _TERMS = 200  # of a phase's increment: x1**3*x2**3 has 16
 _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
 _FUNCTIONS = {  # as homog.walkers.arithmetic names them
-    "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns", "select",
+    "exp", "log", "sinh", "cosh", "tanh", "atan", "erf", "logistic", "sin_turns", "cos_turns", "select", "floor",
+    "fraction",
 }  # fmt: skip
 _PYTHONS_OWN = {"absolute": "abs", "larger": "max"}
 _LARGEST_SOLUTION, _LARGEST_SLOPE = 2.0**10, 2.0**14  # that plain single precision is made for: u, and slopes in tables
@@ -45,32 +52,44 @@ class Medium:
     """Source lines for V dt and h dt, and how to fill their run-time inputs.
 
     Attributes:
-        lines: Assignments in scalar float32 arithmetic that end by setting v1, ..., vd and h. They read dt / 2,
-            the displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
+        lines: Assignments in scalar float32 arithmetic that end by setting the results. They read dt / 2, the
+            displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
+        has_drift: Whether the results are V dt and h dt; otherwise they are a and h dt.
         tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines. The lines
             read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
-        phases: Each phase in turns, as an expression in x1, ..., xd.
+        phases: Each phase in turns, as an expression in x1, ..., xd; or the whole part of one.
         constants: Each constant, as an expression in the parameters.
     """
 
     lines: tuple[str, ...]
+    has_drift: bool
     tables: Mapping[str, int]
     reads_start: bool
     phases: tuple[Expr, ...]
     constants: tuple[Expr, ...]
+    dimension: int
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The names of the results."""
+        return (*(f"v{i + 1}" for i in range(self.dimension)), "h") if self.has_drift else ("a", "h")
 
     def constant_values(self, parameters: Mapping[str, float]) -> np.ndarray:
         """The constants for given parameters, computed in double and rounded once; shape (constants,), float32."""
         return np.array([evaluate(c, parameters, MATH) for c in self.constants], dtype=np.float32)
 
     def start_phases(self, points: np.ndarray, parameters: Mapping[str, float]) -> np.ndarray:
-        """Phases at float64 points of shape (n, d), in [-1/2, 1/2] turns; shape (max(phases, 1), n), float32."""
+        """Phases at float64 points of shape (n, d), in [-1/2, 1/2] turns; shape (max(phases, 1), n), float32.
+
+        The whole part that goes with a phase is that of the nearest whole number.
+        """
         values = {**parameters, **{f"x{i + 1}": points[:, i] for i in range(points.shape[1])}}
         result = np.zeros((max(len(self.phases), 1), len(points)), dtype=np.float32)
         for row, phase in zip(result, self.phases, strict=False):
-            turns = evaluate(phase, values, NUMPY)
-            row[:] = turns - np.rint(turns)
+            whole = isinstance(phase, floor)
+            turns = evaluate(phase.args[0] if whole else phase, values, NUMPY)
+            row[:] = np.rint(turns) if whole else turns - np.rint(turns)
         return result
 
 
@@ -81,17 +100,19 @@ def _own(name: str) -> sympy.Symbol:
     return symbol(_OWN + name)
 
 
-def medium(problem: Problem) -> Medium:
-    """The medium of a problem, from its formulas."""
+def medium(problem: Problem, *, drift: bool = True) -> Medium:
+    """The medium of a problem, from its formulas; without its drift for steps that are accepted or not."""
     process, field = problem.process, problem.operator.field
     degrees = {SOLUTION: 3, FIELD: 3 if field is None else field.degree}
     tables = {name: degrees[name] for name in process.looked_up}
     coefficient, forcing, gradient = process.expressions(lambda name, axis: _own(f"{name}{axis}"))
-    expressions, ranges = (coefficient, forcing, *gradient), _ranges(problem)
+    expressions, ranges = (coefficient, forcing, *(gradient if drift else ())), _ranges(problem)
     plain = _in_single_precision(expressions, ranges)
     builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
     build = builder.build if plain else builder.build_scaled
-    return build(*map(builder.with_phases, expressions))
+    lines, reads_start = build(*map(builder.with_phases, expressions))
+    phases, constants = tuple(builder.phases), tuple(builder.constants)
+    return Medium(lines, drift, tables, reads_start, phases, constants, problem.dimension)
 
 
 def _ranges(problem: Problem) -> dict[str, Range]:
@@ -148,14 +169,19 @@ class _Builder:
         return {*self.x, *self.d, *self.p, *self.looked_up}
 
     def with_phases(self, expression: Expr) -> Expr:
-        """Every sine, cosine and tangent of the place in turns, on a phase where its argument is a polynomial in x."""
+        """The same on phases: what has a period, of an argument that is a polynomial in x; sines in turns."""
         if not expression.args or not expression.has(*self.x, *self.looked_up):
             return expression
-        if not isinstance(expression, sympy.sin | sympy.cos | sympy.tan):
+        if not isinstance(expression, sympy.sin | sympy.cos | sympy.tan | floor | fraction):
             return expression.func(*(self.with_phases(argument) for argument in expression.args))
         argument: Expr = expression.args[0]
         of_place = argument.is_polynomial(*self.x) and not argument.has(*self.looked_up) and self._is_short(argument)
-        turns = self._phase(argument) if of_place else self.with_phases(argument) / _TURN
+        if isinstance(expression, floor | fraction):
+            if not of_place:
+                return expression.func(self.with_phases(argument))
+            whole = self._start_phase(floor(sympy.expand(argument))) if isinstance(expression, floor) else 0
+            return whole + _of(expression, self._phase(argument))
+        turns = self._phase(argument / _TURN) if of_place else self.with_phases(argument) / _TURN
         if isinstance(expression, sympy.tan):
             return _sin_turns(turns) / _cos_turns(turns)
         return (_sin_turns if isinstance(expression, sympy.sin) else _cos_turns)(turns)
@@ -166,36 +192,46 @@ class _Builder:
 
     def _phase(self, argument: Expr) -> Expr:
         """A polynomial argument in turns, as its value at the start and the increment along the displacement."""
-        phase = sympy.expand(argument / _TURN)
-        if phase not in self.phases:
-            self.phases.append(phase)
+        phase = sympy.expand(argument)
         there = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
         here = dict(zip(self.x, self.p, strict=True))
-        return _own(f"t{self.phases.index(phase)}") + sympy.expand(phase.xreplace(there) - phase.xreplace(here))
+        return self._start_phase(phase) + sympy.expand(phase.xreplace(there) - phase.xreplace(here))
 
-    def build(self, coefficient: Expr, forcing: Expr, *gradient: Expr) -> Medium:
+    def _start_phase(self, phase: Expr) -> Expr:
+        """The symbol of what is known of a phase at the start."""
+        if phase not in self.phases:
+            self.phases.append(phase)
+        return _own(f"t{self.phases.index(phase)}")
+
+    def build(self, coefficient: Expr, forcing: Expr, *gradient: Expr) -> tuple[tuple[str, ...], bool]:
+        """The lines, and whether they read the start. Without a gradient they set a."""
         place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
         expressions = [e.xreplace(place) for e in (coefficient, forcing, *gradient)]
         common: Any = sympy.cse([self.hoist(e) for e in expressions], sympy.numbered_symbols("c"), order="none")
         shared, reduced = common
         lines = [f"{name} = {self.emit(value)}" for name, value in shared]
         a, f, *slopes = (self.emit(e) for e in reduced)
-        lines += [f"factor = half_dt / ({a})", f"h = factor * ({f})"]
-        lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
+        if not slopes:  # it may be zero there: no walker is paid for that
+            lines += [f"a = {a}", f"h = half_dt / max(a, LEAST) * ({f})"]
+        else:
+            lines += [f"factor = half_dt / ({a})", f"h = factor * ({f})"]
+            lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
         reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
-        return Medium(tuple(lines), self.tables, reads_start, tuple(self.phases), tuple(self.constants))
+        return tuple(lines), reads_start
 
-    def build_scaled(self, *expressions: Expr) -> Medium:
+    def build_scaled(self, *expressions: Expr) -> tuple[tuple[str, ...], bool]:
         """The same with exponents beside the numbers. The place x1, ..., xd is added up first."""
         assert self.ranges is not None
-        self.ranges |= {f"{_OWN}t{i}": (np.longdouble(-0.5), np.longdouble(0.5)) for i in range(len(self.phases))}
+        whole, turn = np.longdouble(2**24), np.longdouble(0.5)
+        for i, phase in enumerate(self.phases):
+            most = whole if isinstance(phase, floor) else turn
+            self.ranges[f"{_OWN}t{i}"] = -most, most
         hoisted = [self.hoist(e) for e in expressions]
         lines = Scaled(self.ranges, self._constant).lines(*hoisted)
         names = zip(self.x, self.p, self.d, strict=True)
         place = [f"{self.emit(x)} = {self.emit(p)} + {self.emit(d)}" for x, p, d in names]
         reads_start = any(e.has(*self.x, *self.p) for e in hoisted)
-        return Medium((*place, *lines) if reads_start else lines, self.tables, reads_start,
-                      tuple(self.phases), tuple(self.constants))  # fmt: skip
+        return ((*place, *lines) if reads_start else lines), reads_start
 
     def hoist(self, expression: Expr) -> Expr:
         """Whatever does not move along the path becomes a constant k0, k1, ..."""
@@ -262,6 +298,11 @@ class _Builder:
         if exponent.is_integer:
             return "(" + " * ".join([self.emit(base)] * int(exponent)) + ")"
         return f"power({self.emit(base)}, F({float(exponent)!r}))"
+
+
+def _of(function: Expr, argument: Expr) -> Expr:
+    """The same function of something else."""
+    return function.func(argument)
 
 
 def _terms(expression: Expr) -> int:

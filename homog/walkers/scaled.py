@@ -57,8 +57,11 @@ class Scaled:
         self._lines: list[str] = []
 
     def lines(self, coefficient: Expr, forcing: Expr, *slopes: Expr) -> tuple[str, ...]:
-        """Assignments that end by setting h = f dt / (2a) and v1, ... = slopes dt / (2a)."""
+        """Assignments that end by setting h = f dt / (2a) and v1, ... = slopes dt / (2a), or without slopes a."""
         a, f, *rest = (self._number(e) for e in (coefficient, forcing, *slopes))
+        if not slopes:
+            whole = self._name("m", f"{a.mantissa} * exp2({a.exponent})") if a.exponent else a.mantissa
+            self._lines.append(f"a = {whole}")
         a = self._near_one(a, _FINAL_BITS)
         self._lines.append(f"factor = half_dt / {a.mantissa}")
         for name, value in (("h", f), *((f"v{i + 1}", slope) for i, slope in enumerate(rest))):

@@ -12,7 +12,8 @@ probability exp(-2 l0 l1 / dt). Of several faces the likeliest is tested, so in 
 the product of two small ones.
 
 This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
-dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it.
+dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it, and
+`homog.walkers.metropolis` the step of a medium that jumps.
 
     b, c, s               Brownian increment of the step; a further one; state of the walker's stream
     d, y                  displacement from the start; where an Euler step would lead
@@ -24,12 +25,13 @@ dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.th
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numba import uint64
 
+from homog.config.method import suited_step
 from homog.walkers.arithmetic import (
     cos_turn,
     log2,
@@ -49,7 +51,7 @@ SPAN = 16  # steps between two looks at the distance to the boundary
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a walker moves: `martingale` girsanov or drift, `step` euler or heun, `exit` bridge or clip.
+    """How a walker moves: `martingale` girsanov or drift, `step` euler, heun or metropolis, `exit` bridge or clip.
 
     A step may add up the Brownian increments of several `draws`: those of so many steps of a walker whose stream it
     has, which goes along the same Brownian path by as many shorter steps.
@@ -60,11 +62,43 @@ class Scheme:
     exit: str = "bridge"
     draws: int = 1
 
+    @property
+    def may_stay(self) -> bool:
+        """Whether steps are accepted or not: `homog.walkers.metropolis`."""
+        return self.step == "metropolis"
+
+    @property
+    def drifts(self) -> bool:
+        """Whether walkers drift along V."""
+        return self.martingale == "drift" and not self.may_stay
+
+    @property
+    def parts(self) -> int:
+        """How many shorter steps on the same path one is held against, to see what its length does."""
+        return 4 if self.may_stay else 2
+
+    @property
+    def order(self) -> float:
+        """The weak order by which that is extrapolated: 1/2 by what is refused at an interface.
+
+        Heun's is 2 for short steps, and nearer to 1 for coarse ones, at kinks, and where a pace makes steps short.
+        """
+        return 0.5 if self.may_stay else 1.5
+
+    def along(self, parts: int) -> "Scheme":
+        """The same, going by one step along the path of a walker that takes so many."""
+        return replace(self, draws=parts)
+
+    @classmethod
+    def suited(cls, *, jumps: bool) -> "Scheme":
+        """The most accurate way of walking in a medium."""
+        return cls(step=suited_step("drift", jumps=jumps))
+
 
 # What a kernel is specialised for.
 DIMENSION = 2
 AXES: Sequence[int] = range(DIMENSION)
-HEUN, GIRSANOV, BRIDGE = True, False, True
+HEUN, METROPOLIS, GIRSANOV, BRIDGE = True, False, False, True
 DRAWS: Sequence[int] = (0,)  # increments that a step adds up
 READS_START = True  # whether the medium reads p
 PHASES: Sequence[int] = ()
@@ -99,12 +133,14 @@ class Walker:
         seen: What was looked up: the value of each table, then its slopes.
         half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
         b, v, h, y, spare: What one part of a step hands to the next; `spare` is uint32.
+        standing, paid, lot: Of `homog.walkers.metropolis`: a and h dt at its place, and what is handed on, uint32.
     """
 
     def __init__(self) -> None:
         self.below, self.above, self.p, self.t, self.s, self.seen = _vectors(6)
         self.d, self.brownian, self.m, self.b, self.v, self.y = _vectors(6)
         self.reward = self.weight = self.last = self.age = self.half_dt = self.spread = self.h = self.spare = ZERO
+        self.standing = self.paid = self.lot = ZERO
 
 
 def _vectors(count: int) -> Iterator[Numbers]:

@@ -13,13 +13,17 @@ import math
 import numpy as np
 from numba import cuda, int32, uint32
 
+from homog.walkers.metropolis import decide, propose, stand
 from homog.walkers.step import (
+    AXES,
     DRAWS,
     HALF,
     HEUN,
+    METROPOLIS,
     MINUS_TWO_LN2,
     SPAN,
     TABLES,
+    ZERO,
     F,
     Number,
     Numbers,
@@ -57,6 +61,10 @@ def walk(
     walker.gone = False
     walker.half_dt = HALF * dt
     walker.spread = MINUS_TWO_LN2 * F(1 / len(DRAWS)) * dt
+    if METROPOLIS and TABLES:
+        look_up(walker, walker.d, tables)
+    if METROPOLIS:
+        stand(walker, k)
     remaining, steps = count, int32(0)
     while remaining > 0 and not walker.gone:
         distance = F(math.inf)
@@ -66,11 +74,17 @@ def walk(
         if distance > safe:
             while steps > 0:
                 steps = int32(steps - int32(1))
-                step(walker, k, tables, near=False)
+                if METROPOLIS:
+                    step_or_stay(walker, k, tables, near=False)
+                else:
+                    step(walker, k, tables, near=False)
         else:
             while steps > 0 and not walker.gone:
                 steps = int32(steps - int32(1))
-                step(walker, k, tables, near=True)
+                if METROPOLIS:
+                    step_or_stay(walker, k, tables, near=True)
+                else:
+                    step(walker, k, tables, near=True)
     bring_back(walker, number, F(int32(count - remaining - steps)) * dt, walker.gone, found, left)
 
 
@@ -88,3 +102,19 @@ def step(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
         walker.m = m
         walker.last = h
     go_on(walker, b, m, h, growth)
+
+
+def step_or_stay(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
+    """The same of a step that may be refused."""
+    propose(walker)
+    if TABLES:
+        look_up(walker, walker.y, tables)
+    b, m, h = decide(walker, k)
+    if near:
+        crossed = exits(walker, b)
+        walker.gone = crossed > HALF
+        for i in AXES:
+            m[i] = b[i] if walker.gone else m[i]
+        walker.m = m
+        walker.last = h
+    go_on(walker, b, m, h, ZERO)

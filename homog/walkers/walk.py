@@ -117,12 +117,12 @@ class Walkers:
         self.problem = problem
         self.scheme = scheme
         self._processor: Processor = Cpu() if device.type == "cpu" else Cuda(device)
-        self._medium = medium(problem)
+        self._medium = medium(problem, drift=not scheme.may_stay)
         self._constants = self._medium.constant_values(problem.parameters)
         self._tables = (
             {} if problem.operator.field is None else {FIELD: self._processor.hold(Table.of(problem.operator.field))}
         )
-        known = scheme.martingale == "drift" and not problem.operator.nonlinear
+        known = scheme.drifts and not problem.operator.nonlinear
         self._top_speed = self._bound_of_speed(None) if known else 0.0
         self._cache = cache
         self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
@@ -202,7 +202,7 @@ class Walkers:
         How fast a lagged u on a GPU makes drift walkers the host would have to wait for. There no distance is safe,
         and each step is tested for an exit: right for any u.
         """
-        if self.scheme.martingale != "drift":
+        if not self.scheme.drifts:
             top_speed = 0.0
         elif steps.pace is not None:  # |V| dt <= worst sqrt(dt) there, and dt is longest elsewhere
             top_speed = steps.pace.worst / math.sqrt(steps.micro_step)

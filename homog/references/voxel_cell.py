@@ -1,0 +1,208 @@
+"""The cell problem of a medium that jumps, on voxels: a bound from each side, as networks of conductors.
+
+Let a be constant on each voxel. Two networks with the links of a grid enclose a*:
+
+- Nodes in the middle of voxels, a link the two half voxels that it crosses, in series (harmonic means). This is the
+  method of finite volumes. Its currents are a field without divergence, linear between opposite faces (Raviart and
+  Thomas 1977), whose energy is at most that of the network: the network conducts no better than the medium.
+- Nodes at the corners, a link the quarters of the voxels around it, side by side (arithmetic means). Its potential,
+  continued linearly along each axis, has at most the energy of the network, which so conducts no worse.
+
+Where an interface passes through a voxel, the first has the mean of 1/a there and the second that of a: each errs to
+its own side. Holes, a = 0, are none to either: a link that a hole touches is cut in the first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from homog.domains import tensor_grid
+from homog.references.spectral_cell import Sampled, relative_size
+
+_TOLERANCE = 1e-7  # of the residual, whose square is what an energy is off
+_SUBDIVISIONS = {1: 64, 2: 4, 3: 3}  # looks at a voxel, an axis
+_AT_ONCE = 2**22
+
+
+def voxels(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int) -> "Means":
+    """Harmonic and arithmetic means of a over size^d voxels of a cell, from looks at the middles of parts of them."""
+    dimension = len(sides)
+    each = _SUBDIVISIONS[dimension]
+    axes = [low + side * (np.arange(size * each) + 0.5) / (size * each) for low, side in zip(lower, sides, strict=True)]
+    shape = tuple(n for _ in range(dimension) for n in (size, each))
+    inside = tuple(range(1, 2 * dimension, 2))
+    harmonic, arithmetic = np.empty((2, *(size,) * dimension))
+    layers = max(1, _AT_ONCE // (size * each) ** (dimension - 1) // each)
+    for first in range(0, size, layers):
+        rows = slice(first, min(size, first + layers))
+        values = sampled(tensor_grid([axes[0][rows.start * each : rows.stop * each], *axes[1:]]))
+        parts = values.reshape(rows.stop - rows.start, *shape[1:])
+        arithmetic[rows] = parts.mean(inside)
+        with np.errstate(divide="ignore"):
+            harmonic[rows] = 1 / (1 / parts).mean(inside)
+    return harmonic, arithmetic
+
+
+Means = tuple[np.ndarray, np.ndarray]
+"""Harmonic and arithmetic means of a over voxels, of an array's shape."""
+
+
+def halved(means: Means) -> Means:
+    """Those of voxels twice as wide."""
+    harmonic, arithmetic = means
+    with np.errstate(divide="ignore"):
+        return 1 / _in_pairs(1 / harmonic), _in_pairs(arithmetic)
+
+
+def _in_pairs(values: np.ndarray) -> np.ndarray:
+    shape = [n for count in values.shape for n in (count // 2, 2)]
+    return values.reshape(shape).mean(tuple(range(1, len(shape), 2)))
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosed:
+    """a* between two bounds.
+
+    Attributes:
+        lower: Shape (d, d).
+        upper: Shape (d, d).
+        tensor: The geometric mean of both bounds, each continued to voxels of no width from those and wider ones.
+        error: Estimate of |x.(tensor - a*) x| / x.a* x for every x: half of what these two limits are apart, and at
+            least an eighth of what the bounds are.
+        iterations: Of conjugate gradients for the bounds.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    tensor: np.ndarray
+    error: float
+    iterations: int
+
+
+def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int) -> Enclosed:
+    """a* by the networks of two sizes of voxels.
+
+    A bound comes nearer like the width of the voxels, where interfaces are smooth. The geometric mean is a*, whatever
+    the two are, of a medium of two phases that looks like itself with the phases exchanged (Keller 1964).
+
+    Args:
+        means: Of a over each voxel.
+        wider: The same of voxels twice as wide.
+        sides: Sides of the cell, shape (d,).
+        most_iterations: Iterations of conjugate gradients for each axis, at most.
+    """
+    lower, upper, iterations = _bounds(means, sides, most_iterations)
+    before = _bounds(wider, sides, most_iterations)
+    limits = 2 * lower - before[0], 2 * upper - before[1]
+    if np.linalg.eigvalsh(limits[0]).min() <= 0:
+        limits = lower, upper
+    tensor = _geometric_mean(*limits)
+    apart, within = (relative_size(one - other, tensor) for one, other in (limits, (lower, upper)))
+    return Enclosed(lower, upper, tensor, max(apart / 2, within / 8) + _TOLERANCE, iterations)
+
+
+def _bounds(means: Means, sides: np.ndarray, most_iterations: int) -> tuple[np.ndarray, np.ndarray, int]:
+    harmonic, arithmetic = means
+    widths = np.asarray(sides) / arithmetic.shape
+    lower, first = _conductivity(_in_series(harmonic), widths, most_iterations)
+    upper, second = _conductivity(_side_by_side(arithmetic), widths, most_iterations)
+    return lower, upper, first + second
+
+
+def _geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of symmetric positive matrices: A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2."""
+    root, inverse = _power(one, 0.5), _power(one, -0.5)
+    return root @ _power(inverse @ other @ inverse, 0.5) @ root
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    values, axes = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (axes * values**exponent) @ axes.T
+
+
+def _in_series(values: np.ndarray) -> list[np.ndarray]:
+    """Of each axis, the conductivity of the link from each voxel's middle to the next."""
+    links = []
+    for axis in range(values.ndim):
+        other = np.roll(values, -1, axis)
+        total = values + other
+        links.append(np.divide(2 * values * other, total, out=np.zeros_like(total), where=total > 0))
+    return links
+
+
+def _side_by_side(values: np.ndarray) -> list[np.ndarray]:
+    """Of each axis, the conductivity of the link along it from each voxel's lower corner."""
+    links = []
+    for axis in range(values.ndim):
+        mean = values
+        for other in set(range(values.ndim)) - {axis}:
+            mean = (mean + np.roll(mean, 1, other)) / 2
+        links.append(mean)
+    return links
+
+
+def _conductivity(links: list[np.ndarray], widths: np.ndarray, most_iterations: int) -> tuple[np.ndarray, int]:
+    """The effective tensor of a periodic network, and the number of iterations."""
+    solve = _laplacian_inverse(links[0].shape, widths)
+    flows, iterations = [], 0
+    for axis in range(len(links)):
+        potential, count = _potential(links, widths, axis, solve, most_iterations)
+        slopes = [(np.roll(potential, -1, i) - potential) / width for i, width in enumerate(widths)]
+        slopes[axis] += 1
+        flows.append(slopes)
+        iterations += count
+    tensor = np.array([[sum(np.mean(c * p * q) for c, p, q in zip(links, one, other, strict=True)) for other in flows]
+                       for one in flows])  # fmt: skip
+    return tensor, iterations
+
+
+def _potential(
+    links: list[np.ndarray],
+    widths: np.ndarray,
+    axis: int,
+    precondition: Callable[[np.ndarray], np.ndarray],
+    most_iterations: int,
+) -> tuple[np.ndarray, int]:
+    """The periodic chi with -div(c (e + grad chi)) = 0, by conjugate gradients; what no link reaches stays zero."""
+
+    def apply(chi: np.ndarray) -> np.ndarray:
+        result = np.zeros_like(chi)
+        for i, (link, width) in enumerate(zip(links, widths, strict=True)):
+            flow = link * (np.roll(chi, -1, i) - chi) / width**2
+            result -= flow - np.roll(flow, 1, i)
+        return result
+
+    residual = (links[axis] - np.roll(links[axis], 1, axis)) / widths[axis]
+    chi = np.zeros_like(residual)
+    ahead = precondition(residual)
+    direction, product = ahead, float(np.vdot(residual, ahead))
+    least, iterations = _TOLERANCE**2 * product, 0
+    while product > least and iterations < most_iterations:
+        image = apply(direction)
+        step = product / float(np.vdot(direction, image))
+        chi += step * direction
+        residual -= step * image
+        ahead = precondition(residual)
+        before, product = product, float(np.vdot(residual, ahead))
+        direction = ahead + product / before * direction
+        iterations += 1
+    return chi, iterations
+
+
+def _laplacian_inverse(shape: tuple[int, ...], widths: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The inverse of the same network with links of one, on what has the mean zero."""
+    symbol = np.zeros((1,) * len(shape))
+    for axis, (count, width) in enumerate(zip(shape, widths, strict=True)):
+        last = axis == len(shape) - 1
+        waves = np.fft.rfftfreq(count) if last else np.fft.fftfreq(count)
+        along = (2 * np.sin(np.pi * waves) / width) ** 2
+        symbol = symbol + along.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    inverse = np.divide(1, symbol, out=np.zeros_like(symbol), where=symbol > 0)
+
+    def solve(values: np.ndarray) -> np.ndarray:
+        transformed = scipy.fft.rfftn(values, workers=2)
+        return np.asarray(scipy.fft.irfftn(inverse * transformed, s=shape, workers=2))
+
+    return solve

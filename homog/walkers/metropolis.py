@@ -1,0 +1,66 @@
+"""One step of a walker in a medium that jumps: accepted, or not.
+
+A coefficient that jumps has no drift. From x a place Y = x + dB is proposed, and taken with probability
+min(1, a(Y) / a(x)); else the walker stays (Metropolis et al. 1953). The chain is reversible in a dx exactly, whatever
+dt is, and its limit has the generator (1/2a) div(a grad): all that is true of walkers that drift is true of these,
+without any derivative of a. Where a is zero none enters: such places are walls that reflect.
+
+    X' = Y or x,        R' = R + h(x) dt,   h = f / (2a)
+
+A step leaves where the way to the place proposed does, whether that would be accepted or not: so the walk that ends at
+the boundary is reversible too. The price is weak order 1/2, by the steps that are refused at an interface.
+
+Ordinary Python like `homog.walkers.step`, whose names these functions use, and specialised like it.
+
+    a, h; standing, paid  coefficient and h dt at the place proposed; at the walker's own
+    lot                   32 random bits that decide
+"""
+
+from homog.walkers.arithmetic import next_bits, uniform
+from homog.walkers.step import AXES, DRAWS, ZERO, Number, Numbers, Vector, Walker, increments
+
+
+def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Number, Number]:
+    """a and h dt at a displacement: the lines that `homog.walkers.medium` writes for a problem's formulas."""
+    raise NotImplementedError
+
+
+# What follows is written where it is called.
+
+
+def stand(walker: Walker, k: Numbers):
+    """Look at the place from which a walker sets out."""
+    a, h = ground(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    walker.standing = a
+    walker.paid = h
+
+
+def propose(walker: Walker):
+    """The noise, and the place that it leads to; formulas may have no value outside: it stays in the box."""
+    b, spare, s = increments(walker.spread, walker.s)
+    lot, *s = next_bits(*s)
+    for _ in DRAWS[1:]:
+        c, spare, s = increments(walker.spread, s)
+        lot, *s = next_bits(*s)
+        for i in AXES:
+            b[i] = b[i] + c[i]
+    walker.s = s
+    for i in AXES:
+        walker.y[i] = min(max(walker.d[i] + b[i], -walker.below[i]), walker.above[i])
+    walker.b = b
+    walker.spare = spare
+    walker.lot = lot
+
+
+def decide(walker: Walker, k: Numbers):
+    """Brownian increment, move and h dt of the step, and what the medium is where it ends."""
+    b = walker.b
+    m = Vector()
+    h = walker.paid
+    a, g = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    taken = uniform(walker.lot) * walker.standing <= a
+    for i in AXES:
+        m[i] = b[i] if taken else ZERO
+    walker.standing = a if taken else walker.standing
+    walker.paid = g if taken else walker.paid
+    return b, m, h
