@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from homog.walkers import arithmetic, lanes, step, threads, walk
+from homog.walkers import arithmetic, lanes, metropolis, step, threads, walk
 from homog.walkers.batch import Batch, Found
 from homog.walkers.kernel import cpu_source, static_names
 from homog.walkers.medium import Medium
@@ -28,7 +28,7 @@ LANES = 8  # of a block: they are walked one after the other
 def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> dict[str, Any]:
     """The functions of the arithmetic, of the step and of one module of loops, in globals of their own."""
     space: dict[str, Any] = {}
-    for module in (arithmetic, step, loops):
+    for module in (arithmetic, step, metropolis, loops):
         for name, value in vars(module).items():
             known = value.py_func if isinstance(value, Dispatcher) else value
             own = isinstance(known, FunctionType) and known.__module__.startswith("homog.walkers")
@@ -46,17 +46,17 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
     space["SPLINE"] = [space[{1: "linear", 3: "cubic"}[degree]] for degree in medium.tables.values()]
     space |= {"LANES": LANES, "CHUNK": 2 * LANES, "PACED": paced}
     space["Block"] = lambda: [lanes.Lane(i) for i in range(LANES)]
-    of_scalars = space["medium"]
+    of_scalars = space["medium" if medium.has_drift else "ground"]
 
-    def of_vectors(*arguments: Any) -> tuple[Vector, Any]:
+    def of_vectors(*arguments: Any) -> tuple[Any, Any]:
         *v, h = of_scalars(*_flat(arguments))
-        return Vector(enumerate(v)), h
+        return Vector(enumerate(v)) if medium.has_drift else v[0], h
 
-    space["medium"] = of_vectors
+    space["medium"] = space["ground"] = of_vectors
     return space
 
 
-_GENERATED = ("medium", "linear", "cubic")
+_GENERATED = ("medium", "ground", "linear", "cubic")
 
 
 def _with_globals(function: FunctionType, space: dict[str, Any]) -> FunctionType:

@@ -119,6 +119,8 @@ NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
 STEEP = "exp(60*x1 - 3*x2)*(2 + sin(2*pi*x1/eps) + erf(x1 - x2))/(1 + exp(200*(x2 - 0.5)))"
 CUBE = "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"
+JUMPS = "where(mod(x1, eps) < 0.4*eps, 10, 1) + mod(floor(2*x2/eps), 2)"
+STAY = Scheme("drift", "metropolis", "bridge")
 CASES = {
     "linear": Case(LINEAR, 2, Scheme("drift", "heun", "bridge")),
     "linear, weighed": Case(LINEAR, 2, Scheme("girsanov", "euler", "bridge")),
@@ -131,6 +133,9 @@ CASES = {
     "nonlinear, weighed": Case(NONLINEAR, 2, Scheme("girsanov", "euler", "bridge"), "50", table_there=True),
     "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
     "linear field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", degree=1),
+    "jumps": Case(JUMPS, 2, STAY),
+    "jumps, four draws a step": Case(JUMPS, 2, replace(STAY, draws=4)),
+    "jumps of a field": Case("where(field > 0.2, 10, 1 + x1)", 2, STAY, "10 + x1"),
     "beyond single precision": Case(
         STEEP, 2, Scheme("drift", "heun", "bridge"), "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))"
     ),

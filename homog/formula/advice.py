@@ -1,4 +1,4 @@
-"""What to write instead of mathematics that formulas call otherwise, or do not hold yet: tensors, values for each face."""
+"""What to write instead of mathematics that formulas call otherwise, or do not hold yet."""
 
 import ast
 from collections.abc import Mapping

@@ -51,6 +51,11 @@ def modulo(z: Expr, m: Expr) -> Expr:
     return m * fraction(z / m)
 
 
+def quotient(z: Expr, m: Expr) -> Expr:
+    """floor(z / m)."""
+    return floor(z / m)
+
+
 def above(a: Expr, b: Expr) -> Expr:
     """a > b, as a condition."""
     return a - b

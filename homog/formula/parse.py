@@ -17,7 +17,7 @@ import sympy
 
 from homog.errors import UserError, hint
 from homog.formula.advice import for_call, for_node
-from homog.formula.jumps import JUMPING, above, at_least, both, chosen, denied, either, floor, holds, modulo
+from homog.formula.jumps import JUMPING, above, at_least, both, chosen, denied, either, floor, holds, modulo, quotient
 from homog.formula.kinks import KINKED, absolute, larger, smaller
 from homog.formula.logistic import stable
 
@@ -167,9 +167,6 @@ class _Reader:
                 return -self.read(operand, depth + 1, functions)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.read(operand, depth + 1, functions)
-            case ast.BinOp(left=left, op=operation, right=right):
-                around = functions + _functions_of(operation, right)
-                return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 return holds(self._condition(node, depth, functions))
             case ast.IfExp(test=test, body=body, orelse=otherwise):
@@ -184,7 +181,10 @@ class _Reader:
                 return modulo(number, self._divisor(period))
             case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
                 number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
-                return floor(number / self._divisor(period))
+                return quotient(number, self._divisor(period))
+            case ast.BinOp(left=left, op=operation, right=right):
+                around = functions + _functions_of(operation, right)
+                return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
                 return self._call(name, self.read(argument, depth + 1, functions + 1))
             case ast.Call(func=ast.Name(id=name), args=[_, _, *_] as arguments, keywords=[]) if name in _OF_MORE:
@@ -193,9 +193,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name)):
                 raise self.refuse(_takes(name))
         advice = for_node(node, self.where)
-        raise self.refuse(
-            advice or f"{_shown(node)} is not allowed; use numbers, names, + - * / ** and functions"
-        )
+        raise self.refuse(advice or f"{_shown(node)} is not allowed; use numbers, names, + - * / ** and functions")
 
     def _where(self, test: ast.AST, body: ast.AST, otherwise: ast.AST, depth: int, functions: int) -> sympy.Expr:
         if not isinstance(test, ast.Compare | ast.BoolOp) and not _denies(test):

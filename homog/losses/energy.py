@@ -90,7 +90,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         scheme, each = self.walkers.scheme, self.settings.per_point
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
         if scheme.may_stay:
-            again, shorter, longer = self._some(sample, _SHARE_AT_JUMPS), self.steps, self.steps.lengthened(scheme.parts)
+            again, shorter, longer = (
+                self._some(sample, _SHARE_AT_JUMPS),
+                self.steps,
+                self.steps.lengthened(scheme.parts),
+            )
             by_shorter = again.walk
             lacks = 1 / (scheme.parts**scheme.order - 1)
         else:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ from homog.config import BoundsTimeStep
 from homog.domains import Box
 from homog.equation import Problem
 from homog.errors import UserError
+from homog.references.cell import correctors_of
+from homog.references.voxel_cell import Correctors
 from homog.timesteps.pace import with_pace
-from homog.timesteps.timestep import TimeSteps, macro_bound, time_steps
+from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 
-_WALKERS, _LEAST_WALKERS = 5120, 512  # of a batch
+_WALKERS, _LEAST_WALKERS = 40960, 512  # of a batch
 _BUDGET = 2e9  # steps, beyond which a batch has fewer walkers
-_MICRO = 12.0  # m0 of the longer steps; the others are half as long
-_MICRO_AT_JUMPS = 17.0  # or a quarter
-_UNKNOWN = 1 / 3  # of that, since the order may be 1 or 2
-_EARLY, _LATE = 2, 8  # times, in least macro steps
+_MICRO = 24.0  # m0 of the longer steps; the others are half as long
+_MICRO_AT_JUMPS = 34.0  # or a quarter and a sixteenth, where steps may be refused
+_UNKNOWN = 1 / 3  # of the extrapolation in steps that drift, since their order may be 1 or 2
+_PARTS = 4  # the earlier time is the later one over this
+_SHORT, _LONG = 0.03125, 8.0  # the later time, in least macro steps: with good correctors, and with poor ones
+_GOOD = 0.1  # distance of the bounds of a* by the voxels of the correctors, relative, up to which these are good
 _MOST_SHORTER = 1000.0  # times as many steps where the medium is steep
 _SURE, _ROUNDING = 0.999, 1e-4  # of a contradiction
 _FAR = 1000  # spreads to the boundary: none gets there
@@ -36,7 +41,6 @@ class EffectiveTensor:
         standard_error: Standard error of each entry, from the spread between batches, shape (d, d).
         bias: What the extrapolation in the micro step may lack, shape (d, d).
         delay: c in <a E[dX dX^T]> = a* t + c, which holds once a cell is forgotten; shape (d, d).
-        delay_error: Its standard error.
         freedom: Degrees of freedom of the standard errors.
     """
 
@@ -44,7 +48,6 @@ class EffectiveTensor:
     standard_error: Float64[np.ndarray, "d d"]
     bias: Float64[np.ndarray, "d d"]
     delay: Float64[np.ndarray, "d d"]
-    delay_error: Float64[np.ndarray, "d d"]
     freedom: int
 
     def half_width(self, level: float = 0.95) -> Float64[np.ndarray, "d d"]:
@@ -62,33 +65,43 @@ class EffectiveTensor:
             f" {known[i, j]:.5g} by the cell problem: one of the two does not resolve the medium"
         ]
 
-    def excess(self, macro_step: float) -> tuple[float, float]:
-        """c / Dt as a share of a*: what a macro step adds to the energy's tensor; and its standard error.
+    def excess(self, macro_step: float) -> float:
+        """c / Dt as a share of a*: what a macro step adds to the energy's tensor, a mean over the axes.
 
-        The mean over the axes. From the least macro step (23) on; below it less than this.
+        From the least macro step (23) on; below it less than this.
         """
-        axes = np.trace(self.value)
-        return np.trace(self.delay) / macro_step / axes, np.linalg.norm(np.diag(self.delay_error)) / macro_step / axes
+        return float(np.trace(self.delay) / macro_step / np.trace(self.value))
 
 
 def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int = 0, *, cache: Path) -> EffectiveTensor:
-    """a* of a periodic medium from the mean square displacement of drift walkers.
+    """a* of a periodic medium from the mean square displacement of walkers, seen through correctors.
 
     The generator is (1/2a) div(a grad) and pi = a / <a> its stationary law in the cell. Far out it acts like
-    (1 / 2<a>) div(a* grad), so the covariance under pi grows at the rate a* / <a>, and <a E[dX_i dX_j]>, the mean over
-    the cell, at the rate a*. At finite t the mean is a* t + c (1 - e^(-l t)), l the rate at which a cell is forgotten:
-    the slope between two times at which the last term is gone, 2 and 8 least macro steps (23), has no bias but that of
-    the micro step. Both times are on the same paths. Each batch goes along its Brownian paths twice, in steps of dt and
-    dt / 2, and is extrapolated with order 3/2: the Heun step has 2 for short steps and less for coarse ones and where a
-    pace makes them short. A third of the extrapolation is not known by that; it widens the interval. (At m0 = 12 the
-    step alone makes a* of the linear problem 0.12 % too small, that of a = 1 + 0.9 cos in one dimension 1.4 %.)
+    (1 / 2<a>) div(a* grad), so that <a E[dX_i dX_j]>, the mean over the cell, grows at the rate a*. With any periodic
+    chi, phi = x + chi does so too, as chi is bounded. With the correctors of the cell problem phi(X) is a martingale,
+    and the rate is a* from the first step on; with those of a coarse grid of voxels, once the little that they lack is
+    forgotten. So short walks are enough, of which there can be many. What is measured is the slope between two times,
+    both on the same paths: whatever the correctors are, they decide how noisy it is and how soon it is a*. Where the
+    voxels do not resolve the medium, by the bounds that they give, the walks are long enough for it to be forgotten
+    without their help.
 
-    The noise of the Brownian increments W is taken out by <a (W_i W_j - delta_ij t)>, which has mean zero exactly,
-    times the coefficient of regression.
+    The error of the micro step is extrapolated from steps along the same Brownian paths. Of walkers that drift there
+    are two, dt and dt / 2, and the order is 3/2: the Heun step has 2 for short steps and less for coarse ones and where
+    a pace makes them short; a third of the extrapolation is not known by that, and widens the interval. Of steps that
+    may be refused there are three, dt, dt / 4 and dt / 16. The order is 1/2, and less where interfaces meet in corners:
+    what the extrapolations from the longer pair and from the shorter one differ by widens the interval.
+
+    Reversible in a dx, the walk goes from x to y as often as from y to x. What is measured is the same for both, so the
+    harmonic mean of a(x) and a(y) may stand for a(x), with less noise: only of steps that are accepted or not, which
+    are reversible exactly. For the others the noise of the Brownian increments W is taken out by
+    <a (W_i W_j - delta_ij t)>, of mean zero exactly, times the coefficient of regression.
+
+    At the end of a macro step Dt the mean square displacement is a* Dt + c, with c = 2 <a chi chi> (the means of chi
+    taken out): what the energy of smooth functions sees too much of is c / Dt.
 
     Args:
         problem: Linear and with a period.
-        batches: Number of batches of 5,120 walkers each, at least 8.
+        batches: Number of batches of walkers, at least 8.
         seed: Seed of the points and the walkers.
         cache: Folder for compiled kernels.
 
@@ -97,60 +110,65 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     """
     if problem.period is None or problem.operator.nonlinear:
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
-    dimension = problem.dimension
     middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
     cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))
-    macro_step = _LATE * macro_bound(problem.period, dimension)
-    far = _FAR * (math.sqrt(macro_step) + problem.period)
+    correctors = correctors_of(problem)
+    scheme = Scheme.suited(jumps=problem.operator.jumps)
+    late, parts = _late(problem, _SHORT if correctors.lack <= _GOOD else _LONG), scheme.parts
+    far = _FAR * (math.sqrt(late.macro_step) + problem.period)
     plane = problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
-    late, scheme = _late(problem), Scheme.suited(jumps=problem.operator.jumps)
-    fine, coarse = (
-        _slopes_and_delays(Walkers(plane, scheme.along(draws), cache), steps, cell, batches, seed)
-        for draws, steps in ((1, late.shortened(scheme.parts)), (scheme.parts, late))
-    )
-    # error of the shorter steps, over what they take away of that of the longer ones
-    moved = (fine - coarse)[0] / (scheme.parts**scheme.order - 1)
-    raw, control = fine[0] + moved, fine[1]
-    apart = control - control.mean(1, keepdims=True)
-    coefficient = ((raw - raw.mean(1, keepdims=True)) * apart).sum(1) / (apart**2).sum(1)
-    values = raw - coefficient[:, None] * control
+    shortest = parts**2 if scheme.may_stay else parts
+    levels = [parts**n for n in range(3 if scheme.may_stay else 2)]  # steps of the shortest walkers in one
+    all_walkers = [(Walkers(plane, scheme.along(each), cache), late.shortened(shortest // each)) for each in levels]
+    slopes = [_slopes(walkers, steps, cell, correctors, batches, seed) for walkers, steps in all_walkers]
+    lacks = 1 / (parts**scheme.order - 1)  # of the shorter steps, over what they take away
+    moved = [lacks * (finer - coarser)[0] for finer, coarser in pairwise(slopes)]
+    raw, control = slopes[0][0] + moved[0], slopes[0][1]
+    apart = control - control.mean(0)
+    coefficient = ((raw - raw.mean(0)) * apart).sum(0) / (apart**2).sum(0)
+    values = raw - coefficient * control
     # one coefficient an entry is fitted to the batches
-    means, errors = values.mean(1), values.std(1, ddof=2) / math.sqrt(batches)
-    bias = _UNKNOWN * np.abs(moved[0].mean(0))
-    return EffectiveTensor(means[0], errors[0], bias, means[1], errors[1], batches - 2)
+    error = values.std(0, ddof=2) / math.sqrt(batches)
+    unknown = raw - slopes[1][0] - moved[1] if scheme.may_stay else _UNKNOWN * moved[0]
+    return EffectiveTensor(values.mean(0), error, np.abs(unknown.mean(0)), correctors.delay, batches - 2)
 
 
-def _late(problem: Problem) -> TimeSteps:
-    """The longer steps to the later time."""
+def _late(problem: Problem, time: float) -> TimeSteps:
+    """The longest steps to the later time, which is so many least macro steps."""
     assert problem.period is not None
     micro = _MICRO_AT_JUMPS if problem.operator.jumps else _MICRO
-    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=_LATE), problem.dimension, problem.period)
-    steps = round(late.count * _EARLY / _LATE) * _LATE // _EARLY  # a whole number of them to the earlier time too
-    late = replace(late, count=steps, micro_step=late.macro_step / steps)
-    return with_pace(late, problem, _MICRO, _MOST_SHORTER)
+    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=time), problem.dimension, problem.period)
+    count = max(1, round(late.count / _PARTS)) * _PARTS  # a whole number of them to the earlier time too
+    late = replace(late, count=count, micro_step=late.macro_step / count)
+    return with_pace(late, problem, micro, _MOST_SHORTER)
 
 
-def _slopes_and_delays(
-    walkers: Walkers, late: TimeSteps, cell: Box, batches: int, seed: int
-) -> Float64[np.ndarray, "two two batches d d"]:
-    """Slope and delay of each batch, of <a dX dX^T> and of <a (W W^T - t)>, with steps of one length."""
+def _slopes(
+    walkers: Walkers, late: TimeSteps, cell: Box, correctors: Correctors, batches: int, seed: int
+) -> Float64[np.ndarray, "two batches d d"]:
+    """Slope of each batch, of <a dphi dphi^T> and of <a (W W^T - t)>, with steps of one length."""
     problem, dimension = walkers.problem, walkers.problem.dimension
-    early = replace(late, count=late.count * _EARLY // _LATE)
-    each = batches * late.count * (late.pace.slowdown if late.pace else 1.0)
+    early = replace(late, count=late.count // _PARTS)
+    finest = late.count * walkers.scheme.draws
+    each = batches * finest * (late.pace.slowdown if late.pace else 1.0)
     count = int(min(_WALKERS, max(_LEAST_WALKERS, _BUDGET / each)))
-    found = np.empty((2, 2, batches, dimension, dimension))
+    found = np.empty((2, batches, dimension, dimension))
     for batch in range(batches):
         points = cell.spread(count, point_generator(seed, batch, Purpose.EFFECTIVE_TENSOR))
-        weight = problem.operator.coefficient_at(points)
+        weight, here = problem.operator.coefficient_at(points), correctors.at(points)
         moments = []
         for until in (early, late):  # the same key: the same paths, followed further
             walk = walkers.walk(points, 1, until, stream_key(seed, batch, Purpose.EFFECTIVE_TENSOR))
-            spread, noise = (
-                np.einsum("n,in,jn->ij", weight / count, part[:, :, 0].astype(float), part[:, :, 0].astype(float))
-                for part in (walk.displacement, walk.brownian)
-            )
+            moved, brownian = (part[:, :, 0].astype(float) for part in (walk.displacement, walk.brownian))
+            ends = points + moved.T
+            moved += correctors.at(ends) - here
+            pair = weight
+            if walkers.scheme.may_stay:
+                there = problem.operator.coefficient_at(ends)
+                pair = 2 * weight * there / (weight + there)
+            spread = np.einsum("n,in,jn->ij", pair / count, moved, moved)
+            noise = np.einsum("n,in,jn->ij", weight / count, brownian, brownian)
             moments.append((spread, noise - weight.mean() * until.macro_step * np.eye(dimension)))
         for part, before, after in zip(found, *moments, strict=True):
-            slope = (after - before) / (late.macro_step - early.macro_step)
-            part[:, batch] = slope, before - slope * early.macro_step
+            part[batch] = (after - before) / (late.macro_step - early.macro_step)
     return found

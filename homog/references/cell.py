@@ -11,7 +11,7 @@ from homog.equation.lengths import slopes_of_log
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
-from homog.references.voxel_cell import Enclosed, enclosed, halved, voxels
+from homog.references.voxel_cell import Correctors, Enclosed, correctors, enclosed, halved, voxels
 
 TOLERANCE = 1e-9  # of a*, relative
 _FIELD_TOLERANCE = 1e-6  # a spline has three derivatives, and one sample's a* is further from another's
@@ -26,6 +26,7 @@ _CLOSE = 1e-4
 
 _ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis, most change of log a on a cell
 _VOXELS = {1: (64, 4096), 2: (64, 1024), 3: (16, 96)}  # an axis: the fewest, and the most
+_OF_CORRECTORS = {1: 4096, 2: 256, 3: 32}  # voxels an axis
 _JUMP_TOLERANCE = 1e-3
 _MOST_ITERATIONS_OF_NETWORKS = 1000
 _MOST_CELLS = 7_000  # elements of degree four: 4 s
@@ -92,6 +93,15 @@ def _between_networks(sampled: Sampled, lower: np.ndarray, sides: np.ndarray) ->
         finer = voxels(sampled, lower, sides, size)
         means, found = finer, enclosed(finer, means, sides, _MOST_ITERATIONS_OF_NETWORKS)
     return found
+
+
+def correctors_of(problem: Problem) -> Correctors:
+    """The correctors of a linear problem with a cell, to about a part in a hundred."""
+    sides = cell_sides(problem)
+    if sides is None:
+        raise ValueError("the coefficient is not periodic")
+    lower = np.asarray(problem.domain.lower, dtype=np.float64)
+    return correctors(_positive(problem, 0.0), lower, sides, _OF_CORRECTORS[len(sides)], _MOST_ITERATIONS)
 
 
 def tolerance(problem: Problem) -> float:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
+from scipy.ndimage import map_coordinates
 
 from homog.domains import tensor_grid
 from homog.references.spectral_cell import Sampled, relative_size
@@ -84,8 +85,9 @@ class Enclosed:
 def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int) -> Enclosed:
     """a* by the networks of two sizes of voxels.
 
-    A bound comes nearer like the width of the voxels, where interfaces are smooth. The geometric mean is a*, whatever
-    the two are, of a medium of two phases that looks like itself with the phases exchanged (Keller 1964).
+    A bound comes nearer like the width of the voxels, where interfaces are smooth, and so does its logarithm, by which
+    it is continued. The geometric mean is a*, whatever the two are, of a medium of two phases in the plane that looks
+    like itself with the phases exchanged (Keller 1964).
 
     Args:
         means: Of a over each voxel.
@@ -95,9 +97,7 @@ def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int
     """
     lower, upper, iterations = _bounds(means, sides, most_iterations)
     before = _bounds(wider, sides, most_iterations)
-    limits = 2 * lower - before[0], 2 * upper - before[1]
-    if np.linalg.eigvalsh(limits[0]).min() <= 0:
-        limits = lower, upper
+    limits = [bound @ np.linalg.solve(other, bound) for bound, other in zip((lower, upper), before, strict=False)]
     tensor = _geometric_mean(*limits)
     apart, within = (relative_size(one - other, tensor) for one, other in (limits, (lower, upper)))
     return Enclosed(lower, upper, tensor, max(apart / 2, within / 8) + _TOLERANCE, iterations)
@@ -106,8 +106,8 @@ def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int
 def _bounds(means: Means, sides: np.ndarray, most_iterations: int) -> tuple[np.ndarray, np.ndarray, int]:
     harmonic, arithmetic = means
     widths = np.asarray(sides) / arithmetic.shape
-    lower, first = _conductivity(_in_series(harmonic), widths, most_iterations)
-    upper, second = _conductivity(_side_by_side(arithmetic), widths, most_iterations)
+    lower, _, first = _conductivity(_in_series(harmonic), widths, most_iterations)
+    upper, _, second = _conductivity(_side_by_side(arithmetic), widths, most_iterations)
     return lower, upper, first + second
 
 
@@ -120,6 +120,45 @@ def _geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     values, axes = np.linalg.eigh((matrix + matrix.T) / 2)
     return (axes * values**exponent) @ axes.T
+
+
+@dataclass(frozen=True, eq=False)
+class Correctors:
+    """chi_i, with period: what x_i lacks to be a potential whose current has no divergence, about.
+
+    Attributes:
+        lower: Corner of the cell, shape (d,).
+        sides: Its sides, shape (d,).
+        values: At the corners of voxels, shape (d, *voxels).
+        delay: 2 <a (chi - <a chi>/<a>) (chi - <a chi>/<a>)^T>, shape (d, d).
+        lack: The distance of the bounds of a* by these voxels, relative.
+    """
+
+    lower: np.ndarray
+    sides: np.ndarray
+    values: np.ndarray
+    delay: np.ndarray
+    lack: float
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Shape (d, n) at points of shape (n, d), linear along each axis between the corners."""
+        places = ((points - self.lower) / self.sides % 1.0 * self.values.shape[1:]).T
+        return np.stack([map_coordinates(chi, places, order=1, mode="grid-wrap") for chi in self.values])
+
+
+def correctors(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int, most_iterations: int) -> Correctors:
+    """By the network of the corners, on size^d voxels."""
+    harmonic, arithmetic = voxels(sampled, lower, sides, size)
+    widths = np.asarray(sides) / size
+    low, _, _ = _conductivity(_in_series(harmonic), widths, most_iterations)
+    high, found, _ = _conductivity(_side_by_side(arithmetic), widths, most_iterations)
+    corners = arithmetic
+    for axis in range(len(sides)):
+        corners = (corners + np.roll(corners, 1, axis)) / 2
+    flat, weight = found.reshape(len(found), -1), corners.ravel() / corners.size
+    centred = flat - (flat @ weight / weight.sum())[:, None]
+    delay = 2 * (centred * weight) @ centred.T
+    return Correctors(lower, np.asarray(sides), found, delay, relative_size(high - low, (high + low) / 2))
 
 
 def _in_series(values: np.ndarray) -> list[np.ndarray]:
@@ -143,19 +182,22 @@ def _side_by_side(values: np.ndarray) -> list[np.ndarray]:
     return links
 
 
-def _conductivity(links: list[np.ndarray], widths: np.ndarray, most_iterations: int) -> tuple[np.ndarray, int]:
-    """The effective tensor of a periodic network, and the number of iterations."""
+def _conductivity(
+    links: list[np.ndarray], widths: np.ndarray, most_iterations: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The effective tensor of a periodic network, its correctors and the number of iterations."""
     solve = _laplacian_inverse(links[0].shape, widths)
-    flows, iterations = [], 0
+    flows, potentials, iterations = [], [], 0
     for axis in range(len(links)):
         potential, count = _potential(links, widths, axis, solve, most_iterations)
         slopes = [(np.roll(potential, -1, i) - potential) / width for i, width in enumerate(widths)]
         slopes[axis] += 1
         flows.append(slopes)
+        potentials.append(potential)
         iterations += count
     tensor = np.array([[sum(np.mean(c * p * q) for c, p, q in zip(links, one, other, strict=True)) for other in flows]
                        for one in flows])  # fmt: skip
-    return tensor, iterations
+    return tensor, np.stack(potentials), iterations
 
 
 def _potential(

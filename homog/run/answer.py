@@ -84,13 +84,13 @@ class Findings:
 
     Attributes:
         tensor: a* by walkers; None where there is none, or no walkers are sent.
-        excess: What the macro step adds to the tensor that the energy sees, as a share of a*, and its standard error.
+        excess: What the macro step adds to the tensor that the energy sees, as a share of a*.
         checked: What a longer walk says of the answer's error; None where it could not be walked.
         microscale: What a smooth answer cannot show; None where no walkers are sent.
     """
 
     tensor: EffectiveTensor | None
-    excess: tuple[float, float] | None
+    excess: float | None
     checked: LongerWalk | None
     microscale: Microscale | None
 

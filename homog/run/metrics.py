@@ -47,7 +47,7 @@ METRICS = (
     Metric(
         "rel_l2_micro_step",
         "what the micro step moves in the smooth part of the answer, or what its correction may lack",
-        row=("micro step", "steps half as long"),
+        row=("micro step", "other steps on the same paths"),
         noise="rel_l2_micro_step_standard_error",
     ),
     Metric("rel_l2_micro_step_standard_error", "standard deviation of rel_l2_micro_step"),

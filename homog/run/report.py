@@ -101,9 +101,7 @@ class ProgressBar:
             )
 
 
-def print_effective_tensor(
-    found: EffectiveTensor | None, cell: np.ndarray | None, excess: tuple[float, float] | None
-) -> None:
+def print_effective_tensor(found: EffectiveTensor | None, cell: np.ndarray | None, excess: float | None) -> None:
     """a* by walkers beside that of the cell problem; and what the energy's macro step adds to it."""
     if found is None:
         return
@@ -113,10 +111,9 @@ def print_effective_tensor(
         table.add_row(f"a*_{i + 1}{j + 1}", f"{found.value[i, j]:.4f} +- {found.half_width()[i, j]:.4f}", exact)
     _console.print(table)
     if excess is not None:
-        share, error = excess
         _console.print(
-            f"with this Dt the energy overestimates a* by {100 * share:.2f} +- {100 * error:.2f} %:"
-            " the error budget says what is left of that in the answer"
+            f"with this Dt the energy overestimates a* by {100 * excess:.2f} %: the error budget says what is left of"
+            " that in the answer"
         )
 
 

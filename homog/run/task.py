@@ -69,9 +69,7 @@ class Plan:
         bounds = BoundsTimeStep(
             eps=settings.timestep.eps, m0=settings.timestep.m0, macro_factor=settings.evaluation.fine_scale_macro_factor
         )
-        steps = time_steps(
-            bounds, self.problem.dimension, self.problem.scale, may_stay=self.problem.operator.jumps
-        )
+        steps = time_steps(bounds, self.problem.dimension, self.problem.scale, may_stay=self.problem.operator.jumps)
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
     def warnings(self) -> list[str]:

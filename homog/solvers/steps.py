@@ -15,9 +15,9 @@ it by; e2 likewise for S(t2) by the same walkers, which is their noise, since u 
 walkers. So e - e2 is what is known to be wrong with u, most of the noise taken away. u + e - e2 has more noise than u,
 and is taken where its estimated error is less.
 
-Likewise for the micro step of walkers that drift: some go along one Brownian path twice, in steps half as long and in steps as long
-as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the steps, with the
-order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves towards 1.55 times the
+Likewise for the micro step of walkers that drift: some go along one Brownian path twice, in steps half as long and in
+steps as long as they are. The difference of what the two would move the answer by is 1 - 2^-p of the error of the
+steps, with the order p taken as 3/2: it is 2 for short steps, 1 for coarse ones and at kinks. So u moves 1.55 times the
 difference, which is right to a third. (Steps twice as long would cost less and tell less: for
 a = 1 + 0.9 cos(2 pi x / eps) the errors of dt and 2 dt are of one size by chance, at the default dt.)
 

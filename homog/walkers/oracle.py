@@ -1,4 +1,5 @@
-"""The walkers once more, plainly, in torch: equation (7), (13), (18) and (19) line by line, in double precision.
+"""The walkers once more, plainly, in torch: equation (7), (13), (18) and (19) line by line, in double precision; and
+steps that are accepted or not.
 
 Fed by the same bits as the kernels, it is what they are tested against. It shares no code with them but the formulas.
 """
@@ -44,14 +45,20 @@ def walk(
         dt = (steps.micro_step * share)[:, None]
         normals, spare = _normals(streams, d)
         noise = torch.sqrt(dt) * normals  # (n * s, d)
-        velocity, rate = _medium(problem, x, lagged)
+        stays = torch.zeros(len(x), dtype=torch.bool)
+        if scheme.may_stay:
+            here, there = (_coefficient(problem, place, lagged) for place in (x, torch.clamp(x + noise, lower, upper)))
+            stays = _uniform(streams.bits()) * here > there
+            velocity, rate = torch.zeros_like(x), torch.tensor(problem.operator.forcing_at(x.numpy())) / (2 * here)
+        else:
+            velocity, rate = _medium(problem, x, lagged)
         if scheme.step == "heun":
             ahead_velocity, ahead_rate = _medium(problem, torch.clamp(x + velocity * dt + noise, lower, upper), lagged)
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
         left, part, face, side = _leaves(x, x + move, lower, upper, -dt[:, 0] / 2 * torch.log(uniform))
-        end = x + torch.where(left, part, 1.0)[:, None] * move
+        end = x + torch.where(left, part, torch.where(stays, 0.0, 1.0))[:, None] * move
         end = torch.where(left[:, None], torch.clamp(end, lower, upper), end)
         wall = torch.stack([lower, upper])[side.long(), face]
         end[left, face[left]] = wall[left]
@@ -91,6 +98,12 @@ def _medium(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> tuple[t
     """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
     points, process = x.numpy(), problem.process
     return torch.from_numpy(process.drift_at(points, lagged)), torch.from_numpy(process.reward_at(points, lagged))
+
+
+def _coefficient(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> torch.Tensor:
+    """a at x of shape (m, d)."""
+    points = x.numpy()
+    return torch.tensor(problem.operator.coefficient_at(points, None if lagged is None else lagged(points)))
 
 
 def _leaves(

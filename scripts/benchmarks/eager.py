@@ -200,6 +200,7 @@ class EagerRecipe:
         starts = points.repeat_interleave(method.per_point, dim=0)
         with torch.no_grad():
             around = medium(self.problem, self.network if self.problem.operator.nonlinear else None, self._device)
+            assert method.step is not None
             scheme = method.martingale, method.step, method.exit
             walked = walk(around, starts, self.dt, self.count, *scheme, deadline)
             reached = torch.where(walked.left, 0.0, self.network(walked.ends))

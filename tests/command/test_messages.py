@@ -14,15 +14,14 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         yield Command(patch, tmp_path_factory.mktemp("messages") / "home")
 
 
-STEP = "0.5*(1 + tanh("
 LINES = [
-    ("problem.coefficient=where(x1<0.5,1,2)", STEP),
-    ("problem.coefficient=1+(x1<0.5)", STEP),
-    ("problem.boundary=where(x1, 0, 1)", STEP),
+    ("problem.coefficient=where(x1,1,2)", "a comparison first, such as x1 < 0.5"),
+    ("problem.coefficient=where(u<0.5,1,2)", "must go on continuously with u"),
+    ("problem.boundary=where(x1<0.5,0,1)", "boundary values that go on continuously"),
+    ("problem.coefficient=where(x1<0.5,-1,2)", "must be positive"),
     ("problem.coefficient=max(x1)", "max takes two arguments or more"),
     ("problem.coefficient=abs(x1)", "is 0 at (x1=0"),
-    ("problem.coefficient=2+sign(x1-0.5)", "tanh(x/width)"),
-    ("problem.coefficient=1+floor(4*x1)", "smooth wave of steps"),
+    ("problem.coefficient=2+sign(x1-0.5)", "where(z > 0, 1, -1)"),
     ("problem.coefficient=[[1,0],[0,2]]", "one scalar formula"),
     ("problem.coefficient=1,2", "homog-run -m problem.coefficient="),
     ("problem.boundary={left: 0, right: 1}", "one formula holds on all faces"),
@@ -47,10 +46,21 @@ def test_a_first_attempt_is_answered_with_what_to_write(command: Command, argume
     assert "did you mean" not in answer.err
 
 
-@pytest.mark.parametrize(
-    "coefficient",
-    ["1+10**(x1-x2)", "2+atan(9*x)+erf(y)", "(1+x)**y", "1+99/(1+exp(-500*(x1-0.4321)))", "exp(80*x1)", "1e-30*(2+x)"],
-)
+ACCEPTED = [
+    "1+10**(x1-x2)",
+    "2+atan(9*x)+erf(y)",
+    "(1+x)**y",
+    "1+99/(1+exp(-500*(x1-0.4321)))",
+    "exp(80*x1)",
+    "1e-30*(2+x)",
+    "where(x<0.5,1,2)",
+    "1+(x<0.5)",
+    "1+floor(4*x)",
+    "2 if mod(x,eps)<eps/2 and not y>=0.5 else 1",
+]
+
+
+@pytest.mark.parametrize("coefficient", ACCEPTED)
 def test_what_was_refused_or_overflowed_is_accepted(command: Command, coefficient: str):
     answer = command(f"problem.coefficient={coefficient}")
     assert answer.accepted, answer

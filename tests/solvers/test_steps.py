@@ -60,7 +60,9 @@ def seen(
     tested = tuple(np.stack(parts) for parts in zip(*others, strict=True))
     choice = choose(answers, mass, GROUPS - 1)
     assert len(tested) == 2
-    found = seen_in(answers[0], choice, tested, np.arange(COUNT), (EARLIEST, EARLIER), mass, GROUPS - 1)
+    found = seen_in(
+        answers[0], choice, tested, np.arange(COUNT), (EARLIEST, EARLIER), 1 / (1 - 2**-1.5), mass, GROUPS - 1
+    )
     return found, answers[0].weights, exact[:-1]
 
 

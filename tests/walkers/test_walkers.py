@@ -17,6 +17,7 @@ GIRSANOV, DRIFT, HEUN = (
     Scheme("drift", "euler", "clip"),
     Scheme("drift", "heun", "bridge"),
 )
+STAY = Scheme("drift", "metropolis", "bridge")
 FORCING = "sin(4*pi*x1 + 6*pi*x1**2)"
 COEFFICIENTS = {
     "laminate": (1, "1 + 0.5*sin(2*pi*x1/eps)"),
@@ -26,6 +27,9 @@ COEFFICIENTS = {
     "no value outside": (2, "1 + x1**1.5*sqrt(eps) + 0.2*cos(2*pi*x2/eps)"),
     "two scales": (2, "exp(0.5*sin(2*pi*x1/eps)*x2) + x1**2"),
     "kinked": (2, "1 + abs(sin(2*pi*x1/eps))*max(cos(2*pi*x2/eps), -0.5, x1 - 1)"),
+    "jumps": (2, "where(mod(x1, eps) < 0.4*eps and not mod(x2/eps, 1) > 0.7, 10, 1) + 0.5*sin(2*pi*x1/eps)"),
+    "squares": (2, "where(mod(floor(2*x1/eps) + floor(2*x2/eps), 2) < 0.5, 5, 1 + x2)"),
+    "balls": (3, "where((x1 - 0.5)**2 + (x2 - 0.5)**2 + (mod(x3, eps) - eps/2)**2 < 0.09, 20, 1)"),
     "cube": (3, "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"),
 }
 
@@ -40,7 +44,7 @@ def starts_near_the_boundary(domain, eps: float, count: int) -> np.ndarray:
 
 PAIRS = [  # each is a kernel to compile: all schemes on the linear problem, each other coefficient where it is hardest
     ("linear", GIRSANOV), ("linear", DRIFT), ("linear", HEUN), ("laminate", DRIFT), ("warped", HEUN),
-    ("no value outside", HEUN), ("cube", HEUN), ("kinked", HEUN),
+    ("no value outside", HEUN), ("cube", HEUN), ("kinked", HEUN), ("jumps", STAY), ("squares", STAY), ("balls", STAY),
     # more formulas, which tests/walkers/test_walkers_medium.py has without a compiler
     *(pytest.param(name, GIRSANOV, marks=pytest.mark.slow) for name in ("bump", "two scales")),
 ]  # fmt: skip
