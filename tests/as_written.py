@@ -43,7 +43,7 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
             node.decorator_list = []
     exec(compile(ast.Module(generated, []), "<generated>", "exec"), space)
     space |= static_names(medium, dimension, scheme)
-    space["SPLINE"] = [space[{1: "linear", 3: "cubic"}[degree]] for degree in medium.tables.values()]
+    space["SPLINE"] = [space.get({1: "linear", 3: "cubic"}.get(degree)) for degree in medium.tables.values()]
     space |= {"LANES": LANES, "CHUNK": 2 * LANES, "PACED": paced}
     space["Block"] = lambda: [lanes.Lane(i) for i in range(LANES)]
     of_scalars = space["medium" if medium.has_drift else "ground"]
@@ -92,7 +92,11 @@ class AsWritten(Cpu):
         found = np.empty((2 * d + (4 if paced else 3), batch.walkers), dtype=np.float32)
         left = np.empty(batch.walkers, dtype=np.bool_)
         given = batch.places, batch.keys, found, left, batch.per_point, batch.count, batch.micro_step, batch.safe
-        held = [(coefficients, *batched(numbers, d)) for coefficients, *numbers in tables]
+        held = [
+            (*(part for part in parts if isinstance(part, np.ndarray)),
+             *batched((part for part in parts if not isinstance(part, np.ndarray)), d))
+            for parts in tables
+        ]  # fmt: skip
         clocks = ()
         if batch.pace is not None:
             longest, *numbers = _pace_arguments(batch.pace, batch.lower)

@@ -37,7 +37,8 @@ class SimulatedGpu:
     source = staticmethod(cuda_source)
 
     def hold(self, table: Table) -> tuple[Any, ...]:
-        return placed(table.coefficients).numpy(), *table.counts, *table.per_length
+        coefficients, *rest = table.arguments
+        return placed(coefficients).numpy(), *rest
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         found = np.empty((2 * batch.dimension + 3, batch.walkers), dtype=np.float32)

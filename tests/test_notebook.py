@@ -66,7 +66,7 @@ def test_what_is_not_chosen_is_what_the_command_takes(coefficient: str, method):
     chosen = [] if method is None else [f"method={type(method).__name__.lower()}"]
     formulas = [f"problem.coefficient={coefficient}", "problem.forcing=1"]
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        composed = composition.settings_of(compose("run", composition.quote_formulas([*formulas, *chosen])))
+        composed = composition.settings_of(compose("run", composition.as_hydra_reads([*formulas, *chosen])))
     problem = FormulaProblem(name="linear", coefficient=coefficient, forcing="1")
     assert RunSettings.of(problem, method=method) == composed
 

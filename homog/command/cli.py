@@ -75,11 +75,11 @@ def main() -> None:
     command = None
     try:
         from homog.command.arguments import checked
-        from homog.command.composition import quote_formulas
+        from homog.command.composition import as_hydra_reads
 
         command = _Command(arguments, with_traceback)
         with _as_rank() as overrides:
-            sys.argv = ["homog-run", *checked(quote_formulas([*arguments, *overrides]))]
+            sys.argv = ["homog-run", *checked(as_hydra_reads([*arguments, *overrides]))]
             _compose_and_run(command)
     except KeyboardInterrupt as error:
         sys.exit(error.status if isinstance(error, Interrupted) else 130)

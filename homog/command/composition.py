@@ -19,8 +19,11 @@ from homog.machine.home import home
 _SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path, kind in config.KINDS.items()}}
 """The dataclass behind the first line of every YAML file in conf/."""
 
-_TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path")}
+_TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path", "field.period")}
 """The settings that are formulas or paths."""
+
+_MAPPINGS = {"problem.parameters", "problem.field.values"}
+"""Those whose keys are the user's own."""
 
 
 def conf_folder() -> Path:
@@ -179,8 +182,11 @@ def _refuse_without_kind(settings: config.RunSettings) -> None:
             raise UserError(f"{group[1:]} is of no kind: its file begins with defaults: [/{paths[0]}, _self_]")
 
 
-def quote_formulas(arguments: Sequence[str]) -> list[str]:
+def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments with formulas and paths in quotes: Hydra's own grammar takes sin(...) for its own call.
+
+    Mappings with keys of the user's own, such as problem.field.values={0: 1, 255: 100}, get the plus signs by which
+    Hydra adds keys.
 
     A comma outside of all brackets separates the values of a sweep, which are quoted one by one; one inside is part of
     the text, and for the formula's parser to refuse.
@@ -188,6 +194,8 @@ def quote_formulas(arguments: Sequence[str]) -> list[str]:
     quoted = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
+        if key in _MAPPINGS and value.lstrip().startswith("{"):
+            argument = f"++{argument}"
         if equals and key.lstrip("+") in _TEXTS and not value.lstrip().startswith(("'", '"', "choice(")):
             escaped = (part.replace("'", r"\'") for part in _parts(value))
             argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)

@@ -6,13 +6,13 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 """
 
 from homog.config.baselines import PINN, DeepRitz
-from homog.config.field import FieldSettings, FileField, GSToolsField, SpectralField
+from homog.config.field import FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.config.method import DFLM, Companions, Energy, MethodSettings
 from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
 from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
-from homog.config.run import RunSettings, depends_on_u, may_jump
+from homog.config.run import RunSettings, depends_on_u
 from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
 from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 
@@ -41,6 +41,7 @@ __all__ = [
     "GSToolsField",
     "Galerkin",
     "HomogenizedReference",
+    "ImageField",
     "Legendre",
     "LocalTracking",
     "MethodSettings",
@@ -58,7 +59,6 @@ __all__ = [
     "TrackingSettings",
     "depends_on_u",
     "kind_of",
-    "may_jump",
 ]
 
 KINDS: dict[str, type] = {
@@ -67,6 +67,7 @@ KINDS: dict[str, type] = {
     "problem/field/spectral": SpectralField,
     "problem/field/file": FileField,
     "problem/field/gstools": GSToolsField,
+    "problem/field/image": ImageField,
     "timestep/bounds": BoundsTimeStep,
     "timestep/fixed": FixedTimeStep,
     "timestep/ratio": RatioTimeStep,

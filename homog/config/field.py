@@ -1,6 +1,6 @@
 """Fields on a grid: what a coefficient without a formula is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 from homog.config.checks import MISSING, at_least, one_of, positive, require
@@ -13,6 +13,11 @@ DEGREES = {"cubic": 3, "linear": 1}  # of the spline through the nodes
 @dataclass(kw_only=True)
 class FieldSettings:
     """Base of the fields."""
+
+    @property
+    def jumps(self) -> bool:
+        """Whether it jumps from one constant to another."""
+        return False
 
 
 @dataclass(kw_only=True)
@@ -63,6 +68,37 @@ class FileField(FieldSettings):
 
     def __post_init__(self) -> None:
         one_of("problem.field.interpolation", self.interpolation, DEGREES)
+
+
+@dataclass(kw_only=True)
+class ImageField(FieldSettings):
+    """An image of the user's own: .npy (x1 along the first index), PNG, or TIFF, also a stack of pages.
+
+    Of a picture x1 is to the right and x2 upwards; x3 is the page. With `interpolation=constant` its numbers are labels
+    of phases, and the field has on each voxel what `values` says of its label, or the number itself. With linear and
+    cubic they are values on nodes, as those of a file.
+
+    Attributes:
+        path: Of the image.
+        values: The value of each label; none for the labels themselves.
+        interpolation: constant, linear or cubic.
+        period: A formula such as eps for the side of the cell that the image fills, and that is repeated from the lower
+            corner of the domain on; None for the whole domain, once.
+    """
+
+    path: str = MISSING
+    values: dict[int, float] = field(default_factory=dict)
+    interpolation: str = "constant"
+    period: str | None = None
+
+    @property
+    def jumps(self) -> bool:
+        return self.interpolation == "constant"
+
+    def __post_init__(self) -> None:
+        one_of("problem.field.interpolation", self.interpolation, ("constant", *DEGREES))
+        for label, value in self.values.items():
+            require(isfinite(value), f"problem.field.values.{label}", value, "a finite number")
 
 
 @dataclass(kw_only=True)

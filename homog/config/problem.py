@@ -1,5 +1,6 @@
 """What is solved."""
 
+import re
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -41,6 +42,11 @@ class ProblemSettings:
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
+    @property
+    def jumps(self) -> bool:
+        """Whether the coefficient may jump, by its text: a comparison, the whole part of something or what is left."""
+        return re.search(r"\b(where|floor|mod)\b|[<>%]|//", self.coefficient) is not None
+
     def __post_init__(self) -> None:
         label("problem.name", self.name)
 
@@ -57,3 +63,7 @@ class FieldProblem(ProblemSettings):
     """A problem whose coefficient's formula may also use `field`, a function on a grid."""
 
     field: FieldSettings = MISSING  # type: ignore[assignment]
+
+    @property
+    def jumps(self) -> bool:
+        return super().jumps or self.field.jumps

@@ -103,13 +103,8 @@ class RunSettings:
     def suited(self) -> "RunSettings":
         """The same settings, with what the method leaves to the problem (None) chosen for this one."""
         problem = self.problem
-        nonlinear, jumps = depends_on_u(problem.coefficient), may_jump(problem.coefficient)
-        return replace(self, method=self.method.suited(nonlinear=nonlinear, jumps=jumps))
-
-
-def may_jump(coefficient: str) -> bool:
-    """Whether a coefficient's text holds what may jump: a comparison, the whole part of something or what is left."""
-    return re.search(r"\b(where|floor|mod)\b|[<>%]|//", coefficient) is not None
+        nonlinear = depends_on_u(problem.coefficient)
+        return replace(self, method=self.method.suited(nonlinear=nonlinear, jumps=problem.jumps))
 
 
 def depends_on_u(coefficient: str) -> bool:

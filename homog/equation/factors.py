@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import sympy
 
 from homog.equation.operator import FIELD
@@ -46,6 +45,4 @@ def _factors(expression: Any) -> list[Any]:
 def _axes_of_field(problem: Problem) -> tuple[int, ...]:
     if problem.operator.field is None:
         return ()
-    coefficients = problem.operator.field.coefficients
-    rounding = 1e-12 * float(np.abs(coefficients).max())
-    return tuple(i for i in range(problem.dimension) if float(np.ptp(coefficients, axis=i).max()) > rounding)
+    return tuple(i for i in range(problem.dimension) if problem.operator.field.varies_along(i))

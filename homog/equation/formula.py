@@ -21,6 +21,7 @@ from homog.equation.positivity import not_positive
 from homog.equation.statement import Statement
 from homog.errors import UserError
 from homog.fields import TabulatedField
+from homog.fields.phases import Phases
 from homog.formula import NAMES, Formula, parse
 from homog.formula.evaluate import at_points
 from homog.formula.jumps import places_of_jumps
@@ -45,10 +46,7 @@ def stated(settings: ProblemSettings, eps: float) -> Statement:
 @stated.register
 def _(settings: FormulaProblem, eps: float) -> Statement:
     problem = _assembled(settings, eps, eps, None)
-    period = parse(settings.period, 0, tuple(problem.parameters), where="problem.period")
-    cell = float(at_points(period, np.empty((1, 0)), problem.parameters)[0])
-    if not (isfinite(cell) and cell > 0):
-        raise UserError(f"problem.period={settings.period} is {cell:g}: write a positive length, such as eps")
+    cell = _length(settings.period, problem.parameters, "problem.period")
     return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
 
 
@@ -56,9 +54,23 @@ def _(settings: FormulaProblem, eps: float) -> Statement:
 def _(settings: FieldProblem, eps: float) -> Statement:
     # its scale is the field's correlation length
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
-    field = fields.build(settings.field, domain)
+    text = getattr(settings.field, "period", None)
+    period = None if text is None else _length(text, _parameters(settings.parameters, eps), "problem.field.period")
+    cell = None if period is None else Box(domain.lower, tuple(low + period for low in domain.lower))
+    field = fields.build(settings.field, domain, cell)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    return replace(problem, metrics=field.metrics, field_origin=field.origin)
+    if period is not None and not _is_periodic(problem, period):
+        period = None  # the formula has the place in it too
+    return replace(problem, period=period, metrics=field.metrics, field_origin=field.origin)
+
+
+def _length(text: str, parameters: Mapping[str, float], where: str) -> float:
+    """The value of a formula in the parameters, which is a length."""
+    formula = parse(text, 0, tuple(parameters), where=where)
+    length = float(at_points(formula, np.empty((1, 0)), parameters)[0])
+    if not (isfinite(length) and length > 0):
+        raise UserError(f"{where}={text} is {length:g}: write a positive length, such as eps")
+    return length
 
 
 def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Statement:
@@ -75,7 +87,9 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     spline = None if field is None else field.spline
     operator = Operator(coefficient, forcing, parameters, spline)
     problem = Statement(operator, Dirichlet(boundary, parameters), domain, scale)
-    if field is not None:
+    if field is not None and isinstance(field.spline, Phases):
+        _check_phases(problem, field.spline)
+    elif field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
     _check_jumps(operator, boundary)
@@ -160,6 +174,23 @@ def _check_nodes(problem: Statement, field: TabulatedField) -> None:
                 f" {tuple(index[first].tolist())} of the field, {_place(points[first])}: it must be positive on the"
                 f" whole domain; problem.coefficient='exp({FIELD})' is, whatever the field"
             )
+
+
+def _check_phases(problem: Statement, phases: Phases) -> None:
+    """Refuse a coefficient that is not positive in one of the phases; where it varies within them, a sample tells."""
+    coefficient = problem.operator.coefficient
+    if coefficient.names & {*coefficient.axes, SOLUTION}:
+        return
+    found = at_points(
+        coefficient, np.zeros((len(phases.values), problem.dimension)), {**problem.parameters, FIELD: phases.values}
+    )
+    bad = ~(found > 0) & (phases.shares() > 0)
+    if bad.any():
+        value = phases.values[np.argmax(bad)]
+        raise UserError(
+            f"problem.coefficient={coefficient.text} is {found[np.argmax(bad)]:.4g} in the phase of value {value:g}:"
+            " it must be positive; write problem.field.values for the labels of the image"
+        )
 
 
 def _check_between_nodes(problem: Statement, field: TabulatedField) -> None:

@@ -16,6 +16,8 @@ from homog.domains.box import Box
 from homog.equation.density import Density, joined
 from homog.equation.operator import FIELD, SOLUTION
 from homog.equation.problem import Problem
+from homog.fields.phases import Phases
+from homog.fields.splines import Spline
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 
@@ -92,10 +94,15 @@ def shortest_length(problem: Problem) -> Lengths:
 def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ...]:
     """max |d log a/dx_i| over lines along each axis, as a function of x_i, on the domain or on one cell of it.
 
+    Zero of phases on voxels, whose jumps no mesh follows.
+
     Args:
         problem: A checked one.
         u: The solution's value everywhere, for a coefficient that depends on it; by default g, and g + 1.
     """
+    if isinstance(problem.operator.field, Phases):
+        ends = zip(problem.domain.lower, problem.domain.upper, strict=True)
+        return tuple(Density(np.array(end), np.zeros(1)) for end in ends)
     if problem.operator.field is not None:
         return _at_nodes(problem, u)
     box = problem.domain
@@ -162,7 +169,7 @@ def changes(
 def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
     """Of a coefficient made of a field: from node to node."""
     spline, box = problem.operator.field, problem.domain
-    assert spline is not None
+    assert isinstance(spline, Spline)
     values = spline.nodes
     axes = [
         np.linspace(low, high, count) for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)

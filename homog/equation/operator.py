@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from homog.errors import UserError
+from homog.fields.phases import Phases
 from homog.fields.splines import Spline
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
@@ -24,13 +25,13 @@ class Operator:
         coefficient: a, a positive formula in x, and where it names them in u and the field.
         forcing: f(x).
         parameters: Value of each parameter, eps among them.
-        field: The spline that the coefficient calls `field`, or None.
+        field: What the coefficient calls `field`, a spline or phases on voxels; or None.
     """
 
     coefficient: Formula
     forcing: Formula
     parameters: Mapping[str, float]
-    field: Spline | None = None
+    field: Spline | Phases | None = None
 
     @property
     def nonlinear(self) -> bool:
@@ -40,7 +41,8 @@ class Operator:
     @property
     def jumps(self) -> bool:
         """Whether the coefficient may jump, and walkers have no drift."""
-        return bool(places_of_jumps(self.coefficient.expression))
+        by_field = self.field is not None and self.field.degree == 0 and FIELD in self.coefficient.names
+        return by_field or bool(places_of_jumps(self.coefficient.expression))
 
     def coefficient_at(
         self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None

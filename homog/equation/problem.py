@@ -132,8 +132,9 @@ class Problem(Statement):
     def _field_digest(self) -> str:
         spline = self.operator.field
         assert spline is not None
-        digest = hashlib.sha256(repr((spline.lower, spline.upper, spline.coefficients.shape, spline.degree)).encode())
-        digest.update(spline.coefficients.tobytes())
+        digest = hashlib.sha256()
+        for part in spline.content():
+            digest.update(part)
         return digest.hexdigest()
 
 

@@ -2,11 +2,12 @@
 
 from functools import singledispatch
 
-from homog.config import FieldSettings, FileField, GSToolsField, SpectralField
+from homog.config import FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.domains.box import Box
 from homog.fields.correlation import correlation_length
 from homog.fields.drawn import drawn_field
 from homog.fields.file import file_field
+from homog.fields.image import image_field
 from homog.fields.spectral import spectral_field
 from homog.fields.tabulated import TabulatedField
 
@@ -14,8 +15,8 @@ __all__ = ["TabulatedField", "build", "correlation_length"]
 
 
 @singledispatch
-def build(settings: FieldSettings, domain: Box) -> TabulatedField:
-    """The field that the settings describe, on the domain.
+def build(settings: FieldSettings, domain: Box, cell: Box | None = None) -> TabulatedField:
+    """The field that the settings describe, on the domain; of those that have a period, repeated from a cell.
 
     Raises:
         UserError: If it cannot be had, in one line.
@@ -24,15 +25,20 @@ def build(settings: FieldSettings, domain: Box) -> TabulatedField:
 
 
 @build.register
-def _(settings: SpectralField, domain: Box) -> TabulatedField:
+def _(settings: SpectralField, domain: Box, cell: Box | None = None) -> TabulatedField:
     return spectral_field(settings, domain)
 
 
 @build.register
-def _(settings: FileField, domain: Box) -> TabulatedField:
+def _(settings: FileField, domain: Box, cell: Box | None = None) -> TabulatedField:
     return file_field(settings, domain)
 
 
 @build.register
-def _(settings: GSToolsField, domain: Box) -> TabulatedField:
+def _(settings: GSToolsField, domain: Box, cell: Box | None = None) -> TabulatedField:
     return drawn_field(settings, domain)
+
+
+@build.register
+def _(settings: ImageField, domain: Box, cell: Box | None = None) -> TabulatedField:
+    return image_field(settings, domain, cell)

@@ -23,9 +23,8 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
         UserError: If the file holds no array of finite real numbers with an axis for each of the domain's.
     """
     where = f"problem.field.path={settings.path}"
-    stored = _opened(Path(settings.path).expanduser(), where)
-    if stored.dtype.kind not in "fiub":  # booleans are 0 and 1
-        raise UserError(f"{where} holds values of type {_name(stored.dtype)}: {_REMEDY}")
+    stored = opened(Path(settings.path).expanduser(), where)
+    require_numbers(stored, where)
     if stored.ndim != domain.dimension:
         raise UserError(
             f"{where} has the shape {stored.shape}, the domain {domain.dimension} dimensions: write an array with"
@@ -60,7 +59,13 @@ def _mention_spacings(shape: tuple[int, ...], domain: Box, *, periodic: bool) ->
         _log.info("the nodes of the field are %s apart: if that is not so, set problem.domain.lower and upper", said)
 
 
-def _opened(path: Path, where: str) -> np.ndarray:
+def require_numbers(stored: np.ndarray, where: str) -> None:
+    """Refuse what is no array of real numbers; booleans are 0 and 1."""
+    if stored.dtype.kind not in "fiub":
+        raise UserError(f"{where} holds values of type {_name(stored.dtype)}: {_REMEDY}")
+
+
+def opened(path: Path, where: str) -> np.ndarray:
     """The array, mapped: a header that promises more than there is costs no memory. Pickles are never read."""
     try:
         if not path.exists():

@@ -56,6 +56,21 @@ class Spline:
             for moved in (np.moveaxis(self.coefficients, axis, 0) for axis in range(self.coefficients.ndim))
         )
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of its values."""
+        return float(self.coefficients.min()), float(self.coefficients.max())
+
+    def varies_along(self, axis: int) -> bool:
+        """Whether it is not constant along an axis, but for rounding."""
+        rounding = 1e-12 * float(np.abs(self.coefficients).max())
+        return float(np.ptp(self.coefficients, axis=axis).max()) > rounding
+
+    def content(self) -> list[bytes]:
+        """What makes it the function that it is, for a digest."""
+        head = repr((self.lower, self.upper, self.coefficients.shape, self.degree))
+        return [head.encode(), self.coefficients.tobytes()]
+
     def __call__(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch"]:
         """Values at points of the box, shape (..., d)."""
         return self._basis(points)

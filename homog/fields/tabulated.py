@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from homog.domains.box import Box
 from homog.errors import UserError
 from homog.fields.correlation import correlation_length
+from homog.fields.phases import Phases
 from homog.fields.splines import Spline, interpolate
 
 LEAST_NODES = 4  # along an axis: a cubic
@@ -23,8 +24,9 @@ class TabulatedField:
 
     Attributes:
         values: On the nodes, x1 along the first index; of a periodic field the upper end is left out.
-        spline: Through the values.
-        correlation_length: Mean over the axes of the distance at which the autocorrelation falls to 1/e.
+        spline: Through the values; or what is constant on voxels, and then `values` are those of its labels.
+        correlation_length: Mean over the axes of the distance at which the autocorrelation falls to 1/e; or what the
+            time steps have to resolve in its stead.
         metrics: Numbers for the record of a run, the correlation length among them.
         origin: A text that fixes the field up to rounding, where it was computed: a reference is found by it on other
             machines, whose last digits differ. None for values that came from a file.
@@ -32,7 +34,7 @@ class TabulatedField:
     """
 
     values: Float64[np.ndarray, "..."]
-    spline: Spline
+    spline: Spline | Phases
     correlation_length: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None

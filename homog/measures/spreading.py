@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,17 @@ from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 
 _WALKERS, _LEAST_WALKERS = 40960, 512  # of a batch
-_BUDGET = 2e9  # steps, beyond which a batch has fewer walkers
+_BUDGET = 1e9  # steps of all batches, beyond which these have fewer walkers
 _MICRO = 24.0  # m0 of the longer steps; the others are half as long
 _MICRO_AT_JUMPS = 34.0  # or a quarter and a sixteenth, where steps may be refused
 _UNKNOWN = 1 / 3  # of the extrapolation in steps that drift, since their order may be 1 or 2
 _PARTS = 4  # the earlier time is the later one over this
-_SHORT, _LONG = 0.03125, 8.0  # the later time, in least macro steps: with good correctors, and with poor ones
-_GOOD = 0.1  # distance of the bounds of a* by the voxels of the correctors, relative, up to which these are good
+_TIMES = (1 / 32, 1 / 8, 1 / 2, 2.0, 8.0)  # the later time, in least macro steps of the problem's scale
+_GOOD = 0.1  # distance of the bounds of a* by the voxels of the correctors, relative, up to which the first is enough
+_AGREED = 2.0  # standard errors
 _MOST_SHORTER = 1000.0  # times as many steps where the medium is steep
 _SURE, _ROUNDING = 0.999, 1e-4  # of a contradiction
-_FAR = 1000  # spreads to the boundary: none gets there
+_FAR = 2000  # periods to the boundary: none gets there
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,18 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     The generator is (1/2a) div(a grad) and pi = a / <a> its stationary law in the cell. Far out it acts like
     (1 / 2<a>) div(a* grad), so that <a E[dX_i dX_j]>, the mean over the cell, grows at the rate a*. With any periodic
     chi, phi = x + chi does so too, as chi is bounded. With the correctors of the cell problem phi(X) is a martingale,
-    and the rate is a* from the first step on; with those of a coarse grid of voxels, once the little that they lack is
+    and the rate is a* from the first step on; with those of a grid of voxels, once the little that they lack is
     forgotten. So short walks are enough, of which there can be many. What is measured is the slope between two times,
     both on the same paths: whatever the correctors are, they decide how noisy it is and how soon it is a*. Where the
-    voxels do not resolve the medium, by the bounds that they give, the walks are long enough for it to be forgotten
-    without their help.
+    bounds of a* by these voxels are far apart and the medium is not made of voxels, it may be that they miss what is
+    forgotten slowly: then the walks are long enough to need no help. Of an image they miss no more than the corners of
+    its voxels, and walks are four times as long until it makes no difference.
 
     The error of the micro step is extrapolated from steps along the same Brownian paths. Of walkers that drift there
     are two, dt and dt / 2, and the order is 3/2: the Heun step has 2 for short steps and less for coarse ones and where
     a pace makes them short; a third of the extrapolation is not known by that, and widens the interval. Of steps that
-    may be refused there are three, dt, dt / 4 and dt / 16. The order is 1/2, and less where interfaces meet in corners:
-    what the extrapolations from the longer pair and from the shorter one differ by widens the interval.
+    may be refused there are two pairs, dt / 4 and dt / 16, and dt and dt / 4. The order is 1/2, and less where
+    interfaces meet in corners: what the extrapolations from the two pairs differ by widens the interval.
 
     Reversible in a dx, the walk goes from x to y as often as from y to x. What is measured is the same for both, so the
     harmonic mean of a(x) and a(y) may stand for a(x), with less noise: only of steps that are accepted or not, which
@@ -110,37 +111,73 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     """
     if problem.period is None or problem.operator.nonlinear:
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
-    middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
-    cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))
     correctors = correctors_of(problem)
+    cell, plane = _cell_and_plane(problem)
     scheme = Scheme.suited(jumps=problem.operator.jumps)
-    late, parts = _late(problem, _SHORT if correctors.lack <= _GOOD else _LONG), scheme.parts
-    far = _FAR * (math.sqrt(late.macro_step) + problem.period)
-    plane = problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
-    shortest = parts**2 if scheme.may_stay else parts
-    levels = [parts**n for n in range(3 if scheme.may_stay else 2)]  # steps of the shortest walkers in one
-    all_walkers = [(Walkers(plane, scheme.along(each), cache), late.shortened(shortest // each)) for each in levels]
-    slopes = [_slopes(walkers, steps, cell, correctors, batches, seed) for walkers, steps in all_walkers]
-    lacks = 1 / (parts**scheme.order - 1)  # of the shorter steps, over what they take away
-    moved = [lacks * (finer - coarser)[0] for finer, coarser in pairwise(slopes)]
-    raw, control = slopes[0][0] + moved[0], slopes[0][1]
+    walkers = tuple(Walkers(plane, scheme.along(draws), cache) for draws in (1, scheme.parts))
+
+    def measured(time: float) -> EffectiveTensor:
+        return _measured(walkers, _late(problem, time), cell, correctors, batches, seed)
+
+    if correctors.lack <= _GOOD or not correctors.exact:
+        return measured(_TIMES[0] if correctors.lack <= _GOOD else _TIMES[-1])
+    found = measured(_TIMES[0])
+    for time in _TIMES[1:]:
+        if not _affordable(_late(problem, time), scheme, batches):
+            break
+        more = measured(time)
+        apart = np.abs(more.value - found.value)
+        if (apart < _AGREED * np.hypot(more.standard_error, found.standard_error) + found.bias).all():
+            return min(found, more, key=lambda tensor: float(np.linalg.norm(tensor.half_width())))
+        found = replace(more, bias=more.bias + apart)
+    return found
+
+
+def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
+    """A cell in the middle of the domain, and the same medium on a domain whose boundary none reaches from there."""
+    assert problem.period is not None
+    middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
+    far = _FAR * problem.period
+    cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))
+    return cell, problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
+
+
+def _measured(
+    walkers: tuple[Walkers, Walkers], late: TimeSteps, cell: Box, correctors: Correctors, batches: int, seed: int
+) -> EffectiveTensor:
+    """a* from the slope until one time, by walkers that take each step and those that take longer ones on its path."""
+    each, along = walkers
+    scheme = each.scheme
+
+    def extrapolated(longer: TimeSteps, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The slopes at no step, their control variate, and what the shorter of two steps on one path still moves."""
+        finer, control = _slopes(each, longer.shortened(scheme.parts), cell, correctors, batches, seed)
+        coarser, _ = _slopes(along, longer, cell, correctors, batches, seed)
+        moved = (finer - coarser) / (scheme.parts**scheme.order - 1)
+        return finer + moved, control, moved
+
+    raw, control, moved = extrapolated(late.shortened(scheme.parts) if scheme.may_stay else late, seed)
+    unknown = raw - extrapolated(late, seed + 1)[0] if scheme.may_stay else _UNKNOWN * moved
     apart = control - control.mean(0)
     coefficient = ((raw - raw.mean(0)) * apart).sum(0) / (apart**2).sum(0)
     values = raw - coefficient * control
     # one coefficient an entry is fitted to the batches
     error = values.std(0, ddof=2) / math.sqrt(batches)
-    unknown = raw - slopes[1][0] - moved[1] if scheme.may_stay else _UNKNOWN * moved[0]
     return EffectiveTensor(values.mean(0), error, np.abs(unknown.mean(0)), correctors.delay, batches - 2)
 
 
 def _late(problem: Problem, time: float) -> TimeSteps:
     """The longest steps to the later time, which is so many least macro steps."""
-    assert problem.period is not None
     micro = _MICRO_AT_JUMPS if problem.operator.jumps else _MICRO
-    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=time), problem.dimension, problem.period)
+    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=time), problem.dimension, problem.scale)
     count = max(1, round(late.count / _PARTS)) * _PARTS  # a whole number of them to the earlier time too
     late = replace(late, count=count, micro_step=late.macro_step / count)
     return with_pace(late, problem, micro, _MOST_SHORTER)
+
+
+def _affordable(late: TimeSteps, scheme: Scheme, batches: int) -> bool:
+    """Whether the fewest walkers of all batches take no more steps than they may."""
+    return batches * _LEAST_WALKERS * late.count * scheme.parts**2 <= _BUDGET
 
 
 def _slopes(

@@ -1,5 +1,6 @@
 """The cell problem: what a periodic coefficient looks like from far away."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,10 +9,11 @@ from homog.equation import Problem
 from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
 from homog.equation.lengths import slopes_of_log
+from homog.fields.phases import Phases
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
-from homog.references.voxel_cell import Correctors, Enclosed, correctors, enclosed, halved, voxels
+from homog.references.voxel_cell import Correctors, Enclosed, correctors, cut, enclosed, halved, voxels
 
 TOLERANCE = 1e-9  # of a*, relative
 _FIELD_TOLERANCE = 1e-6  # a spline has three derivatives, and one sample's a* is further from another's
@@ -27,8 +29,10 @@ _CLOSE = 1e-4
 _ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis, most change of log a on a cell
 _VOXELS = {1: (64, 4096), 2: (64, 1024), 3: (16, 96)}  # an axis: the fewest, and the most
 _OF_CORRECTORS = {1: 4096, 2: 256, 3: 32}  # voxels an axis
+_OF_IMAGES = {1: 2**16, 2: 1024, 3: 96}  # of an image, up to which they are its own
 _JUMP_TOLERANCE = 1e-3
 _MOST_ITERATIONS_OF_NETWORKS = 1000
+_MOST_WORK_OF_NETWORKS = 1e9  # iterations times voxels: some 15 s
 _MOST_CELLS = 7_000  # elements of degree four: 4 s
 
 _NOTHING = Bounds(np.zeros((1, 1)), np.zeros((1, 1)), np.inf)
@@ -74,24 +78,31 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     if varying is not None:
         return tensor_of_factors(problem, sampled, lower, sides, u)
     if problem.operator.jumps:
-        found = _between_networks(sampled, lower, sides)
+        found = _between_networks(problem, sampled, lower, sides)
         return found.tensor, found.error
     best = _best(problem, sampled, lower, sides, u, most_points)
     return best.middle, best.gap
 
 
-def _between_networks(sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Enclosed:
-    """By voxels, twice as many along an axis until that is accurate enough, or too dear."""
-    size, most = _VOXELS[len(sides)]
-    means, work = voxels(sampled, lower, sides, size), 0.0
-    found = enclosed(means, halved(means), sides, _MOST_ITERATIONS_OF_NETWORKS)
-    while found.error > _JUMP_TOLERANCE and size < most:
-        work += found.iterations * size ** len(sides)
-        if work + 2 ** len(sides) * found.iterations * size ** len(sides) > _MOST_WORK:
+def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Enclosed:
+    """By voxels, twice as many along an axis until that is accurate enough, or too dear; first an image's own."""
+    field = problem.operator.field
+    if isinstance(field, Phases):
+        means, most = voxels(sampled, lower, sides, field.intervals, looks=1), math.inf
+        found = enclosed(means, None, sides, _MOST_ITERATIONS_OF_NETWORKS)
+    else:
+        size, most = _VOXELS[len(sides)]
+        means = voxels(sampled, lower, sides, (size,) * len(sides))
+        found = enclosed(means, halved(means), sides, _MOST_ITERATIONS_OF_NETWORKS)
+    finer, work = 2 ** len(sides), 0.0
+    while found.error > _JUMP_TOLERANCE and max(means[0].shape) < most:
+        work += found.iterations * means[0].size
+        if work + finer * found.iterations * means[0].size > _MOST_WORK_OF_NETWORKS:
             break
-        size *= 2
-        finer = voxels(sampled, lower, sides, size)
-        means, found = finer, enclosed(finer, means, sides, _MOST_ITERATIONS_OF_NETWORKS)
+        wider, counts = means, [2 * count for count in means[0].shape]
+        # the voxels of an image are cut: a is constant on them
+        means = cut(wider) if isinstance(field, Phases) else voxels(sampled, lower, sides, counts)
+        found = enclosed(means, wider, sides, _MOST_ITERATIONS_OF_NETWORKS)
     return found
 
 
@@ -100,8 +111,16 @@ def correctors_of(problem: Problem) -> Correctors:
     sides = cell_sides(problem)
     if sides is None:
         raise ValueError("the coefficient is not periodic")
-    lower = np.asarray(problem.domain.lower, dtype=np.float64)
-    return correctors(_positive(problem, 0.0), lower, sides, _OF_CORRECTORS[len(sides)], _MOST_ITERATIONS)
+    lower, field = np.asarray(problem.domain.lower, dtype=np.float64), problem.operator.field
+    most = _OF_CORRECTORS[len(sides)]
+    sampled = _positive(problem, 0.0)
+    if isinstance(field, Phases) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
+        means = voxels(sampled, lower, sides, field.intervals, looks=1)
+        while max(means[0].shape) <= most // 2:
+            means = cut(means)
+    else:
+        means = voxels(sampled, lower, sides, (most,) * len(sides))
+    return correctors(means, lower, sides, _MOST_ITERATIONS)
 
 
 def tolerance(problem: Problem) -> float:

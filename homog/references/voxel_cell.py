@@ -12,7 +12,8 @@ Where an interface passes through a voxel, the first has the mean of 1/a there a
 its own side. Holes, a = 0, are none to either: a link that a hole touches is cut in the first.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,17 +28,30 @@ _SUBDIVISIONS = {1: 64, 2: 4, 3: 3}  # looks at a voxel, an axis
 _AT_ONCE = 2**22
 
 
-def voxels(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int) -> "Means":
-    """Harmonic and arithmetic means of a over size^d voxels of a cell, from looks at the middles of parts of them."""
+def voxels(
+    sampled: Sampled, lower: np.ndarray, sides: np.ndarray, counts: Sequence[int], looks: int | None = None
+) -> "Means":
+    """Harmonic and arithmetic means of a over voxels of a cell, from looks at the middles of parts of them.
+
+    Args:
+        sampled: a.
+        lower: Corner of the cell, shape (d,).
+        sides: Its sides, shape (d,).
+        counts: Voxels along each axis.
+        looks: Along each axis of a voxel; one is enough where a is constant on it.
+    """
     dimension = len(sides)
-    each = _SUBDIVISIONS[dimension]
-    axes = [low + side * (np.arange(size * each) + 0.5) / (size * each) for low, side in zip(lower, sides, strict=True)]
-    shape = tuple(n for _ in range(dimension) for n in (size, each))
+    each = looks or _SUBDIVISIONS[dimension]
+    axes = [
+        low + side * (np.arange(count * each) + 0.5) / (count * each)
+        for low, side, count in zip(lower, sides, counts, strict=True)
+    ]
+    shape = tuple(n for count in counts for n in (count, each))
     inside = tuple(range(1, 2 * dimension, 2))
-    harmonic, arithmetic = np.empty((2, *(size,) * dimension))
-    layers = max(1, _AT_ONCE // (size * each) ** (dimension - 1) // each)
-    for first in range(0, size, layers):
-        rows = slice(first, min(size, first + layers))
+    harmonic, arithmetic = np.empty((2, *counts))
+    layers = max(1, _AT_ONCE // math.prod(count * each for count in counts[1:]) // each)
+    for first in range(0, counts[0], layers):
+        rows = slice(first, min(counts[0], first + layers))
         values = sampled(tensor_grid([axes[0][rows.start * each : rows.stop * each], *axes[1:]]))
         parts = values.reshape(rows.stop - rows.start, *shape[1:])
         arithmetic[rows] = parts.mean(inside)
@@ -48,6 +62,14 @@ def voxels(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int) ->
 
 Means = tuple[np.ndarray, np.ndarray]
 """Harmonic and arithmetic means of a over voxels, of an array's shape."""
+
+
+def cut(means: Means) -> Means:
+    """Those of voxels half as wide, on which a is constant like on the whole ones."""
+    harmonic, arithmetic = means
+    for axis in range(harmonic.ndim):
+        harmonic, arithmetic = (np.repeat(part, 2, axis) for part in (harmonic, arithmetic))
+    return harmonic, arithmetic
 
 
 def halved(means: Means) -> Means:
@@ -71,7 +93,7 @@ class Enclosed:
         upper: Shape (d, d).
         tensor: The geometric mean of both bounds, each continued to voxels of no width from those and wider ones.
         error: Estimate of |x.(tensor - a*) x| / x.a* x for every x: half of what these two limits are apart, and at
-            least an eighth of what the bounds are.
+            least an eighth of what the bounds are; of one size of voxels half of that.
         iterations: Of conjugate gradients for the bounds.
     """
 
@@ -82,8 +104,8 @@ class Enclosed:
     iterations: int
 
 
-def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int) -> Enclosed:
-    """a* by the networks of two sizes of voxels.
+def enclosed(means: Means, wider: Means | None, sides: np.ndarray, most_iterations: int) -> Enclosed:
+    """a* by the networks of two sizes of voxels, or of one.
 
     A bound comes nearer like the width of the voxels, where interfaces are smooth, and so does its logarithm, by which
     it is continued. The geometric mean is a*, whatever the two are, of a medium of two phases in the plane that looks
@@ -91,15 +113,18 @@ def enclosed(means: Means, wider: Means, sides: np.ndarray, most_iterations: int
 
     Args:
         means: Of a over each voxel.
-        wider: The same of voxels twice as wide.
+        wider: The same of voxels twice as wide; None: the bounds are not continued.
         sides: Sides of the cell, shape (d,).
         most_iterations: Iterations of conjugate gradients for each axis, at most.
     """
     lower, upper, iterations = _bounds(means, sides, most_iterations)
-    before = _bounds(wider, sides, most_iterations)
-    limits = [bound @ np.linalg.solve(other, bound) for bound, other in zip((lower, upper), before, strict=False)]
-    tensor = _geometric_mean(*limits)
-    apart, within = (relative_size(one - other, tensor) for one, other in (limits, (lower, upper)))
+    if wider is None:
+        tensor = _geometric_mean(lower, upper)
+        return Enclosed(lower, upper, tensor, relative_size(upper - lower, tensor) / 2 + _TOLERANCE, iterations)
+    before_lower, before_upper, _ = _bounds(wider, sides, most_iterations)
+    low, high = lower @ np.linalg.solve(before_lower, lower), upper @ np.linalg.solve(before_upper, upper)
+    tensor = _geometric_mean(low, high)
+    apart, within = relative_size(high - low, tensor), relative_size(upper - lower, tensor)
     return Enclosed(lower, upper, tensor, max(apart / 2, within / 8) + _TOLERANCE, iterations)
 
 
@@ -132,6 +157,7 @@ class Correctors:
         values: At the corners of voxels, shape (d, *voxels).
         delay: 2 <a (chi - <a chi>/<a>) (chi - <a chi>/<a>)^T>, shape (d, d).
         lack: The distance of the bounds of a* by these voxels, relative.
+        exact: Whether a is constant on each of them.
     """
 
     lower: np.ndarray
@@ -139,6 +165,7 @@ class Correctors:
     values: np.ndarray
     delay: np.ndarray
     lack: float
+    exact: bool
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Shape (d, n) at points of shape (n, d), linear along each axis between the corners."""
@@ -146,10 +173,10 @@ class Correctors:
         return np.stack([map_coordinates(chi, places, order=1, mode="grid-wrap") for chi in self.values])
 
 
-def correctors(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int, most_iterations: int) -> Correctors:
-    """By the network of the corners, on size^d voxels."""
-    harmonic, arithmetic = voxels(sampled, lower, sides, size)
-    widths = np.asarray(sides) / size
+def correctors(means: Means, lower: np.ndarray, sides: np.ndarray, most_iterations: int) -> Correctors:
+    """By the network of the corners, from the means of a over voxels of a cell."""
+    harmonic, arithmetic = means
+    widths = np.asarray(sides) / arithmetic.shape
     low, _, _ = _conductivity(_in_series(harmonic), widths, most_iterations)
     high, found, _ = _conductivity(_side_by_side(arithmetic), widths, most_iterations)
     corners = arithmetic
@@ -158,7 +185,8 @@ def correctors(sampled: Sampled, lower: np.ndarray, sides: np.ndarray, size: int
     flat, weight = found.reshape(len(found), -1), corners.ravel() / corners.size
     centred = flat - (flat @ weight / weight.sum())[:, None]
     delay = 2 * (centred * weight) @ centred.T
-    return Correctors(lower, np.asarray(sides), found, delay, relative_size(high - low, (high + low) / 2))
+    lack, exact = relative_size(high - low, (high + low) / 2), np.allclose(harmonic, arithmetic, rtol=1e-12)
+    return Correctors(lower, np.asarray(sides), found, delay, lack, exact)
 
 
 def _in_series(values: np.ndarray) -> list[np.ndarray]:

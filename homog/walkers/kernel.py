@@ -103,11 +103,14 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "READS_START": medium.reads_start,
         "PHASES": tuple(range(len(medium.phases))),
         "TABLES": tuple(range(len(medium.tables))),
+        "LABELED": tuple(degree == 0 for degree in medium.tables.values()),
+        "TILED": medium.tile is not None,
+        "TILE": medium.tile or 0,
     }
 
 
 def _static(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, Any]:
-    spline = tuple(ast.Name(LOOKUP[degree]) for degree in medium.tables.values())
+    spline = tuple(ast.Name(LOOKUP[degree]) if degree else None for degree in medium.tables.values())
     return {**static_names(medium, dimension, scheme), "SPLINE": spline, "SPAN": step.SPAN}
 
 
@@ -125,8 +128,12 @@ def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
     names["t"] = [f"t{i}" for i in range(len(medium.phases))]
     names["seen"] = [[table, *_along(table, dimension)] for table in medium.tables]
     names["tables"] = [
-        [f"table_{table}", *([f"{name}{i + 1}_{table}" for i in range(dimension)] for name in ("c", "per"))]
-        for table in medium.tables
+        [
+            f"table_{table}",
+            *([] if degree else [f"values_{table}"]),
+            *([f"{name}{i + 1}_{table}" for i in range(dimension)] for name in ("c", "per")),
+        ]
+        for table, degree in medium.tables.items()
     ]
     return {name: _tree(part, {}) for name, part in names.items()}
 
@@ -183,7 +190,7 @@ def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequ
     looked_at = of_step["medium"] if medium.has_drift else of_metropolis["ground"]
     parts = [
         "\n".join(head),
-        *(lookup_source(dimension, degree) for degree in sorted(set(medium.tables.values()))),
+        *(lookup_source(dimension, degree) for degree in sorted(set(medium.tables.values()) - {0})),
         specialiser.function(looked_at, SCALAR, body=formulas),
         *(specialiser.function(of_step[name], SCALAR) for name in _CALLED),
         kernel,

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from homog.fields.phases import Phases
 from homog.fields.splines import Spline
 from homog.machine.pieces import in_pieces
 from homog.walkers.compiled import SCALAR, load_module
@@ -21,22 +22,30 @@ from homog.walkers.device_spline import Lagged
 
 @dataclass(frozen=True)
 class Table:
-    """A spline on the problem's domain in single precision.
+    """A spline on the problem's domain in single precision, or phases on voxels.
 
     Attributes:
-        coefficients: Flattened, x1 along the first index, float32; a tensor where those of the spline are one.
+        coefficients: Flattened, x1 along the first index, float32; a tensor where those of the spline are one. Of
+            phases the labels, uint8.
         counts: Coefficients on each axis, shape (d,), int32.
-        per_length: Intervals a unit length on each axis, shape (d,), float32.
+        per_length: Intervals a unit length on each axis, shape (d,), float32; cells, of phases that are repeated.
+        values: Of phases, the value of each label, float32.
     """
 
     coefficients: np.ndarray | Tensor
     counts: np.ndarray
     per_length: np.ndarray
+    values: np.ndarray | None = None
 
     @classmethod
-    def of(cls, spline: Lagged) -> "Table":
-        """The same spline, rounded."""
+    def of(cls, spline: Lagged | Phases) -> "Table":
+        """The same function, rounded."""
         sides = np.subtract(spline.upper, spline.lower)
+        if isinstance(spline, Phases):
+            counts = np.array(spline.labels.shape)
+            rates = ((1 if spline.tiled else counts) / sides).astype(np.float32)
+            labels = np.asarray(spline.labels).reshape(-1)  # of an array in a file: no copy
+            return cls(labels, counts.astype(np.int32), rates, spline.values.astype(np.float32))
         exact = spline.coefficients
         return cls(
             exact.float().ravel() if isinstance(exact, Tensor) else exact.astype(np.float32).ravel(),
@@ -46,8 +55,11 @@ class Table:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """What compiled code is handed: the coefficients, then each count, then each number of intervals a length."""
-        return self.coefficients, *self.counts, *self.per_length
+        """What compiled code is handed: the coefficients, then each count, then each number of intervals a length.
+
+        Of phases the values come after the labels.
+        """
+        return self.coefficients, *([] if self.values is None else [self.values]), *self.counts, *self.per_length
 
 
 LOOKUP = {1: "linear", 3: "cubic"}

@@ -28,6 +28,7 @@ import numpy as np
 import sympy
 
 from homog.equation import FIELD, SOLUTION, Problem
+from homog.fields.phases import Phases
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.jumps import floor, fraction
@@ -55,11 +56,13 @@ class Medium:
         lines: Assignments in scalar float32 arithmetic that end by setting the results. They read dt / 2, the
             displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
         has_drift: Whether the results are V dt and h dt; otherwise they are a and h dt.
-        tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines. The lines
+        tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines, or 0. The lines
             read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
         phases: Each phase in turns, as an expression in x1, ..., xd; or the whole part of one.
         constants: Each constant, as an expression in the parameters.
+        dimension: d.
+        tile: Number of the phase x1 / period of a field that is repeated, before those of x2, ...; None without one.
     """
 
     lines: tuple[str, ...]
@@ -69,6 +72,7 @@ class Medium:
     phases: tuple[Expr, ...]
     constants: tuple[Expr, ...]
     dimension: int
+    tile: int | None = None
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -111,8 +115,12 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
     builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
     build = builder.build if plain else builder.build_scaled
     lines, reads_start = build(*map(builder.with_phases, expressions))
-    phases, constants = tuple(builder.phases), tuple(builder.constants)
-    return Medium(lines, drift, tables, reads_start, phases, constants, problem.dimension)
+    phases, constants, tile = list(builder.phases), tuple(builder.constants), None
+    if isinstance(field, Phases) and field.tiled and FIELD in tables:
+        tile = len(phases)
+        ends = zip(builder.x, field.lower, field.upper, strict=True)
+        phases += [(x - sympy.Float(low)) / sympy.Float(high - low) for x, low, high in ends]
+    return Medium(lines, drift, tables, reads_start, tuple(phases), constants, problem.dimension, tile)
 
 
 def _ranges(problem: Problem) -> dict[str, Range]:
@@ -127,7 +135,8 @@ def _ranges(problem: Problem) -> dict[str, Range]:
     slope = wide(-_LARGEST_SLOPE), wide(_LARGEST_SLOPE)
     ranges |= {f"{_OWN}{name}{i + 1}": slope for name in (SOLUTION, FIELD) for i in range(problem.dimension)}
     if problem.operator.field is not None:
-        ranges[FIELD] = wide(problem.operator.field.coefficients.min()), wide(problem.operator.field.coefficients.max())
+        low, high = problem.operator.field.range
+        ranges[FIELD] = wide(low), wide(high)
     return ranges
 
 

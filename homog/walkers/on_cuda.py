@@ -57,7 +57,8 @@ class Cuda:
         raise ValueError("walkers that choose their steps by the place walk on the CPU")
 
     def hold(self, table: Table) -> tuple[Any, ...]:
-        return placed(table.coefficients, self._device), *table.counts, *table.per_length
+        arrays = [part for part in (table.coefficients, table.values) if part is not None]
+        return *(placed(part, self._device) for part in arrays), *table.counts, *table.per_length
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         from numba import cuda
@@ -70,7 +71,10 @@ class Cuda:
             places, keys = placed(batch.places, self._device), placed(batch.keys.view(np.int64), self._device)
             # torch exports no stream with its tensors, so that nothing would wait; `sync` says that nothing may
             seen = [cuda.as_cuda_array(tensor, sync=False) for tensor in (places, keys, found, left)]
-            held = [(cuda.as_cuda_array(table, sync=False), *numbers) for table, *numbers in tables]
+            held = [
+                tuple(cuda.as_cuda_array(p, sync=False) if isinstance(p, torch.Tensor) else p for p in parts)
+                for parts in tables
+            ]
             launch(kernel, batch, constants, seen, held, stream)
         return Found.of(d, found, left)
 

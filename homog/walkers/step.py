@@ -29,11 +29,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import uint64
+from numba import float32, int32, uint32, uint64
 
 from homog.config.method import suited_step
 from homog.walkers.arithmetic import (
     cos_turn,
+    fraction,
     log2,
     next_bits,
     sin_turn,
@@ -104,6 +105,8 @@ READS_START = True  # whether the medium reads p
 PHASES: Sequence[int] = ()
 TABLES: Sequence[int] = ()
 SPLINE: Sequence[Callable[..., Any]] = ()  # for each table the function that looks up a value and its slopes
+LABELED: Sequence[bool] = ()  # or whether it has labels on voxels, and the values of these
+TILED, TILE = False, 0  # whether these are repeated, and the number of the phase along the first axis
 
 Number = Any  # a float32 scalar, or an integer where so said
 Numbers = Any  # a Vector, or a tuple or a list that stands for one
@@ -259,7 +262,10 @@ def nearer(walker: Walker, distance: Number):
 def look_up(walker: Walker, place: Numbers, tables: Numbers):
     """Fetch what the medium reads from tables at a displacement."""
     for table in TABLES:
-        fetch(walker, table, place, *tables[table])
+        if LABELED[table]:
+            fetch_label(walker, table, place, *tables[table])
+        else:
+            fetch(walker, table, place, *tables[table])
 
 
 def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, counts: Numbers, per_length: Numbers):
@@ -268,6 +274,21 @@ def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, 
     walker.seen[table][0] = value
     for i in AXES:
         walker.seen[table][i + 1] = slope[i] * per_length[i]
+
+
+def fetch_label(
+    walker: Walker, table: int, place: Numbers, labels: np.ndarray, values: np.ndarray, counts: Numbers,
+    per_length: Numbers,
+):  # fmt: skip
+    """Fetch the value of the voxel that a place is in; of one beyond the box, that of the nearest."""
+    voxel = int32(0)
+    for i in AXES:
+        if TILED:
+            across = fraction(walker.t[TILE + i] + place[i] * per_length[i]) * float32(counts[i])
+        else:
+            across = (walker.below[i] + place[i]) * per_length[i]
+        voxel = int32(voxel * counts[i] + min(max(int32(across), int32(0)), int32(counts[i] - int32(1))))
+    walker.seen[table][0] = values[labels[uint32(voxel)]]
 
 
 def depart(walker: Walker, k: Numbers):

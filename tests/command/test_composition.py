@@ -30,7 +30,7 @@ def hydra():
 
 
 def settings(*overrides: str) -> config.RunSettings:
-    return composition.settings_of(compose("run", composition.quote_formulas(overrides)))
+    return composition.settings_of(compose("run", composition.as_hydra_reads(overrides)))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

@@ -179,7 +179,7 @@ def settings(*overrides: str):
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
-        return composition.settings_of(compose("run", composition.quote_formulas(overrides)))
+        return composition.settings_of(compose("run", composition.as_hydra_reads(overrides)))
 
 
 SMALL = [

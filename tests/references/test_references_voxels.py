@@ -14,7 +14,7 @@ def discs(radius: float, contrast: float):
 
 
 def bounds_of(sampled, sides, size):
-    means = voxels(sampled, np.zeros(len(sides)), sides, size)
+    means = voxels(sampled, np.zeros(len(sides)), sides, (size,) * len(sides))
     return enclosed(means, halved(means), sides, 1000)
 
 
