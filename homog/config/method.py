@@ -26,6 +26,7 @@ class MethodSettings:
     walks: ClassVar[bool] = True
     macro_step_adds: ClassVar[bool] = False  # to the effective tensor that the method sees: it falls like 1 / Dt
     has_budget: ClassVar[bool] = False  # of errors, with an optimizer that has one
+    knows_holes: ClassVar[bool] = False  # its points count for nothing where the coefficient is zero
     small: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # what budget=small cuts, by group; empty where nothing is
 
     @classmethod
@@ -179,6 +180,7 @@ class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
 
     macro_step_adds: ClassVar[bool] = True
+    knows_holes: ClassVar[bool] = True
     has_budget: ClassVar[bool] = True
 
     points: int = 16384

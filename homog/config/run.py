@@ -14,6 +14,8 @@ from homog.config.timestep import TimeStepSettings
 from homog.config.tracking import LocalTracking, TrackingSettings
 from homog.errors import UserError
 
+TASKS = ("solve", "effective_tensor")
+
 
 @dataclass(kw_only=True)
 class RunSettings:
@@ -31,6 +33,7 @@ class RunSettings:
     device: str = "auto"
     seed: int = 0
     name: str | None = None
+    task: str = "solve"  # effective_tensor: end with a*, by walkers and by the cell problem
     force: bool = False  # sweeps only: a single run always runs
     resume: bool | str = False  # true, auto, or the folder of a run
     checkpoint: float | None = 60.0  # seconds between two of them; None: only when a signal asks the run to end
@@ -41,6 +44,7 @@ class RunSettings:
         positive("eps", self.eps)
         if self.name is not None:
             label("name", self.name)
+        one_of("task", self.task, TASKS)
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         require(self.resume != "", "resume", self.resume, "true, auto or the folder of a run")
         if self.checkpoint is not None:

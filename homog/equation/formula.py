@@ -177,19 +177,22 @@ def _check_nodes(problem: Statement, field: TabulatedField) -> None:
 
 
 def _check_phases(problem: Statement, phases: Phases) -> None:
-    """Refuse a coefficient that is not positive in one of the phases; where it varies within them, a sample tells."""
+    """Refuse a coefficient that is negative in one of the phases; where it varies within them, a sample tells."""
     coefficient = problem.operator.coefficient
     if coefficient.names & {*coefficient.axes, SOLUTION}:
         return
-    found = at_points(
-        coefficient, np.zeros((len(phases.values), problem.dimension)), {**problem.parameters, FIELD: phases.values}
-    )
-    bad = ~(found > 0) & (phases.shares() > 0)
+    found, occur = problem.operator.coefficient_in(phases.values), phases.shares() > 0
+    bad = ~(found >= 0) & occur
+    if not (found[occur] > 0).any():
+        raise UserError(
+            f"problem.coefficient={coefficient.text} is zero in all phases: write the values of the image's labels as"
+            " problem.field.values"
+        )
     if bad.any():
         value = phases.values[np.argmax(bad)]
         raise UserError(
             f"problem.coefficient={coefficient.text} is {found[np.argmax(bad)]:.4g} in the phase of value {value:g}:"
-            " it must be positive; write problem.field.values for the labels of the image"
+            " it must be positive, or zero for holes; write problem.field.values for the labels of the image"
         )
 
 
@@ -223,7 +226,7 @@ def _check_positive(problem: Statement, points: np.ndarray) -> None:
                 method="L-BFGS-B",
             )
         place, value = start + scale * found.x, float(found.fun)
-        if not value > 0:
+        if not (value > 0 or (value == 0 and operator.jumps)):
             raise UserError(
                 f"problem.coefficient={operator.coefficient.text} is {value:.4g} at {_place(place)}: it must be"
                 " positive on the whole domain"

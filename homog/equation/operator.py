@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from homog.errors import UserError
 from homog.fields.phases import Phases
@@ -49,6 +49,11 @@ class Operator:
     ) -> Float[np.ndarray, "*batch"]:
         """a at points of shape (..., d), where the solution has the values u: to be given where a depends on u."""
         return at_points(self.coefficient, points, self.names_at(points, u))
+
+    def coefficient_in(self, values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """a where the field has these values, of a coefficient that names nothing else; shape (n,)."""
+        nowhere = np.zeros((len(values), len(self.coefficient.axes)))
+        return at_points(self.coefficient, nowhere, {**self.parameters, FIELD: values})
 
     def forcing_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
         """f at points of shape (..., d)."""

@@ -60,7 +60,7 @@ def not_positive(problem: Statement) -> Lowest | None:
     """
     formula = problem.operator.coefficient.expression.xreplace({symbol(SOLUTION): problem.boundary.value.expression})
     spline = problem.operator.field
-    assert spline is not None
+    assert isinstance(spline, Spline)
     ranges: dict[str, Range] = {name: (value, value) for name, value in problem.parameters.items()}
     ends = zip(spline.lower, spline.upper, strict=True)
     everywhere: dict[str, Range] = {**ranges, **dict(zip(problem.operator.coefficient.axes, ends, strict=True))}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from homog.config import DomainSettings, FieldProblem, FieldSettings, FormulaProblem, ProblemSettings, RunSettings
 from homog.domains.box import Box
 from homog.equation.boundary import Dirichlet
@@ -17,6 +19,8 @@ from homog.equation.operator import Operator
 from homog.equation.process import Process
 from homog.equation.statement import Statement
 from homog.formula import Formula
+
+_LOOKS = 2**14
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -97,7 +101,8 @@ class Problem(Statement):
         if unknown:
             raise TypeError(f"a problem has no {', '.join(sorted(unknown))}")
         changed = copy.copy(self)
-        vars(changed).pop("_field_digest", None)
+        for known in ("_field_digest", "has_holes"):
+            vars(changed).pop(known, None)
         vars(changed).update({"settings": None, **parts})
         return changed
 
@@ -105,6 +110,14 @@ class Problem(Statement):
     def eps(self) -> float:
         """The smallest scale, as the formulas name it."""
         return self.parameters["eps"]
+
+    @cached_property
+    def has_holes(self) -> bool:
+        """Whether the coefficient jumps to zero: there no current flows, and no walker goes."""
+        if not self.operator.jumps:
+            return False
+        points = self.domain.spread(_LOOKS, np.random.default_rng(0))
+        return bool((self.operator.coefficient_at(points, self.boundary.at(points)) == 0).any())
 
     @property
     def process(self) -> Process:

@@ -48,7 +48,7 @@ class Phases:
         planes = np.moveaxis(self.labels, axis, 0)
         return any(not np.array_equal(plane, planes[0]) for plane in planes)
 
-    def content(self) -> list[bytes]:
+    def content(self) -> list[bytes | memoryview]:
         """What makes it the field that it is, for a digest."""
         head = repr((self.lower, self.upper, self.labels.shape, self.degree, self.tiled))
         return [head.encode(), self.values.tobytes(), *(np.ascontiguousarray(slab).data for slab in self.labels)]

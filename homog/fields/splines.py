@@ -66,7 +66,7 @@ class Spline:
         rounding = 1e-12 * float(np.abs(self.coefficients).max())
         return float(np.ptp(self.coefficients, axis=axis).max()) > rounding
 
-    def content(self) -> list[bytes]:
+    def content(self) -> list[bytes | memoryview]:
         """What makes it the function that it is, for a digest."""
         head = repr((self.lower, self.upper, self.coefficients.shape, self.degree))
         return [head.encode(), self.coefficients.tobytes()]

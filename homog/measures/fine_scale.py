@@ -121,6 +121,8 @@ def microscale(network: nn.Module, problem: Problem, steps: TimeSteps, seed: int
         UserError: As for `fine_scale`.
     """
     points = problem.domain.spread(_POINTS, np.random.default_rng(0))
+    if problem.has_holes:
+        points = points[problem.operator.coefficient_at(points) > 0]
     fine = fine_scale(network, problem, steps, points, _WALKERS, seed, cache)
     spline = lagged_spline(network, problem.domain, NODES[problem.dimension])
     whole = float(np.mean(fine.values**2))

@@ -111,7 +111,11 @@ def longer_walk(
 
     def look(steps: TimeSteps, count: int) -> _Seen:
         nonlocal taken
-        points = domain.spread(count, point_generator(seed, taken, Purpose.LONGER_WALK))
+        random = point_generator(seed, taken, Purpose.LONGER_WALK)
+        points = domain.spread(count, random)
+        if problem.has_holes:
+            points = points[problem.operator.coefficient_at(points) > 0]
+            points = points[: len(points) // _GROUPS * _GROUPS]
         key = stream_key(seed, taken, Purpose.LONGER_WALK)
         taken += 1
         seen = _look(spline, walkers, steps, look_up, points, key)

@@ -54,9 +54,14 @@ class EffectiveTensor:
         """Of the confidence interval of each entry: of the noise by Student's law, and the bias."""
         return float(stdtrit(self.freedom, (1 + level) / 2)) * self.standard_error + self.bias
 
-    def contradiction(self, known: Float64[np.ndarray, "d d"]) -> list[str]:
-        """A line where another tensor is outside of the interval at 99.9 %: one of the two is then not resolved."""
-        apart = np.abs(self.value - known) - self.half_width(_SURE) - _ROUNDING * np.abs(known).max()
+    def contradiction(self, known: Float64[np.ndarray, "d d"], error: float = 0.0) -> list[str]:
+        """A line where another tensor is outside of the interval at 99.9 %: one of the two is then not resolved.
+
+        Args:
+            known: The other tensor.
+            error: Its own error, relative.
+        """
+        apart = np.abs(self.value - known) - self.half_width(_SURE) - max(_ROUNDING, error) * np.abs(known).max()
         i, j = np.unravel_index(np.argmax(apart), apart.shape)
         if apart[i, j] <= 0:
             return []
@@ -114,10 +119,10 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     correctors = correctors_of(problem)
     cell, plane = _cell_and_plane(problem)
     scheme = Scheme.suited(jumps=problem.operator.jumps)
-    walkers = tuple(Walkers(plane, scheme.along(draws), cache) for draws in (1, scheme.parts))
+    each, along = (Walkers(plane, scheme.along(draws), cache) for draws in (1, scheme.parts))
 
     def measured(time: float) -> EffectiveTensor:
-        return _measured(walkers, _late(problem, time), cell, correctors, batches, seed)
+        return _measured((each, along), _late(problem, time), cell, correctors, batches, seed)
 
     if correctors.lack <= _GOOD or not correctors.exact:
         return measured(_TIMES[0] if correctors.lack <= _GOOD else _TIMES[-1])
@@ -202,7 +207,8 @@ def _slopes(
             pair = weight
             if walkers.scheme.may_stay:
                 there = problem.operator.coefficient_at(ends)
-                pair = 2 * weight * there / (weight + there)
+                both = weight + there
+                pair = np.divide(2 * weight * there, both, out=np.zeros_like(both), where=both > 0)
             spread = np.einsum("n,in,jn->ij", pair / count, moved, moved)
             noise = np.einsum("n,in,jn->ij", weight / count, brownian, brownian)
             moments.append((spread, noise - weight.mean() * until.macro_step * np.eye(dimension)))

@@ -75,7 +75,7 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     lower = np.asarray(problem.domain.lower, dtype=np.float64)
     sampled = _positive(problem, u)
     varying = axes_of_factors(problem)
-    if varying is not None:
+    if varying is not None and not problem.has_holes:
         return tensor_of_factors(problem, sampled, lower, sides, u)
     if problem.operator.jumps:
         found = _between_networks(problem, sampled, lower, sides)
@@ -152,7 +152,8 @@ def _positive(problem: Problem, u: float) -> Sampled:
     def sampled(points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             coefficient = problem.operator.coefficient_at(points, u)
-        if not (np.isfinite(coefficient).all() and coefficient.min() > 0):
+        least = coefficient.min()
+        if not (np.isfinite(coefficient).all() and (least > 0 or (least == 0 and problem.operator.jumps))):
             raise ValueError(f"the coefficient is not positive at u={u:.4g}")
         return coefficient
 

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from dataclasses import replace
 from functools import partial, singledispatch
 from pathlib import Path
 
 import numpy as np
 
 from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
+from homog.domains import Box
 from homog.equation import Problem
 from homog.references import cache, process
 from homog.references.cell import cell_sides, effective_tensor, tolerance
@@ -20,6 +22,7 @@ from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
 from homog.references.tensor_of_u import EffectiveLaw, tensors_between
 
+_LOOKS = 2**20
 _CALLED = {
     "homogenized": "u_0",
     "second": "second discretisation, and no estimate of u_eps's own error",
@@ -89,6 +92,9 @@ def _solve(
     solve: process.Solver,
 ) -> Reference:
     """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
+    if problem.has_holes:
+        problem, fine = _without_holes(problem), None
+        notes = (*notes, "the coefficient has holes: there is no u_eps, and u_0 has the forcing of what is not hole")
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
     law, tensor, gap, further = _effective_law(problem)
@@ -151,6 +157,18 @@ def _solve(
         mean_coefficient_error_estimate=by_second("mean", mean_error),
         cell_problem_error_estimate=gap if tensor is not None or tensors is not None else None,
     )
+
+
+def _without_holes(problem: Problem) -> Problem:
+    """The same coefficient, with the forcing that its limit sees: f acts on what is not hole, a share of the volume."""
+    box = problem.domain
+    if problem.period is not None:
+        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    points = box.spread(_LOOKS, np.random.default_rng(0))
+    share = float(np.mean(problem.operator.coefficient_at(points) > 0))
+    forcing = problem.operator.forcing
+    scaled = replace(forcing, text=f"{share:.6g}*({forcing.text})", expression=share * forcing.expression)
+    return problem.but(operator=replace(problem.operator, forcing=scaled))
 
 
 def _pair(name: str, smooth: Lattice, fine: Meshes | None, law: Law) -> dict[str, System]:

@@ -122,7 +122,7 @@ def enclosed(means: Means, wider: Means | None, sides: np.ndarray, most_iteratio
         tensor = _geometric_mean(lower, upper)
         return Enclosed(lower, upper, tensor, relative_size(upper - lower, tensor) / 2 + _TOLERANCE, iterations)
     before_lower, before_upper, _ = _bounds(wider, sides, most_iterations)
-    low, high = lower @ np.linalg.solve(before_lower, lower), upper @ np.linalg.solve(before_upper, upper)
+    low, high = lower @ np.linalg.pinv(before_lower) @ lower, upper @ np.linalg.pinv(before_upper) @ upper
     tensor = _geometric_mean(low, high)
     apart, within = relative_size(high - low, tensor), relative_size(upper - lower, tensor)
     return Enclosed(lower, upper, tensor, max(apart / 2, within / 8) + _TOLERANCE, iterations)
@@ -137,7 +137,9 @@ def _bounds(means: Means, sides: np.ndarray, most_iterations: int) -> tuple[np.n
 
 
 def _geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of symmetric positive matrices: A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2."""
+    """Of symmetric positive matrices: A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2; the arithmetic one where nothing gets through."""
+    if np.linalg.eigvalsh(one).min() <= _TOLERANCE * np.linalg.eigvalsh(other).max():
+        return (one + other) / 2
     root, inverse = _power(one, 0.5), _power(one, -0.5)
     return root @ _power(inverse @ other @ inverse, 0.5) @ root
 

@@ -106,7 +106,7 @@ class Findings:
         """A line where a* by walkers contradicts that of the cell problem."""
         if self.tensor is None or truth.effective_tensor is None:
             return []
-        return self.tensor.contradiction(truth.effective_tensor)
+        return self.tensor.contradiction(truth.effective_tensor, truth.cell_problem_error_estimate or 0.0)
 
 
 def findings(network: nn.Module, plan: Plan, walker_steps: int) -> Findings:

@@ -5,14 +5,12 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from homog import plots
-from homog.config import KINDS, stored
+from homog.config import stored
 from homog.losses import Loss
 from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
@@ -22,6 +20,7 @@ from homog.run import budget, outcome, report, target
 from homog.run.answer import Answer, Findings, answer, findings
 from homog.run.checkpoints import Checkpoints
 from homog.run.folder import RESULT, begin, go_on
+from homog.run.parameters import parameters
 from homog.run.preparation import prepare_training
 from homog.run.supervision import SupervisedTraining
 from homog.run.supervision import assist as assist_training
@@ -56,7 +55,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
     environment = {**environment_tags(), "device": devices.name(device)}
     name, tags = task.settings.name or task.what, {**environment, **task.tags}
     recording = open_recorder(
-        task.settings.tracking, task.folder, task.home, name, _parameters(task), tags, resumed=task.begun is not None
+        task.settings.tracking, task.folder, task.home, name, parameters(task), tags, resumed=task.begun is not None
     )
     with ranks.joined(device), recording as recorder:
         if task.begun is None:
@@ -203,29 +202,6 @@ def _told(found: Answer, supervised: SupervisedTraining, task: Task) -> tuple[Fi
             title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values
         )
         return telling.result(), figures
-
-
-def _parameters(task: Task) -> dict[str, str | float | int | bool]:
-    """The settings as MLflow's flat parameters, each group with the name of its kind, and what came of them."""
-    settings, steps = task.settings, task.steps
-    flat: dict[str, str | float | int | bool] = {}
-
-    def collect(prefix: str, value: Any) -> None:
-        if is_dataclass(value):
-            if type(value) in KINDS.values():
-                flat[prefix] = type(value).__name__
-            value = {field.name: getattr(value, field.name) for field in fields(value)}
-        if isinstance(value, dict):
-            for key, item in value.items():
-                collect(f"{prefix}.{key}" if prefix else str(key), item)
-        elif value is not None:
-            flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
-
-    collect("", settings)
-    flat.update(task.problem.metrics)
-    if steps is None:
-        return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
-    return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
 
 
 def _write(recorder: Recorder, path: Path, text: str) -> None:

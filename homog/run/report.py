@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from homog.equation import FIELD, Problem
+from homog.measures.mixtures import Mixture
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
@@ -115,6 +116,24 @@ def print_effective_tensor(found: EffectiveTensor | None, cell: np.ndarray | Non
             f"with this Dt the energy overestimates a* by {100 * excess:.2f} %: the error budget says what is left of"
             " that in the answer"
         )
+
+
+def print_mixture(mixed: Mixture, cell: np.ndarray, error: float) -> None:
+    """What stands beside a tensor: its principal axes, the phases, and what their shares alone say."""
+    values, axes = np.linalg.eigh(cell)
+    table = Table("of the medium", "", title_justify="left")
+    table.add_row("a* by the cell problem, its own estimate", f"{error:.1e} relative")
+    for value, axis in zip(values[::-1], axes.T[::-1], strict=True):
+        direction = axis * (1 if axis[np.argmax(np.abs(axis))] > 0 else -1)
+        table.add_row(f"principal value {value:.5g}", f"along ({', '.join(f'{part:.3f}' for part in direction + 0.0)})")
+    for value, share in mixed.phases:
+        table.add_row(f"share of a = {value:g}", f"{share:.4f}")
+    table.add_row("harmonic and arithmetic mean (Reuss, Voigt)", f"{mixed.reuss:.5g}, {mixed.voigt:.5g}")
+    table.add_row("Hashin and Shtrikman, where a* is isotropic", f"{mixed.lower:.5g}, {mixed.upper:.5g}")
+    tortuosity = mixed.tortuosity(cell)
+    if tortuosity is not None:
+        table.add_row("tortuosity, porosity a / a*, of each axis", ", ".join(f"{value:.4g}" for value in tortuosity))
+    _console.print(table)
 
 
 def print_line(line: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from homog import equation
 from homog.config import RunSettings
+from homog.equation import Problem
 from homog.errors import UserError
 from homog.machine import torchrun
 from homog.machine.interruption import Interruption
@@ -46,6 +47,8 @@ def run(
             "target chooses settings by one process: run it without torchrun, and then its config.yaml with"
         )
     problem = equation.build(settings.problem, settings.eps)
+    if settings.task == "effective_tensor":
+        return _find_tensor(settings, folder, home, problem, start, more_tags)
     if begun:
         require_same_problem(begun, problem)
     plan = Plan.of(chosen_before(settings, folder) if begun and settings.target else settings, home, problem)
@@ -61,3 +64,15 @@ def run(
             with interruption.held():
                 from homog.run import experiment
             return experiment.carry_out(task, reference, interruption)
+
+
+def _find_tensor(
+    settings: RunSettings, folder: Path, home: Path, problem: Problem, start: float, more_tags: Mapping[str, str] | None
+) -> Mapping[str, float | int | str | None]:
+    if settings.resume or settings.target is not None:
+        raise UserError("task=effective_tensor takes seconds: leave resume and target out")
+    task = Task(settings, problem, None, home, folder, settings, start, None, more_tags or {})
+    with Interruption() as interruption:
+        with interruption.held():
+            from homog.run import tensor
+        return tensor.find_tensor(task)

@@ -15,6 +15,10 @@ from homog.timesteps.timestep import TimeSteps, time_steps
 _SMOOTH = 0.125  # of the shortest side: a length that the steps of a longer walk resolve where nothing is steep
 _MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
 _LEAST_SHORTER = 4.0  # times as many steps, which a run may take where the medium is steep, however many it takes
+_HOLES = (
+    "problem.coefficient is zero somewhere: a medium with holes is solved by method=energy, without"
+    " evaluation.fine_scale; or has a tensor, by task=effective_tensor"
+)
 _JUMPS = (
     "problem.coefficient jumps, and this method asks for its slopes: leave method.step and method.martingale out, or"
     " write method=energy, dflm or deep_ritz"
@@ -54,6 +58,8 @@ class Plan:
         _require_affordable(settings.evaluation.grid, problem.dimension)
         if problem.operator.jumps and settings.method.needs_slopes:
             raise UserError(_JUMPS)
+        if problem.has_holes and (not settings.method.knows_holes or settings.evaluation.fine_scale):
+            raise UserError(_HOLES)
         plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from homog.domains import Box, tensor_grid
 from homog.equation import FIELD, SOLUTION, Problem
+from homog.fields.splines import Spline
 from homog.formula.evaluate import at_points
 from homog.timesteps.timestep import Pace, TimeSteps
 
@@ -172,7 +173,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
 def _along_edges(problem: Problem) -> np.ndarray:
     """The mean of |V| along the edges of each interval: half the difference of log a between nodes, over the length."""
     field = problem.operator.field
-    assert field is not None
+    assert isinstance(field, Spline)
     dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
     nodes = field.nodes
     lower: np.ndarray = np.array(field.lower)
