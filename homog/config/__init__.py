@@ -6,7 +6,7 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 """
 
 from homog.config.baselines import PINN, DeepRitz
-from homog.config.field import FieldSettings, FileField, GSToolsField, ImageField, SpectralField
+from homog.config.field import CompositeField, FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.config.method import DFLM, Companions, Energy, MethodSettings
 from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
 from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
@@ -26,6 +26,7 @@ __all__ = [
     "AdamSettings",
     "BoundsTimeStep",
     "Companions",
+    "CompositeField",
     "Cosines",
     "DeepRitz",
     "DomainSettings",
@@ -68,6 +69,7 @@ KINDS: dict[str, type] = {
     "problem/field/file": FileField,
     "problem/field/gstools": GSToolsField,
     "problem/field/image": ImageField,
+    "problem/field/composite": CompositeField,
     "timestep/bounds": BoundsTimeStep,
     "timestep/fixed": FixedTimeStep,
     "timestep/ratio": RatioTimeStep,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from homog.config.checks import MISSING, at_least, one_of, positive, require
+from homog.errors import UserError
 
 COVARIANCES = ("Gaussian", "Matern", "Exponential", "Spherical")  # of gstools; all are valid in one to three dimensions
 
@@ -99,6 +100,57 @@ class ImageField(FieldSettings):
         one_of("problem.field.interpolation", self.interpolation, ("constant", *DEGREES))
         for label, value in self.values.items():
             require(isfinite(value), f"problem.field.values.{label}", value, "a finite number")
+
+
+SHAPES = ("ball", "cube", "laminate", "checkerboard")
+
+
+@dataclass(kw_only=True)
+class CompositeField(FieldSettings):
+    """Inclusions in a matrix, in one cell that is repeated; lengths are in units of its side.
+
+    Attributes:
+        shape: ball, a disc in two dimensions; cube; laminate, layers of the inclusions' material; or checkerboard.
+        radius: Of a ball, or half the side of a cube; or `fraction` says it.
+        fraction: Share of the inclusions in the volume; of a laminate the share of its layers.
+        count: Balls or cubes in a cell: one in the middle, or several at random without overlap.
+        seed: Of the random places.
+        normal: Of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
+        inclusion: Coefficient of the inclusions; zero makes them holes.
+        matrix: Coefficient around them.
+        period: A formula for the side of the cell; None for the whole domain, once.
+    """
+
+    shape: str = "ball"
+    radius: float | None = None
+    fraction: float | None = None
+    count: int = 1
+    seed: int = 0
+    normal: list[int] = field(default_factory=lambda: [1, 0, 0])
+    inclusion: float = 100.0
+    matrix: float = 1.0
+    period: str | None = "eps"
+
+    @property
+    def jumps(self) -> bool:
+        return True
+
+    def __post_init__(self) -> None:
+        one_of("problem.field.shape", self.shape, SHAPES)
+        if self.radius is not None:
+            positive("problem.field.radius", self.radius)
+        if self.fraction is not None:
+            require(0 < self.fraction < 1, "problem.field.fraction", self.fraction, "a share between 0 and 1")
+        if self.shape in ("ball", "cube") and (self.radius is None) == (self.fraction is None):
+            raise UserError(f"problem.field.shape={self.shape} needs either problem.field.radius or fraction")
+        if self.shape == "laminate" and self.fraction is None:
+            raise UserError("problem.field.shape=laminate needs problem.field.fraction, the share of its layers")
+        at_least("problem.field.count", self.count, 1)
+        require(any(self.normal), "problem.field.normal", self.normal, "whole numbers that are not all zero")
+        for name, value in (("inclusion", self.inclusion), ("matrix", self.matrix)):
+            require(isfinite(value) and value >= 0, f"problem.field.{name}", value, "a number that is not negative")
+        require(self.inclusion + self.matrix > 0, "problem.field.matrix", self.matrix, "one phase above zero")
+        _seed(self.seed)
 
 
 @dataclass(kw_only=True)

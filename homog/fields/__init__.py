@@ -2,8 +2,9 @@
 
 from functools import singledispatch
 
-from homog.config import FieldSettings, FileField, GSToolsField, ImageField, SpectralField
+from homog.config import CompositeField, FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.domains.box import Box
+from homog.fields.composite import composite_field
 from homog.fields.correlation import correlation_length
 from homog.fields.drawn import drawn_field
 from homog.fields.file import file_field
@@ -42,3 +43,8 @@ def _(settings: GSToolsField, domain: Box, cell: Box | None = None) -> Tabulated
 @build.register
 def _(settings: ImageField, domain: Box, cell: Box | None = None) -> TabulatedField:
     return image_field(settings, domain, cell)
+
+
+@build.register
+def _(settings: CompositeField, domain: Box, cell: Box | None = None) -> TabulatedField:
+    return composite_field(settings, domain, cell)

@@ -95,7 +95,8 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     are two, dt and dt / 2, and the order is 3/2: the Heun step has 2 for short steps and less for coarse ones and where
     a pace makes them short; a third of the extrapolation is not known by that, and widens the interval. Of steps that
     may be refused there are two pairs, dt / 4 and dt / 16, and dt and dt / 4. The order is 1/2, and less where
-    interfaces meet in corners: what the extrapolations from the two pairs differ by widens the interval.
+    interfaces meet in corners: what the extrapolations from the two pairs differ by widens the interval, the more the
+    slower the bounds of the cell problem come together (`Correctors.order`).
 
     Reversible in a dx, the walk goes from x to y as often as from y to x. What is measured is the same for both, so the
     harmonic mean of a(x) and a(y) may stand for a(x), with less noise: only of steps that are accepted or not, which
@@ -162,13 +163,17 @@ def _measured(
         return finer + moved, control, moved
 
     raw, control, moved = extrapolated(late.shortened(scheme.parts) if scheme.may_stay else late, seed)
-    unknown = raw - extrapolated(late, seed + 1)[0] if scheme.may_stay else _UNKNOWN * moved
+    if scheme.may_stay:
+        unknown = (raw - extrapolated(late, seed + 1)[0]) / (2**correctors.order - 1)
+    else:
+        unknown = _UNKNOWN * moved
     apart = control - control.mean(0)
     coefficient = ((raw - raw.mean(0)) * apart).sum(0) / (apart**2).sum(0)
     values = raw - coefficient * control
     # one coefficient an entry is fitted to the batches
     error = values.std(0, ddof=2) / math.sqrt(batches)
-    return EffectiveTensor(values.mean(0), error, np.abs(unknown.mean(0)), correctors.delay, batches - 2)
+    bias = np.hypot(unknown.mean(0), unknown.std(0, ddof=1) / math.sqrt(batches))  # no less than can be seen
+    return EffectiveTensor(values.mean(0), error, bias, correctors.delay, batches - 2)
 
 
 def _late(problem: Problem, time: float) -> TimeSteps:

@@ -94,7 +94,7 @@ def _solve(
     """All solutions that the two discretisations allow, in one child process or, with u in the coefficient, two."""
     if problem.has_holes:
         problem, fine = _without_holes(problem), None
-        notes = (*notes, "the coefficient has holes: there is no u_eps, and u_0 has the forcing of what is not hole")
+        notes = ("the coefficient has holes: there is no u_eps, and u_0 has the forcing of what is not hole",)
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
     law, tensor, gap, further = _effective_law(problem)

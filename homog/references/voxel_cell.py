@@ -26,6 +26,7 @@ from homog.references.spectral_cell import Sampled, relative_size
 _TOLERANCE = 1e-7  # of the residual, whose square is what an energy is off
 _SUBDIVISIONS = {1: 64, 2: 4, 3: 3}  # looks at a voxel, an axis
 _AT_ONCE = 2**22
+_LEAST_ORDER = 0.2
 
 
 def voxels(
@@ -137,7 +138,7 @@ def _bounds(means: Means, sides: np.ndarray, most_iterations: int) -> tuple[np.n
 
 
 def _geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of symmetric positive matrices: A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2; the arithmetic one where nothing gets through."""
+    """Of positive matrices, A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2; or the arithmetic one, where one is singular."""
     if np.linalg.eigvalsh(one).min() <= _TOLERANCE * np.linalg.eigvalsh(other).max():
         return (one + other) / 2
     root, inverse = _power(one, 0.5), _power(one, -0.5)
@@ -168,6 +169,16 @@ class Correctors:
     delay: np.ndarray
     lack: float
     exact: bool
+
+    @property
+    def order(self) -> float:
+        """p in distance = N^-p for N voxels along an axis: one at smooth interfaces, less where phases meet in corners.
+
+        At a corner the field is a power of the distance, and what h hides of it is of the order h^p, h the width of a
+        voxel or the length of a step (of a checkerboard of contrast 100, p is a quarter).
+        """
+        count = max(self.values.shape[1:])
+        return float(np.clip(-np.log(max(self.lack, 1 / count)) / np.log(count), _LEAST_ORDER, 1.0))
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Shape (d, n) at points of shape (n, d), linear along each axis between the corners."""
