@@ -1,0 +1,167 @@
+"""Images of phases: what is read where, which way is up, and what is refused in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from homog import equation, fields
+from homog.config import BoundsTimeStep, CompositeField, DomainSettings, FieldProblem, ImageField
+from homog.domains.box import Box
+from homog.errors import UserError
+from homog.fields.phases import Phases
+from homog.timesteps.timestep import time_steps
+from homog.walkers import Scheme, Walkers, oracle, stream_key
+
+SQUARE = Box((0.0, 0.0), (1.0, 1.0))
+CUBE = Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+PICTURE = np.array([[9, 9, 0], [0, 0, 0], [0, 0, 5]], dtype=np.uint8)  # nine in the upper left, five in the lower right
+
+
+def problem_with(field, coefficient: str = "field", eps: float = 0.1, dimension: int = 2) -> equation.Problem:
+    box = DomainSettings(lower=[0.0] * dimension, upper=[1.0] * dimension)
+    return equation.build(
+        FieldProblem(name="a test", coefficient=coefficient, forcing="10", domain=box, field=field), eps
+    )
+
+
+def phases_of(path: Path, box: Box = SQUARE, **settings) -> Phases:
+    found = fields.build(ImageField(path=str(path), **settings), box).spline
+    assert isinstance(found, Phases)
+    return found
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.tif"])
+def test_of_a_picture_x1_is_to_the_right_and_x2_upwards(tmp_path: Path, name: str):
+    Image.fromarray(PICTURE).save(tmp_path / name)
+    phases = phases_of(tmp_path / name)
+    places = np.array([[0.1, 0.9], [0.5, 0.9], [0.9, 0.9], [0.9, 0.1], [0.1, 0.1]])
+    np.testing.assert_array_equal(phases(places), [9, 9, 0, 5, 0])
+
+
+def test_of_an_array_x1_is_the_first_index_and_labels_stand_for_values(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.array([[0, 1], [2, 2]], dtype=np.uint8))
+    phases = phases_of(tmp_path / "a.npy", values={0: 1.0, 1: 7.5, 2: 100.0})
+    np.testing.assert_array_equal(phases(np.array([[0.2, 0.2], [0.2, 0.8], [0.8, 0.2]])), [1.0, 7.5, 100.0])
+    np.testing.assert_array_equal(phases.shares(), [0.25, 0.25, 0.5])
+
+
+def test_a_stack_of_pages_is_a_cube(tmp_path: Path):
+    pages = [Image.fromarray(np.full((4, 4), 10 * n, dtype=np.uint8)) for n in range(3)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    phases = phases_of(tmp_path / "stack.tif", CUBE)
+    assert phases.labels.shape == (4, 4, 3)
+    np.testing.assert_array_equal(phases(np.array([[0.5, 0.5, z] for z in (0.1, 0.5, 0.9)])), [0, 10, 20])
+
+
+def test_floats_and_booleans_are_phases_too(tmp_path: Path):
+    np.save(tmp_path / "f.npy", np.array([[0.5, 2.5], [0.5, 0.5]]))
+    assert phases_of(tmp_path / "f.npy")(np.array([[0.2, 0.8]]))[0] == 2.5
+    np.save(tmp_path / "b.npy", np.array([[True, False], [False, False]]))
+    assert phases_of(tmp_path / "b.npy", values={0: 1.0, 1: 4.0})(np.array([[0.2, 0.2]]))[0] == 4.0
+
+
+def test_bytes_in_a_file_are_read_where_they_lie(tmp_path: Path):
+    """No copy of 1024^3 voxels: the labels of walkers are those of the file."""
+    np.save(tmp_path / "a.npy", np.zeros((64, 64), dtype=np.uint8) + (np.arange(64) > 31).astype(np.uint8)[:, None])
+    phases = phases_of(tmp_path / "a.npy", values={0: 1.0, 1: 2.0})
+    assert isinstance(phases.labels, np.memmap)
+
+
+@pytest.mark.parametrize("period", [None, "eps"])
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_walkers_read_the_voxels_that_numpy_reads(tmp_path: Path, kernels: Path, dimension: int, period: str | None):
+    labels = np.random.default_rng(0).integers(0, 3, (8,) * dimension).astype(np.uint8)
+    np.save(tmp_path / "a.npy", labels)
+    eps = 0.1 if period is None else 0.05
+    problem = problem_with(
+        ImageField(path=str(tmp_path / "a.npy"), values={0: 1.0, 1: 3.0, 2: 20.0}, period=period),
+        "field",
+        eps,
+        dimension,
+    )
+    assert problem.operator.jumps
+    assert problem.period == (None if period is None else eps)
+    steps = time_steps(BoundsTimeStep(eps=0.05, macro_factor=1.0), dimension)
+    points, key = problem.domain.sample(60, np.random.default_rng(1)), stream_key(5, 2)
+    scheme = Scheme(step="metropolis")
+    found = Walkers(problem, scheme, kernels).walk(points, 8, steps, key)
+    exact = oracle.walk(problem, scheme, points, 8, steps, key)
+    alike = np.abs(found.displacement - exact.displacement).max(0) < 1e-5
+    assert alike.mean() > 0.995  # the others met a face of a voxel within rounding
+    np.testing.assert_allclose(found.reward[alike], exact.reward[alike], rtol=1e-3, atol=1e-6)
+
+
+def test_at_any_scale_the_cell_is_the_same(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    for eps in (0.5, 1e-4):
+        problem = problem_with(ImageField(path=str(tmp_path / "a.npy"), values={0: 1.0, 1: 4.0}, period="eps"), eps=eps)
+        places = eps * np.array([[0.25, 0.25], [3.25, 0.25], [0.75, 1.25]])
+        np.testing.assert_array_equal(problem.operator.coefficient_at(places), [1.0, 1.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "way_out"),
+    [
+        (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\nbroken"), {}, "cannot be read as an image|no .npy file"),
+        (lambda p: p.write_text("hello"), {}, "no .npy file, and no PNG or TIFF image"),
+        (lambda p: Image.new("RGB", (8, 8)).save(p), {}, "3 channels"),
+        (lambda p: Image.fromarray(PICTURE).save(p), {"values": {0: 1.0}}, r"holds 5, 9, .*values=\{5: 1, 9: 1\}"),
+        (lambda p: Image.fromarray(PICTURE[:2]).save(p), {"period": "eps"}, "is square; cut it"),
+        (lambda p: Image.fromarray(PICTURE).save(p), {"interpolation": "linear", "values": {0: 1.0}}, "constant too"),
+        (lambda p: Image.fromarray(PICTURE).save(p), {}, "it must be positive, or zero|is zero in all phases|^$"),
+    ],
+)
+def test_a_hostile_image_is_refused_in_one_line(tmp_path: Path, make, settings, way_out: str):
+    path = tmp_path / "image.png"
+    make(path)
+    if way_out.endswith("^$"):
+        settings = {"values": {0: -1.0, 5: 1.0, 9: 1.0}}
+    with pytest.raises(UserError, match=way_out) as refused:
+        problem_with(ImageField(path=str(path), **settings))
+    assert "\n" not in str(refused.value)
+
+
+def test_an_image_that_is_not_there_and_one_of_too_many_numbers(tmp_path: Path):
+    with pytest.raises(UserError, match="does not exist"):
+        problem_with(ImageField(path=str(tmp_path / "nothing.png")))
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).random((32, 32)))
+    with pytest.raises(UserError, match="interpolation=linear"):
+        problem_with(ImageField(path=str(tmp_path / "grey.npy")))
+    assert not problem_with(
+        ImageField(path=str(tmp_path / "grey.npy"), interpolation="linear"), "1 + field"
+    ).operator.jumps
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [
+        ({"radius": 0.35}, np.pi * 0.35**2),
+        ({"fraction": 0.3, "count": 12}, 0.3),
+        ({"shape": "cube", "radius": 0.25}, 0.25),
+        ({"shape": "laminate", "fraction": 0.2, "normal": [1, 1]}, 0.2),
+        ({"shape": "checkerboard"}, 0.5),
+    ],
+)
+def test_a_composite_has_the_share_that_was_asked_for(settings, share: float):
+    problem = problem_with(CompositeField(**settings))
+    assert problem.period == 0.1
+    assert problem.metrics["share_of_inclusions"] == pytest.approx(share, abs=3e-3)
+
+
+def test_inclusions_at_random_do_not_overlap_and_are_drawn_by_the_seed():
+    shares = [problem_with(CompositeField(radius=0.08, count=20, seed=seed)).metrics for seed in (0, 0, 1)]
+    assert shares[0] == shares[1]
+    assert shares[0]["share_of_inclusions"] == pytest.approx(20 * np.pi * 0.08**2, rel=2e-3)
+    one, other = (problem_with(CompositeField(radius=0.08, count=20, seed=seed)).operator.field for seed in (0, 1))
+    assert (one.labels != other.labels).any()
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(UserError, match="smaller radius or fraction"):
+        problem_with(CompositeField(radius=0.6))
+    with pytest.raises(UserError, match="find a place at random"):
+        problem_with(CompositeField(fraction=0.8, count=30))
+    with pytest.raises(UserError, match=r"either problem\.field\.radius or fraction"):
+        CompositeField()
