@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from homog.config.checks import MISSING, at_least, one_of, positive, require
-from homog.errors import UserError
 
 COVARIANCES = ("Gaussian", "Matern", "Exponential", "Spherical")  # of gstools; all are valid in one to three dimensions
 
@@ -111,8 +110,8 @@ class CompositeField(FieldSettings):
 
     Attributes:
         shape: ball, a disc in two dimensions; cube; laminate, layers of the inclusions' material; or checkerboard.
-        radius: Of a ball, or half the side of a cube; or `fraction` says it.
-        fraction: Share of the inclusions in the volume; of a laminate the share of its layers.
+        fraction: Share of the inclusions in the volume, or of the layers of a laminate.
+        radius: Of a ball, or half the side of a cube; where it is given, the fraction is what follows from it.
         count: Balls or cubes in a cell: one in the middle, or several at random without overlap.
         seed: Of the random places.
         normal: Of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
@@ -122,8 +121,8 @@ class CompositeField(FieldSettings):
     """
 
     shape: str = "ball"
+    fraction: float = 0.3
     radius: float | None = None
-    fraction: float | None = None
     count: int = 1
     seed: int = 0
     normal: list[int] = field(default_factory=lambda: [1, 0, 0])
@@ -139,12 +138,7 @@ class CompositeField(FieldSettings):
         one_of("problem.field.shape", self.shape, SHAPES)
         if self.radius is not None:
             positive("problem.field.radius", self.radius)
-        if self.fraction is not None:
-            require(0 < self.fraction < 1, "problem.field.fraction", self.fraction, "a share between 0 and 1")
-        if self.shape in ("ball", "cube") and (self.radius is None) == (self.fraction is None):
-            raise UserError(f"problem.field.shape={self.shape} needs either problem.field.radius or fraction")
-        if self.shape == "laminate" and self.fraction is None:
-            raise UserError("problem.field.shape=laminate needs problem.field.fraction, the share of its layers")
+        require(0 < self.fraction < 1, "problem.field.fraction", self.fraction, "a share between 0 and 1")
         at_least("problem.field.count", self.count, 1)
         require(any(self.normal), "problem.field.normal", self.normal, "whole numbers that are not all zero")
         for name, value in (("inclusion", self.inclusion), ("matrix", self.matrix)):

@@ -53,7 +53,6 @@ def _size(settings: CompositeField, dimension: int) -> float:
     """Radius of a ball, half the side of a cube."""
     if settings.radius is not None:
         return settings.radius
-    assert settings.fraction is not None
     one = _UNIT_BALL[dimension] if settings.shape == "ball" else 2.0**dimension
     return float((settings.fraction / settings.count / one) ** (1 / dimension))
 
@@ -107,6 +106,5 @@ def _pattern(settings: CompositeField, count: int, dimension: int) -> np.ndarray
     if settings.shape == "checkerboard":
         fields = sum(np.floor(2 * part) for part in grid)
         return np.broadcast_to(fields % 2 == 0, (count,) * dimension).copy()
-    assert settings.fraction is not None
     along = sum(n * part for n, part in zip(settings.normal, grid, strict=False))
     return np.broadcast_to(np.mod(along, 1.0) < settings.fraction, (count,) * dimension).copy()

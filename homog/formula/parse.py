@@ -39,6 +39,12 @@ FUNCTIONS: Mapping[str, tuple[Callable[[sympy.Expr], Any], Callable[[float], flo
 """The functions of one argument that a formula may call, each with its value for a number."""
 
 _OF_MORE: Mapping[str, Callable[[Any, Any], Any]] = {"min": smaller, "max": larger}
+_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Gt: above,
+    ast.Lt: lambda left, right: above(right, left),
+    ast.GtE: at_least,
+    ast.LtE: lambda left, right: at_least(right, left),
+}
 _WHERE, _MOD = "where", "mod"
 NAMES = (*FUNCTIONS, *_OF_MORE, _WHERE, _MOD)
 """All functions that a formula may call."""
@@ -173,15 +179,10 @@ class _Reader:
                 return self._where(test, body, otherwise, depth, functions)
             case ast.Call(func=ast.Name(id="where"), args=[test, body, otherwise], keywords=[]):
                 return self._where(test, body, otherwise, depth, functions)
-            case ast.Call(func=ast.Name(id="mod"), args=[number, period], keywords=[]):
-                number, period = (self.read(one, depth + 1, functions + 1) for one in (number, period))
-                return modulo(number, self._divisor(period))
-            case ast.BinOp(left=left, op=ast.Mod(), right=right):
-                number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
-                return modulo(number, self._divisor(period))
-            case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-                number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
-                return quotient(number, self._divisor(period))
+            case ast.Call(func=ast.Name(id="mod"), args=[left, right], keywords=[]) | ast.BinOp(left, ast.Mod(), right):
+                return modulo(*self._division(left, right, depth, functions))
+            case ast.BinOp(left, ast.FloorDiv(), right):
+                return quotient(*self._division(left, right, depth, functions))
             case ast.BinOp(left=left, op=operation, right=right):
                 around = functions + _functions_of(operation, right)
                 return self._binary(operation, self.read(left, depth + 1, around), self.read(right, depth + 1, around))
@@ -207,32 +208,24 @@ class _Reader:
             raise self.refuse("nested too deeply")
         match node:
             case ast.Compare(left=left, ops=operations, comparators=further):
-                values = [self.read(one, depth + 1, functions) for one in (left, *further)]
-                compared = [self._compared(*three) for three in zip(operations, values[:-1], values[1:], strict=True)]
-                return functools.reduce(both, compared)
+                inner = depth + len(operations)
+                values = [self.read(one, inner, functions) for one in (left, *further)]
+                if not all(type(operation) in _COMPARISONS for operation in operations):
+                    raise self.refuse("compare by <, <=, > or >=")
+                pairs = zip(operations, values[:-1], values[1:], strict=True)
+                return functools.reduce(both, [_COMPARISONS[type(by)](left, right) for by, left, right in pairs])
             case ast.BoolOp(op=operation, values=parts):
-                join = both if isinstance(operation, ast.And) else either
-                return functools.reduce(join, [self._condition(part, depth + 1, functions) for part in parts])
+                join, inner = both if isinstance(operation, ast.And) else either, depth + len(parts) - 1
+                return functools.reduce(join, [self._condition(part, inner, functions) for part in parts])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return denied(self._condition(operand, depth + 1, functions))
         raise self.refuse(f"and, or and not join comparisons, such as x1 < 0.5, and not {_shown(node)}")
 
-    def _compared(self, operation: ast.cmpop, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
-        match operation:
-            case ast.Gt():
-                return above(left, right)
-            case ast.Lt():
-                return above(right, left)
-            case ast.GtE():
-                return at_least(left, right)
-            case ast.LtE():
-                return at_least(right, left)
-        raise self.refuse("compare by <, <=, > or >=")
-
-    def _divisor(self, period: sympy.Expr) -> sympy.Expr:
+    def _division(self, left: ast.AST, right: ast.AST, depth: int, functions: int) -> tuple[sympy.Expr, sympy.Expr]:
+        number, period = (self.read(one, depth + 1, functions + 1) for one in (left, right))
         if period.is_zero:
             raise self.refuse("division by zero")
-        return period
+        return number, period
 
     def _number(self, value: float) -> sympy.Expr:
         if not abs(value) < _MAX_NUMBER:  # nan fails too

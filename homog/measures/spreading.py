@@ -155,16 +155,16 @@ def _measured(
     each, along = walkers
     scheme = each.scheme
 
-    def extrapolated(longer: TimeSteps, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def extrapolated(longer: TimeSteps, numbers: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The slopes at no step, their control variate, and what the shorter of two steps on one path still moves."""
-        finer, control = _slopes(each, longer.shortened(scheme.parts), cell, correctors, batches, seed)
-        coarser, _ = _slopes(along, longer, cell, correctors, batches, seed)
+        finer, control = _slopes(each, longer.shortened(scheme.parts), cell, correctors, numbers, seed)
+        coarser, _ = _slopes(along, longer, cell, correctors, numbers, seed)
         moved = (finer - coarser) / (scheme.parts**scheme.order - 1)
         return finer + moved, control, moved
 
-    raw, control, moved = extrapolated(late.shortened(scheme.parts) if scheme.may_stay else late, seed)
+    raw, control, moved = extrapolated(late.shortened(scheme.parts) if scheme.may_stay else late, range(batches))
     if scheme.may_stay:
-        unknown = (raw - extrapolated(late, seed + 1)[0]) / (2**correctors.order - 1)
+        unknown = (raw - extrapolated(late, range(batches, 2 * batches))[0]) / (2**correctors.order - 1)
     else:
         unknown = _UNKNOWN * moved
     apart = control - control.mean(0)
@@ -191,16 +191,16 @@ def _affordable(late: TimeSteps, scheme: Scheme, batches: int) -> bool:
 
 
 def _slopes(
-    walkers: Walkers, late: TimeSteps, cell: Box, correctors: Correctors, batches: int, seed: int
+    walkers: Walkers, late: TimeSteps, cell: Box, correctors: Correctors, numbers: range, seed: int
 ) -> Float64[np.ndarray, "two batches d d"]:
-    """Slope of each batch, of <a dphi dphi^T> and of <a (W W^T - t)>, with steps of one length."""
+    """Slope of the batches of these numbers, of <a dphi dphi^T> and of <a (W W^T - t)>, with steps of one length."""
     problem, dimension = walkers.problem, walkers.problem.dimension
     early = replace(late, count=late.count // _PARTS)
     finest = late.count * walkers.scheme.draws
-    each = batches * finest * (late.pace.slowdown if late.pace else 1.0)
+    each = len(numbers) * finest * (late.pace.slowdown if late.pace else 1.0)
     count = int(min(_WALKERS, max(_LEAST_WALKERS, _BUDGET / each)))
-    found = np.empty((2, batches, dimension, dimension))
-    for batch in range(batches):
+    found = np.empty((2, len(numbers), dimension, dimension))
+    for row, batch in enumerate(numbers):
         points = cell.spread(count, point_generator(seed, batch, Purpose.EFFECTIVE_TENSOR))
         weight, here = problem.operator.coefficient_at(points), correctors.at(points)
         moments = []
@@ -218,5 +218,5 @@ def _slopes(
             noise = np.einsum("n,in,jn->ij", weight / count, brownian, brownian)
             moments.append((spread, noise - weight.mean() * until.macro_step * np.eye(dimension)))
         for part, before, after in zip(found, *moments, strict=True):
-            part[batch] = (after - before) / (late.macro_step - early.macro_step)
+            part[row] = (after - before) / (late.macro_step - early.macro_step)
     return found

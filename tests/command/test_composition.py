@@ -15,6 +15,7 @@ OPTIONS = [(group, option) for group, options in composition.groups().items() fo
 NEEDED = {
     "problem/field": ["problem=random_field"],
     "file": ["problem.field.path=a.npy"],
+    "image": ["problem.field.path=a.npy"],
     "fixed": ["timestep.micro_step=1.0e-5", "timestep.macro_step=1.0e-3"],
     "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1.0e-3"],
     "server": ["tracking.uri=http://127.0.0.1:1"],
@@ -40,7 +41,7 @@ def test_every_option_of_every_group_composes(group: str, option: str):
 
 
 def test_a_group_within_a_group_is_one_of_its_own():
-    assert set(composition.groups()["problem/field"]) == {"file", "gstools", "spectral"}
+    assert set(composition.groups()["problem/field"]) == {"composite", "file", "gstools", "image", "spectral"}
     assert not any("field/" in option for option in composition.groups()["problem"])
     problem = settings("problem=random_field", "problem/field=file", "problem.field.path=my (1).npy").problem
     assert isinstance(problem, config.FieldProblem)
@@ -48,6 +49,22 @@ def test_a_group_within_a_group_is_one_of_its_own():
     problem = settings("problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)").problem
     assert isinstance(problem, config.FieldProblem)
     assert (problem.coefficient, problem.field) == ("exp(field)", config.GSToolsField())
+
+
+def test_mappings_have_keys_of_the_users_own():
+    image = "problem=image", "problem.field.path=a.png"
+    field = settings(*image, "problem.field.values={0: 1, 255: 100}").problem.field  # type: ignore[attr-defined]
+    assert field == config.ImageField(path="a.png", values={0: 1.0, 255: 100.0}, period="eps")
+    assert settings("problem.parameters={b: 2}", "problem.coefficient=b").problem.parameters == {"b": 2.0}
+
+
+def test_steps_suit_the_medium():
+    """Whether the formula may jump, or the field; what is chosen stays."""
+    smooth, jumps = settings().method, settings("problem.coefficient=where(x1<0.5,1,2)").method
+    assert (smooth.step, jumps.step) == ("heun", "metropolis")  # type: ignore[attr-defined]
+    assert settings("problem=composite", "method=dflm").method.step == "metropolis"  # type: ignore[attr-defined]
+    assert settings("problem=composite", "method.step=euler").method.step == "euler"  # type: ignore[attr-defined]
+    assert settings("method=dflm", "method.martingale=girsanov").method.step == "euler"  # type: ignore[attr-defined]
 
 
 def test_dflm_takes_fewer_walkers_and_iterations_where_they_read_u():
@@ -182,7 +199,9 @@ def test_each_kind_composes_to_the_defaults_of_its_dataclass(path: str):
     for name in group.split("/"):
         found = getattr(found, name)
     expected = KINDS[path](**known)
-    assert found == (expected.suited(nonlinear=False) if isinstance(expected, config.MethodSettings) else expected)
+    assert found == (
+        expected.suited(nonlinear=False, jumps=False) if isinstance(expected, config.MethodSettings) else expected
+    )
 
 
 @pytest.mark.parametrize("nonlinear", [False, True])

@@ -163,5 +163,5 @@ def test_what_does_not_fit_is_refused():
         problem_with(CompositeField(radius=0.6))
     with pytest.raises(UserError, match="find a place at random"):
         problem_with(CompositeField(fraction=0.8, count=30))
-    with pytest.raises(UserError, match=r"either problem\.field\.radius or fraction"):
-        CompositeField()
+    with pytest.raises(UserError, match="a share between 0 and 1"):
+        CompositeField(fraction=1.5)

@@ -96,6 +96,8 @@ def test_formulas_are_nested_up_to_60_levels(opening: str, closing: str):
         ("x1", "x\N{FULLWIDTH DIGIT ONE}", "ASCII"),  # for Python the same name
         ("sin(x1)", "sin(x1, x2)", "sin takes one argument"),
         ("sqrt(exp(x1))", "sqrt(-exp(x1))", "no real value"),
+        ("x1" + "<x2" * 60, "x1" + "<x2" * 61, "nested too deeply"),
+        ("x1<x2" + " and x1<x2" * 59, "x1<x2" + " or x1<x2" * 61, "nested too deeply"),
     ],
 )
 def test_each_limit_is_where_it_is_said_to_be(allowed: str, refused: str, reason: str):

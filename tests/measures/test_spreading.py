@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from composites import square_array
 
 from homog.errors import UserError
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
@@ -101,3 +102,15 @@ def test_a_tensor_outside_of_the_interval_is_a_contradiction():
 def test_what_has_no_effective_tensor_is_refused(make_problem, kernels):
     with pytest.raises(UserError, match="with a period"):
         effective_tensor_by_walkers(make_problem("1 + x1"), cache=kernels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contrast", [10, 0.02])
+def test_intervals_hold_where_the_medium_jumps(make_problem, kernels, contrast):
+    """Discs in a square array, four seeds: 16 entries of 95 %, which are rather too wide than too narrow."""
+    disc = f"where((mod(x1, eps) - eps/2)**2 + (mod(x2, eps) - eps/2)**2 < (0.35*eps)**2, {contrast}, 1)"
+    exact, problem = square_array(0.35, contrast) * np.eye(2), make_problem(disc)
+    found = [effective_tensor_by_walkers(problem, 16, seed, cache=kernels) for seed in range(4)]
+    inside = sum(int((np.abs(tensor.value - exact) < tensor.half_width()).sum()) for tensor in found)
+    assert inside >= 14
+    assert max(tensor.half_width().max() for tensor in found) < 0.05 * exact[0, 0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from composites import cubic_array, square_array
 
 from homog.references.cell import correctors_of, effective_tensor
 from homog.references.voxel_cell import enclosed, halved, voxels
@@ -16,21 +17,6 @@ def discs(radius: float, contrast: float):
 def bounds_of(sampled, sides, size):
     means = voxels(sampled, np.zeros(len(sides)), sides, (size,) * len(sides))
     return enclosed(means, halved(means), sides, 1000)
-
-
-def square_array(radius: float, contrast: float) -> float:
-    """Perrins, McKenzie and McPhedran, Proc. R. Soc. A 369 (1979), equation (14), for cylinders in a square array."""
-    f, t = np.pi * radius**2, (1 + contrast) / (1 - contrast)
-    return 1 - 2 * f / (t + f - 0.305827 * f**4 * t / (t**2 - 1.402958 * f**8) - 0.013362 * f**8 / t)
-
-
-def cubic_array(radius: float, contrast: float) -> float:
-    """Spheres in a simple cubic array: Sangani and Acrivos (1983), after McPhedran and McKenzie (1978)."""
-    f = 4 / 3 * np.pi * radius**3
-    l1, l2, l3, l4, l5 = ((contrast - 1) / (contrast + 2 * i / (2 * i - 1)) for i in range(1, 6))
-    first = 1.305 * l2 * f ** (10 / 3) * (1 + 0.231 * l3 * f ** (11 / 3)) / (1 - 0.405 * l2 * f ** (7 / 3))
-    rest = 0.0723 * l3 * f ** (14 / 3) + 0.153 * l4 * f**6 + 0.0105 * l5 * f ** (22 / 3)
-    return 1 - 3 * f / (-1 / l1 + f + first + rest)
 
 
 @pytest.mark.parametrize("contrast", [10.0, 100.0, 0.01])

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+PLATE = "problem=composite", "problem.field.radius=0.35", "problem.field.inclusion=0"
+
 
 def homog_run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from homog.command.cli import main; main()", "tracking=off"]
@@ -47,7 +49,7 @@ def test_from_a_picture_to_its_tensor(home: Path, tmp_path: Path):
 
 def test_a_medium_with_holes_has_a_tortuosity(home: Path):
     """0.441495 by Perrins, McKenzie and McPhedran (1979): (1 - pi 0.35^2) / 0.441495 = 1.3934."""
-    found = run(home, "problem=composite", "problem.field.inclusion=0", "task=effective_tensor")
+    found = run(home, *PLATE, "task=effective_tensor")
     assert found["tortuosity_1"] == pytest.approx(1.3934, rel=5e-3)
     width = 2.05 * found["effective_11_standard_error"] + found["effective_11_bias"]
     assert abs(found["effective_11"] - 0.441495) < 2 * width < 0.05
@@ -60,7 +62,7 @@ def test_discs_at_a_small_scale_are_solved_within_their_budget(home: Path):
 
 
 def test_a_perforated_plate_is_solved(home: Path):
-    found = run(home, "problem=composite", "problem.field.inclusion=0", "eps=0.01", "evaluation.grid=101")
+    found = run(home, *PLATE, "eps=0.01", "evaluation.grid=101")
     assert found["rel_l2"] is None
     assert found["rel_l2_homogenized"] < min(0.03, 2.5 * found["rel_l2_smooth_error_estimate"])
 
