@@ -22,7 +22,6 @@ from homog.walkers import Lagged, Walk, Walkers, placed
 
 _SHARE = 4  # of the walkers one in so many is looked at earlier
 _SHARE_AGAIN = 8  # and one in so many walks again, with steps half as long and as long as they are
-_SHARE_AT_JUMPS = 1  # or with longer ones
 _EARLIER = (16, 4)  # parts of the macro step after which it is looked at
 
 
@@ -90,11 +89,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         scheme, each = self.walkers.scheme, self.settings.per_point
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
         if scheme.may_stay:
-            again, shorter, longer = (
-                self._some(sample, _SHARE_AT_JUMPS),
-                self.steps,
-                self.steps.lengthened(scheme.parts),
-            )
+            again, shorter, longer = sample, self.steps, self.steps.lengthened(scheme.parts)
             by_shorter = again.walk
             lacks = 1 / (scheme.parts**scheme.order - 1)
         else:

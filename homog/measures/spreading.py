@@ -12,6 +12,7 @@ from homog.config import BoundsTimeStep
 from homog.domains import Box
 from homog.equation import Problem
 from homog.errors import UserError
+from homog.fields.phases import Phases
 from homog.references.cell import correctors_of
 from homog.references.voxel_cell import Correctors
 from homog.timesteps.pace import with_pace
@@ -26,6 +27,7 @@ _UNKNOWN = 1 / 3  # of the extrapolation in steps that drift, since their order 
 _PARTS = 4  # the earlier time is the later one over this
 _TIMES = (1 / 32, 1 / 8, 1 / 2, 2.0, 8.0)  # the later time, in least macro steps of the problem's scale
 _GOOD = 0.1  # distance of the bounds of a* by the voxels of the correctors, relative, up to which the first is enough
+_FAIR = 0.5  # the same of an image with more voxels than these, up to which its slowest parts are seen
 _AGREED = 2.0  # standard errors
 _MOST_SHORTER = 1000.0  # times as many steps where the medium is steep
 _SURE, _ROUNDING = 0.999, 1e-4  # of a contradiction
@@ -125,7 +127,8 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     def measured(time: float) -> EffectiveTensor:
         return _measured((each, along), _late(problem, time), cell, correctors, batches, seed)
 
-    if correctors.lack <= _GOOD or not correctors.exact:
+    of_image = isinstance(problem.operator.field, Phases) and correctors.lack <= _FAIR
+    if correctors.lack <= _GOOD or not (correctors.exact or of_image):
         return measured(_TIMES[0] if correctors.lack <= _GOOD else _TIMES[-1])
     found = measured(_TIMES[0])
     for time in _TIMES[1:]:

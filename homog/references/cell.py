@@ -30,8 +30,10 @@ _ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis
 _VOXELS = {1: (64, 4096), 2: (64, 1024), 3: (16, 96)}  # an axis: the fewest, and the most
 _OF_CORRECTORS = {1: 4096, 2: 256, 3: 32}  # voxels an axis
 _OF_IMAGES = {1: 2**16, 2: 512, 3: 96}  # of an image, up to which they are its own
+_OF_LARGE_IMAGES = {1: 2**16, 2: 512, 3: 64}  # of one that is larger
 _JUMP_TOLERANCE = 1e-3
 _MOST_ITERATIONS_OF_NETWORKS = 1000
+_MOST_OWN = 3_000_000  # voxels of an image; of a larger one there are fewer, and places in them are looked at
 _MOST_WORK_OF_NETWORKS = 1e9  # iterations times voxels: some 15 s
 _MOST_CELLS = 7_000  # elements of degree four: 4 s
 
@@ -85,9 +87,11 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
 
 
 def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Enclosed:
-    """By voxels, twice as many along an axis until that is accurate enough, or too dear; first an image's own."""
+    """By voxels, twice as many along an axis until that is accurate enough, or too dear; of an image first its own."""
     field = problem.operator.field
-    if isinstance(field, Phases):
+    own = isinstance(field, Phases) and math.prod(field.intervals) <= _MOST_OWN
+    if own:
+        assert field is not None
         means, most = voxels(sampled, lower, sides, field.intervals, looks=1), math.inf
         found = enclosed(means, None, sides, _MOST_ITERATIONS_OF_NETWORKS)
     else:
@@ -101,7 +105,7 @@ def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sid
             break
         wider, counts = means, [2 * count for count in means[0].shape]
         # the voxels of an image are cut: a is constant on them
-        means = cut(wider) if isinstance(field, Phases) else voxels(sampled, lower, sides, counts)
+        means = cut(wider) if own else voxels(sampled, lower, sides, counts)
         found = enclosed(means, wider, sides, _MOST_ITERATIONS_OF_NETWORKS)
     return found
 
@@ -119,7 +123,8 @@ def correctors_of(problem: Problem) -> Correctors:
         while max(means[0].shape) <= most // 2:
             means = cut(means)
     else:
-        means = voxels(sampled, lower, sides, (most,) * len(sides))
+        count = _OF_LARGE_IMAGES[len(sides)] if isinstance(field, Phases) else most
+        means = voxels(sampled, lower, sides, (count,) * len(sides))
     return correctors(means, lower, sides, _MOST_ITERATIONS)
 
 

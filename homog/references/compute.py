@@ -201,11 +201,8 @@ def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, flo
             return None, None, None, ("the coefficient depends on u and on a field: there is no u_0",)
         return EffectiveLaw(problem), None, None, ()
     tensor, gap = effective_tensor(problem)
-    whole = (
-        ()
-        if problem.operator.field is None or problem.period is not None
-        else ("u_0 has the a* of the whole field as one period",)
-    )
+    of_field = problem.operator.field is not None and problem.period is None
+    whole = ("u_0 has the a* of the whole field as one period",) if of_field else ()
     return ConstantLaw(tensor), tensor, gap, (*whole, *_resolution_note(problem, gap))
 
 
