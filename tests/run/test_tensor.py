@@ -55,6 +55,7 @@ def test_a_medium_with_holes_has_a_tortuosity(home: Path):
     assert abs(found["effective_11"] - 0.441495) < 2 * width < 0.05
 
 
+@pytest.mark.slow
 def test_discs_at_a_small_scale_are_solved_within_their_budget(home: Path):
     found = run(home, "problem=composite", "eps=1e-4", "reference=homogenized", "evaluation.grid=101")
     assert found["rel_l2_homogenized"] < min(0.04, 2.5 * found["rel_l2_smooth_error_estimate"])
