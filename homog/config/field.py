@@ -79,7 +79,7 @@ class ImageField(FieldSettings):
     cubic they are values on nodes, as those of a file.
 
     Attributes:
-        path: Of the image.
+        path: Path of the image.
         values: The value of each label; none for the labels themselves.
         interpolation: constant, linear or cubic.
         period: A formula such as eps for the side of the cell that the image fills, and that is repeated from the lower
@@ -111,10 +111,10 @@ class CompositeField(FieldSettings):
     Attributes:
         shape: ball, a disc in two dimensions; cube; laminate, layers of the inclusions' material; or checkerboard.
         fraction: Share of the inclusions in the volume, or of the layers of a laminate.
-        radius: Of a ball, or half the side of a cube; where it is given, the fraction is what follows from it.
+        radius: Radius of a ball, or half the side of a cube; where it is given, the fraction is what follows from it.
         count: Balls or cubes in a cell: one in the middle, or several at random without overlap.
-        seed: Of the random places.
-        normal: Of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
+        seed: Seed of the random places.
+        normal: Normal of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
         inclusion: Coefficient of the inclusions; zero makes them holes.
         matrix: Coefficient around them.
         period: A formula for the side of the cell; None for the whole domain, once.

@@ -55,10 +55,7 @@ class Phases:
 
     def shares(self) -> Float64[np.ndarray, " labels"]:
         """Share of each label in the volume."""
-        counts = np.zeros(MOST_PHASES, dtype=np.int64)
-        for slab in self.labels:
-            counts += np.bincount(slab.ravel(), minlength=MOST_PHASES)
-        return counts[: len(self.values)] / self.labels.size
+        return _counts(self.labels)[: len(self.values)] / self.labels.size
 
     def __call__(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch"]:
         """Values at points, shape (..., d)."""
@@ -81,12 +78,18 @@ def of_numbers(image: np.ndarray) -> tuple[UInt8[np.ndarray, "..."], np.ndarray,
     """
     if image.dtype in (np.uint8, np.bool_):
         labels = image.view(np.uint8)
-        counts = np.zeros(MOST_PHASES, dtype=np.int64)
-        for slab in labels:
-            counts += np.bincount(slab.ravel(), minlength=MOST_PHASES)
+        counts = _counts(labels)
         last = int(np.flatnonzero(counts)[-1])
         return labels, np.arange(last + 1), counts[: last + 1] > 0
     numbers = np.unique(image)
     if len(numbers) > MOST_PHASES:
         return None
     return np.searchsorted(numbers, image).astype(np.uint8), numbers, np.ones(len(numbers), dtype=bool)
+
+
+def _counts(labels: UInt8[np.ndarray, "..."]) -> np.ndarray:
+    """How many voxels have each label, slab by slab: an array in a file is not copied."""
+    counts = np.zeros(MOST_PHASES, dtype=np.int64)
+    for slab in labels:
+        counts += np.bincount(slab.ravel(), minlength=MOST_PHASES)
+    return counts

@@ -51,13 +51,14 @@ def mixture(problem: Problem) -> Mixture:
     assert problem.period is not None
     lower = np.asarray(problem.domain.lower)
     cell = Box(tuple(lower), tuple(lower + problem.period))
-    values = problem.operator.coefficient_at(cell.spread(_LOOKS, np.random.default_rng(0)))
-    shares = np.full(len(values), 1 / len(values))
     field = problem.operator.field
     if isinstance(field, Phases) and problem.operator.coefficient.names <= {FIELD}:
         shares = field.shares()
         values = problem.operator.coefficient_in(field.values)[shares > 0]
         shares = shares[shares > 0]
+    else:
+        values = problem.operator.coefficient_at(cell.spread(_LOOKS, np.random.default_rng(0)))
+        shares = np.full(len(values), 1 / len(values))
     distinct, which = np.unique(values, return_inverse=True)
     by_value = np.bincount(which, weights=shares)
     phases = tuple(zip(distinct.tolist(), by_value.tolist(), strict=True)) if len(distinct) <= _PHASES else ()

@@ -89,7 +89,7 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
 def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Enclosed:
     """By voxels, twice as many along an axis until that is accurate enough, or too dear; of an image first its own."""
     field = problem.operator.field
-    own = isinstance(field, Phases) and math.prod(field.intervals) <= _MOST_OWN
+    own = field is not None and _is_constant_on_voxels(problem) and math.prod(field.intervals) <= _MOST_OWN
     if own:
         assert field is not None
         means, most = voxels(sampled, lower, sides, field.intervals, looks=1), math.inf
@@ -110,6 +110,12 @@ def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sid
     return found
 
 
+def _is_constant_on_voxels(problem: Problem) -> bool:
+    """Whether the coefficient is made of phases, and nothing in it varies within a voxel of theirs."""
+    coefficient = problem.operator.coefficient
+    return isinstance(problem.operator.field, Phases) and not coefficient.names & set(coefficient.axes)
+
+
 def correctors_of(problem: Problem) -> Correctors:
     """The correctors of a linear problem with a cell, to about a part in a hundred."""
     sides = cell_sides(problem)
@@ -118,7 +124,7 @@ def correctors_of(problem: Problem) -> Correctors:
     lower, field = np.asarray(problem.domain.lower, dtype=np.float64), problem.operator.field
     most = _OF_CORRECTORS[len(sides)]
     sampled = _positive(problem, 0.0)
-    if isinstance(field, Phases) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
+    if field and _is_constant_on_voxels(problem) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
         means = voxels(sampled, lower, sides, field.intervals, looks=1)
         while max(means[0].shape) <= most // 2:
             means = cut(means)

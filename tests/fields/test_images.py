@@ -11,6 +11,7 @@ from homog.config import BoundsTimeStep, CompositeField, DomainSettings, FieldPr
 from homog.domains.box import Box
 from homog.errors import UserError
 from homog.fields.phases import Phases
+from homog.references.cell import effective_tensor
 from homog.timesteps.timestep import time_steps
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 
@@ -165,3 +166,12 @@ def test_what_does_not_fit_is_refused():
         problem_with(CompositeField(fraction=0.8, count=30))
     with pytest.raises(UserError, match="a share between 0 and 1"):
         CompositeField(fraction=1.5)
+
+
+def test_what_varies_within_voxels_is_looked_at_there(tmp_path: Path):
+    """Layers of a formula in an image of one phase: the means of 2 + sin, and not of a look at each voxel."""
+    np.save(tmp_path / "a.npy", np.ones((2, 2), dtype=np.uint8))
+    field = ImageField(path=str(tmp_path / "a.npy"), period="eps")
+    tensor, error = effective_tensor(problem_with(field, "where(x1 > -1, field, 5)*(2 + sin(2*pi*x1/eps))"))
+    np.testing.assert_allclose(np.diag(tensor), [np.sqrt(3), 2.0], rtol=max(error, 1e-3))
+    assert error < 1e-2
