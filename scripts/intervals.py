@@ -30,7 +30,7 @@ def main() -> None:
     all_held = []
     for name in chosen.only or MEDIA:
         problem = MEDIA[name][1]()
-        if problem.period is None:
+        if problem.cell is None:
             continue
         truth = homog.reference(problem, homog.HomogenizedReference(), grid=21)
         exact, own = truth.effective_tensor, truth.cell_problem_error_estimate

@@ -46,7 +46,7 @@ def with_solution(
     divergence = sum(sympy.diff(inserted * sympy.diff(u.expression, x), x) for x in axes)
     forcing, spline = Formula("f of the solution", -divergence, a.axes), None if field is None else field[0]
     operator = Operator(a, forcing, problem.parameters, spline)
-    return problem.but(operator=operator, boundary=Dirichlet(u, problem.parameters), period=None)
+    return problem.but(operator=operator, boundary=Dirichlet(u, problem.parameters), cell=None)
 
 
 def sine_series(axis: np.ndarray) -> np.ndarray:

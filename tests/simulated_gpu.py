@@ -85,7 +85,7 @@ class Case:
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
         known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
-        return plain.but(operator=replace(plain.operator, coefficient=known, field=field), period=None)
+        return plain.but(operator=replace(plain.operator, coefficient=known, field=field), cell=None)
 
     @property
     def steps(self) -> TimeSteps:

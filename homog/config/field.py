@@ -82,14 +82,16 @@ class ImageField(FieldSettings):
         path: Path of the image.
         values: The value of each label; none for the labels themselves.
         interpolation: constant, linear or cubic.
-        period: A formula such as eps for the side of the cell that the image fills, and that is repeated from the lower
-            corner of the domain on; None for the whole domain, once.
+        period: A formula such as eps for the side along x1 of the cell that the image fills, and that is repeated from
+            the lower corner of the domain on; None for the whole domain, once.
+        spacing: Widths of a voxel along the axes, in proportion, which give the cell its other sides; none for equal.
     """
 
     path: str = MISSING
     values: dict[int, float] = field(default_factory=dict)
     interpolation: str = "constant"
     period: str | None = None
+    spacing: list[float] = field(default_factory=list)
 
     @property
     def jumps(self) -> bool:
@@ -97,11 +99,15 @@ class ImageField(FieldSettings):
 
     def __post_init__(self) -> None:
         one_of("problem.field.interpolation", self.interpolation, ("constant", *DEGREES))
+        for width in self.spacing:
+            positive("problem.field.spacing", width)
+        once = "nothing: without problem.field.period the image fills the domain"
+        require(not self.spacing or self.period is not None, "problem.field.spacing", self.spacing, once)
         for label, value in self.values.items():
             require(isfinite(value), f"problem.field.values.{label}", value, "a finite number")
 
 
-SHAPES = ("ball", "cube", "laminate", "checkerboard")
+SHAPES = ("ball", "ellipsoid", "cube", "laminate", "checkerboard")
 
 
 @dataclass(kw_only=True)
@@ -109,11 +115,16 @@ class CompositeField(FieldSettings):
     """Inclusions in a matrix, in one cell that is repeated; lengths are in units of its side.
 
     Attributes:
-        shape: ball, a disc in two dimensions; cube; laminate, layers of the inclusions' material; or checkerboard.
+        shape: ball, a disc in two dimensions; ellipsoid; cube; laminate, layers of the inclusions' material; or
+            checkerboard.
         fraction: Share of the inclusions in the volume, or of the layers of a laminate.
-        radius: Radius of a ball, or half the side of a cube; where it is given, the fraction is what follows from it.
-        count: Balls or cubes in a cell: one in the middle, or several at random without overlap.
+        radius: Radius of a ball, longest semi-axis of an ellipsoid, or half the side of a cube; where it is given, the
+            fraction is what follows from it.
+        aspect: Semi-axes of an ellipsoid along x1, x2, x3, in proportion.
+        turned: Whether each ellipsoid is turned at random.
+        count: Balls, ellipsoids or cubes in a cell: one in the middle, or several at random without overlap.
         seed: Seed of the random places.
+        samples: Of the random places, of this seed and the following ones; more than one for task=effective_tensor.
         normal: Normal of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
         inclusion: Coefficient of the inclusions; zero makes them holes.
         matrix: Coefficient around them.
@@ -123,8 +134,11 @@ class CompositeField(FieldSettings):
     shape: str = "ball"
     fraction: float = 0.3
     radius: float | None = None
+    aspect: list[float] = field(default_factory=lambda: [2.0, 1.0, 1.0])
+    turned: bool = False
     count: int = 1
     seed: int = 0
+    samples: int = 1
     normal: list[int] = field(default_factory=lambda: [1, 0, 0])
     inclusion: float = 100.0
     matrix: float = 1.0
@@ -140,6 +154,11 @@ class CompositeField(FieldSettings):
             positive("problem.field.radius", self.radius)
         require(0 < self.fraction < 1, "problem.field.fraction", self.fraction, "a share between 0 and 1")
         at_least("problem.field.count", self.count, 1)
+        at_least("problem.field.samples", self.samples, 1)
+        drawn = self.samples == 1 or (self.count > 1 and self.shape not in ("laminate", "checkerboard"))
+        require(drawn, "problem.field.samples", self.samples, "1, or problem.field.count above 1: else all are alike")
+        for part in self.aspect:
+            positive("problem.field.aspect", part)
         require(any(self.normal), "problem.field.normal", self.normal, "whole numbers that are not all zero")
         for name, value in (("inclusion", self.inclusion), ("matrix", self.matrix)):
             require(isfinite(value) and value >= 0, f"problem.field.{name}", value, "a number that is not negative")

@@ -47,6 +47,11 @@ class ProblemSettings:
         """Whether the coefficient may jump, by its text: a comparison, the whole part of something or what is left."""
         return re.search(r"\b(where|floor|mod)\b|[<>%]|//", self.coefficient) is not None
 
+    @property
+    def samples(self) -> int:
+        """Of the medium, where it is random."""
+        return 1
+
     def __post_init__(self) -> None:
         label("problem.name", self.name)
 
@@ -67,3 +72,7 @@ class FieldProblem(ProblemSettings):
     @property
     def jumps(self) -> bool:
         return super().jumps or self.field.jumps
+
+    @property
+    def samples(self) -> int:
+        return getattr(self.field, "samples", 1)

@@ -1,6 +1,7 @@
 """An equation from the formulas of its settings, checked before anything is computed."""
 
 import keyword
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from homog.equation.positivity import not_positive
 from homog.equation.statement import Statement
 from homog.errors import UserError
 from homog.fields import TabulatedField
+from homog.fields.islands import without_islands
 from homog.fields.phases import Phases
 from homog.formula import NAMES, Formula, parse
 from homog.formula.evaluate import at_points
@@ -29,6 +31,7 @@ from homog.formula.parse import symbol
 from homog.formula.undefined import reason
 
 _SAMPLE = 2**16
+_log = logging.getLogger("homog")
 _SPLINES = {degree: name for name, degree in DEGREES.items()}
 
 
@@ -46,8 +49,9 @@ def stated(settings: ProblemSettings, eps: float) -> Statement:
 @stated.register
 def _(settings: FormulaProblem, eps: float) -> Statement:
     problem = _assembled(settings, eps, eps, None)
-    cell = _length(settings.period, problem.parameters, "problem.period")
-    return replace(problem, period=cell) if _is_periodic(problem, cell) else problem
+    period, lower = _length(settings.period, problem.parameters, "problem.period"), problem.domain.lower
+    cell = Box(lower, tuple(low + period for low in lower))
+    return replace(problem, cell=cell) if _is_periodic(problem, cell) else problem
 
 
 @stated.register
@@ -56,12 +60,12 @@ def _(settings: FieldProblem, eps: float) -> Statement:
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
     text = getattr(settings.field, "period", None)
     period = None if text is None else _length(text, _parameters(settings.parameters, eps), "problem.field.period")
-    cell = None if period is None else Box(domain.lower, tuple(low + period for low in domain.lower))
-    field = fields.build(settings.field, domain, cell)
+    field = fields.build(settings.field, domain, period)
     problem = _assembled(settings, eps, field.correlation_length, field)
-    if period is not None and not _is_periodic(problem, period):
-        period = None  # the formula has the place in it too
-    return replace(problem, period=period, metrics=field.metrics, field_origin=field.origin)
+    cell = None if period is None else Box(field.spline.lower, field.spline.upper)
+    if cell is not None and not _is_periodic(problem, cell):
+        cell = None  # the formula has the place in it too
+    return replace(problem, cell=cell, metrics=field.metrics, field_origin=field.origin)
 
 
 def _length(text: str, parameters: Mapping[str, float], where: str) -> float:
@@ -89,6 +93,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     problem = Statement(operator, Dirichlet(boundary, parameters), domain, scale)
     if field is not None and isinstance(field.spline, Phases):
         _check_phases(problem, field.spline)
+        problem = _without_islands(problem, field.spline)
     elif field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
@@ -196,6 +201,26 @@ def _check_phases(problem: Statement, phases: Phases) -> None:
         )
 
 
+def _without_islands(problem: Statement, phases: Phases) -> Statement:
+    """The same with what holes surround left out, where holes are phases."""
+    operator = problem.operator
+    if operator.coefficient.names & {*operator.coefficient.axes, SOLUTION}:
+        return problem
+    conducting = operator.coefficient_in(phases.values) > 0
+    if not ((phases.shares() > 0) & ~conducting).any():
+        return problem
+    kept, share, percolates = without_islands(phases, conducting)
+    if not percolates:
+        around = "from one cell to the next" if phases.tiled else "to the boundary"
+        raise UserError(
+            f"problem.coefficient={operator.coefficient.text} is zero around all that conducts: nothing leads {around};"
+            " write a positive value of what is around it"
+        )
+    if share > 0:
+        _log.info("%.3g %% of the volume conducts and has holes all around it: left out, as holes", 100 * share)
+    return replace(problem, operator=replace(operator, field=kept))
+
+
 def _check_between_nodes(problem: Statement, field: TabulatedField) -> None:
     """Refuse a coefficient that is positive on the nodes of its field and not on its spline."""
     found, coefficient = not_positive(problem), problem.operator.coefficient
@@ -237,12 +262,12 @@ def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(domain.lower), np.asarray(domain.upper)
 
 
-def _is_periodic(problem: Statement, period: float) -> bool:
-    """Whether a shift by one period along each axis leaves the coefficient as it is, up to rounding."""
+def _is_periodic(problem: Statement, cell: Box) -> bool:
+    """Whether a shift by a side of the cell along its axis leaves the coefficient as it is, up to rounding."""
     base = problem.domain.sample(256, np.random.default_rng(0))
     u = problem.boundary.at(base) + (1.0 if problem.operator.nonlinear else 0.0)
     values = problem.operator.coefficient_at(base, u)
-    for axis in range(problem.dimension):
+    for axis, period in enumerate(cell.sides.tolist()):
         shifted = base.copy()
         shifted[:, axis] += period
         # a phase x/eps loses about |x|/eps units in the last place

@@ -105,9 +105,7 @@ def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ..
         return tuple(Density(np.array(end), np.zeros(1)) for end in ends)
     if problem.operator.field is not None:
         return _at_nodes(problem, u)
-    box = problem.domain
-    if problem.period is not None:
-        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    box = problem.cell or problem.domain
     offsets = (0.0, 1.0) if u is None and problem.operator.nonlinear else (0.0,)
 
     def log_coefficient(points: np.ndarray) -> np.ndarray:

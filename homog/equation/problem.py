@@ -85,11 +85,11 @@ class Problem(Statement):
         domain: Box,
         *,
         scale: float,
-        period: float | None = None,
+        cell: Box | None = None,
     ) -> "Problem":
         """A problem of parts that were looked at before: see the attributes; `boundary` is g."""
         problem = object.__new__(cls)
-        problem._set(Statement(operator, Dirichlet(boundary, operator.parameters), domain, scale, period), name, None)
+        problem._set(Statement(operator, Dirichlet(boundary, operator.parameters), domain, scale, cell), name, None)
         return problem
 
     def _set(self, statement: Statement, name: str, settings: ProblemSettings | None) -> None:
@@ -135,7 +135,7 @@ class Problem(Statement):
             "lower": self.domain.lower,
             "upper": self.domain.upper,
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
-            "period": self.period,
+            "period": None if self.cell is None else _period(self.cell),
         }
         if operator.field is not None:
             content["field"] = self.field_origin or self._field_digest
@@ -149,6 +149,11 @@ class Problem(Statement):
         for part in spline.content():
             digest.update(part)
         return digest.hexdigest()
+
+
+def _period(cell: Box) -> float | list[float]:
+    sides = cell.sides.tolist()
+    return sides[0] if len(set(sides)) == 1 else sides
 
 
 def build(settings: ProblemSettings, eps: float) -> Problem:

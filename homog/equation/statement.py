@@ -17,7 +17,7 @@ class Statement:
         boundary: What holds on the boundary, u = g.
         domain: The box.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
-        period: Side of the coefficient's periodic cell; None where it is not periodic.
+        cell: A cell of the coefficient's period, in the lower corner of the domain; None where it has none.
         field_origin: A text that fixes the field up to rounding; without one its coefficients do.
         metrics: Numbers for the record of a run: the correlation length and the largest wave number of a field.
     """
@@ -26,7 +26,7 @@ class Statement:
     boundary: Dirichlet
     domain: Box
     scale: float
-    period: float | None = None
+    cell: Box | None = None
     field_origin: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 

@@ -16,8 +16,8 @@ __all__ = ["TabulatedField", "build", "correlation_length"]
 
 
 @singledispatch
-def build(settings: FieldSettings, domain: Box, cell: Box | None = None) -> TabulatedField:
-    """The field that the settings describe, on the domain; of those that have a period, repeated from a cell.
+def build(settings: FieldSettings, domain: Box, period: float | None = None) -> TabulatedField:
+    """The field that the settings describe, on the domain; of those that have a period, in a cell that is repeated.
 
     Raises:
         UserError: If it cannot be had, in one line.
@@ -26,25 +26,25 @@ def build(settings: FieldSettings, domain: Box, cell: Box | None = None) -> Tabu
 
 
 @build.register
-def _(settings: SpectralField, domain: Box, cell: Box | None = None) -> TabulatedField:
+def _(settings: SpectralField, domain: Box, period: float | None = None) -> TabulatedField:
     return spectral_field(settings, domain)
 
 
 @build.register
-def _(settings: FileField, domain: Box, cell: Box | None = None) -> TabulatedField:
+def _(settings: FileField, domain: Box, period: float | None = None) -> TabulatedField:
     return file_field(settings, domain)
 
 
 @build.register
-def _(settings: GSToolsField, domain: Box, cell: Box | None = None) -> TabulatedField:
+def _(settings: GSToolsField, domain: Box, period: float | None = None) -> TabulatedField:
     return drawn_field(settings, domain)
 
 
 @build.register
-def _(settings: ImageField, domain: Box, cell: Box | None = None) -> TabulatedField:
-    return image_field(settings, domain, cell)
+def _(settings: ImageField, domain: Box, period: float | None = None) -> TabulatedField:
+    return image_field(settings, domain, period)
 
 
 @build.register
-def _(settings: CompositeField, domain: Box, cell: Box | None = None) -> TabulatedField:
-    return composite_field(settings, domain, cell)
+def _(settings: CompositeField, domain: Box, period: float | None = None) -> TabulatedField:
+    return composite_field(settings, domain, period)

@@ -24,31 +24,29 @@ _GREY = {"1", "L", "P", "I", "F", "I;16", "I;16B", "I;16L"}  # modes of one chan
 _log = logging.getLogger("homog")
 
 
-def image_field(settings: ImageField, domain: Box, cell: Box | None) -> TabulatedField:
+def image_field(settings: ImageField, domain: Box, period: float | None) -> TabulatedField:
     """The field that an image shows.
 
     Args:
         settings: Settings of the image.
         domain: Where it is looked at.
-        cell: The box that it fills, and is repeated from; None for the whole domain, once.
+        period: Side along x1 of the cell that it fills, and is repeated from; None for the whole domain, once.
 
     Raises:
         UserError: If the file holds no image, or one that is not for this domain.
     """
     where = f"problem.field.path={settings.path}"
     image = _read(Path(settings.path).expanduser(), where, domain.dimension)
-    box = domain if cell is None else cell
     if image.ndim != domain.dimension:
         raise UserError(
             f"{where} has the shape {image.shape}, the domain {domain.dimension} dimensions: write an image with an"
             " axis for each, or as many numbers in problem.domain.lower and upper"
         )
-    if cell is not None and len(set(image.shape)) > 1:
-        raise UserError(f"{where} has the shape {image.shape}: an image with problem.field.period is square; cut it")
     if image.size > _MOST_VOXELS:
         raise UserError(f"{where} has {image.size:,} voxels: write at most {_MOST_VOXELS:,}")
     if settings.interpolation != "constant":
-        return _grey(settings, image, box, where)
+        return _grey(settings, image, domain, where)
+    box = domain if period is None else _cell(settings, image.shape, domain, period)
     found = of_numbers(image)
     if found is None:
         raise UserError(
@@ -57,7 +55,7 @@ def image_field(settings: ImageField, domain: Box, cell: Box | None) -> Tabulate
         )
     labels, numbers, occur = found
     values = _values(settings.values, numbers, occur, where)
-    phases = Phases(box.lower, box.upper, labels, values, tiled=cell is not None)
+    phases = Phases(box.lower, box.upper, labels, values, tiled=period is not None)
     length = _length(phases, box)
     metrics = {"correlation_length": length, **{
         f"share_of_phase_{number:g}": float(share)
@@ -65,6 +63,15 @@ def image_field(settings: ImageField, domain: Box, cell: Box | None) -> Tabulate
     }}  # fmt: skip
     scale = min(_FEATURES * length, float(box.sides.min()))
     return TabulatedField(values, phases, scale, metrics, remedies=["problem.field.values={label: value, ...}"])
+
+
+def _cell(settings: ImageField, shape: tuple[int, ...], domain: Box, period: float) -> Box:
+    """The cell in the lower corner of the domain, in the proportions of the image."""
+    spacing = settings.spacing or [1.0] * len(shape)
+    if len(spacing) != len(shape):
+        raise UserError(f"problem.field.spacing={spacing}: write a width for each of the {len(shape)} axes")
+    sides = np.multiply(shape, spacing)
+    return Box(domain.lower, tuple((np.array(domain.lower) + period * sides / sides[0]).tolist()))
 
 
 def _values(given: Mapping[int, float], numbers: np.ndarray, occur: np.ndarray, where: str) -> np.ndarray:
@@ -87,7 +94,10 @@ def _grey(settings: ImageField, image: np.ndarray, box: Box, where: str) -> Tabu
     if settings.values:
         raise UserError("problem.field.values are those of phases: write problem.field.interpolation=constant too")
     if settings.period is not None:
-        raise UserError("problem.field.period repeats an image of phases: write problem.field.interpolation=constant")
+        raise UserError(
+            "problem.field.period repeats an image of phases: write problem.field.interpolation=constant, by which"
+            f" each of {MOST_PHASES} grey levels is a phase"
+        )
     degree = DEGREES[settings.interpolation]
     require_affordable(image.shape, where, dense=degree > 1)
     values = np.array(image, dtype=np.float64, order="C")

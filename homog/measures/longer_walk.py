@@ -226,10 +226,10 @@ def _rate(spline: Spline, problem: Problem) -> float:
 def _planned(steps: TimeSteps, problem: Problem, rate: float, affordable: float) -> tuple[TimeSteps, int]:
     """The time steps of one long walk, and how many walkers take it."""
     time = _LARGEST_TIME / rate
-    if problem.period is not None:
-        time = min(time, _PERIODS * macro_bound(problem.period, problem.dimension))
+    if problem.cell is not None:
+        time = min(time, _PERIODS * macro_bound(float(problem.cell.sides.max()), problem.dimension))
     slowdown = 1.0 if steps.pace is None else steps.pace.slowdown
-    enough = _STEPS if problem.period is None else _STEPS_OF_PERIODIC
+    enough = _STEPS if problem.cell is None else _STEPS_OF_PERIODIC
     affordable = min(enough, max(_LEAST_STEPS, affordable)) / slowdown  # of length dt
     longest = max(steps.count, int(min(time / steps.micro_step, affordable / _LEAST_WALKERS)))
     if problem.operator.jumps:

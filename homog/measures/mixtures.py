@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homog.domains import Box
 from homog.equation import FIELD, Problem
 from homog.fields.phases import Phases
 
@@ -48,16 +47,14 @@ class Mixture:
 
 def mixture(problem: Problem) -> Mixture:
     """The mixture that a cell of a linear problem is, by a million points of it; of an image by all its voxels."""
-    assert problem.period is not None
-    lower = np.asarray(problem.domain.lower)
-    cell = Box(tuple(lower), tuple(lower + problem.period))
+    assert problem.cell is not None
     field = problem.operator.field
     if isinstance(field, Phases) and problem.operator.coefficient.names <= {FIELD}:
         shares = field.shares()
         values = problem.operator.coefficient_in(field.values)[shares > 0]
         shares = shares[shares > 0]
     else:
-        values = problem.operator.coefficient_at(cell.spread(_LOOKS, np.random.default_rng(0)))
+        values = problem.operator.coefficient_at(problem.cell.spread(_LOOKS, np.random.default_rng(0)))
         shares = np.full(len(values), 1 / len(values))
     distinct, which = np.unique(values, return_inverse=True)
     by_value = np.bincount(which, weights=shares)

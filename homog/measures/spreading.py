@@ -1,6 +1,7 @@
 """The effective tensor a* from walkers alone: from how fast they spread over many periods."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +81,17 @@ class EffectiveTensor:
         return float(np.trace(self.delay) / macro_step / np.trace(self.value))
 
 
+def mean_over_samples(samples: Sequence[EffectiveTensor]) -> EffectiveTensor:
+    """The mean of a* over the law of a random medium, from some samples of it: at least two.
+
+    The standard error is that of the spread between samples, in which their own noise is contained. What an
+    extrapolation lacks is the same of all, and does not average out.
+    """
+    values, biases, delays = (np.stack([getattr(one, name) for one in samples]) for name in ("value", "bias", "delay"))
+    error = values.std(0, ddof=1) / math.sqrt(len(samples))
+    return EffectiveTensor(values.mean(0), error, biases.mean(0), delays.mean(0), len(samples) - 1)
+
+
 def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int = 0, *, cache: Path) -> EffectiveTensor:
     """a* of a periodic medium from the mean square displacement of walkers, seen through correctors.
 
@@ -117,7 +129,7 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     Raises:
         UserError: If the problem has no period or depends on u.
     """
-    if problem.period is None or problem.operator.nonlinear:
+    if problem.cell is None or problem.operator.nonlinear:
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
     correctors = correctors_of(problem)
     cell, plane = _cell_and_plane(problem)
@@ -144,10 +156,10 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
 
 def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     """A cell in the middle of the domain, and the same medium on a domain whose boundary none reaches from there."""
-    assert problem.period is not None
-    middle = np.asarray(problem.domain.lower) + problem.domain.sides / 2
-    far = _FAR * problem.period
-    cell = Box(tuple(middle - problem.period / 2), tuple(middle + problem.period / 2))
+    assert problem.cell is not None
+    middle, sides = np.asarray(problem.domain.lower) + problem.domain.sides / 2, problem.cell.sides
+    far = _FAR * sides.max()
+    cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
     return cell, problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
 
 

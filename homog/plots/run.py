@@ -87,8 +87,8 @@ def solution_data(
 def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
     """Where the coefficient is drawn: four periods in the middle where it has periods, since the whole would alias."""
     lower, upper = np.array(problem.domain.lower), np.array(problem.domain.upper)
-    if problem.period is not None:
-        half = np.minimum(problem.domain.sides / 2, 2 * problem.period)
+    if problem.cell is not None:
+        half = np.minimum(problem.domain.sides / 2, 2 * problem.cell.sides)
         lower, upper = (lower + upper) / 2 - half, (lower + upper) / 2 + half
     axes = zip(lower, upper, _drawn_nodes(problem), strict=True)
     return tuple(np.linspace(low, high, count) for low, high, count in axes)

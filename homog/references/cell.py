@@ -147,8 +147,8 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
     Of a field that continues periodically over the faces of the domain, and enters the coefficient together with no
     coordinate, that is the whole domain.
     """
-    if problem.period is not None:
-        return np.full(problem.dimension, problem.period)
+    if problem.cell is not None:
+        return problem.cell.sides
     field, box = problem.operator.field, problem.domain
     if (
         field is None

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
-from homog.domains import Box
 from homog.equation import Problem
 from homog.references import cache, process
 from homog.references.cell import cell_sides, effective_tensor, tolerance
@@ -161,10 +160,7 @@ def _solve(
 
 def _without_holes(problem: Problem) -> Problem:
     """The same coefficient, with the forcing that its limit sees: f acts on what is not hole, a share of the volume."""
-    box = problem.domain
-    if problem.period is not None:
-        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
-    points = box.spread(_LOOKS, np.random.default_rng(0))
+    points = (problem.cell or problem.domain).spread(_LOOKS, np.random.default_rng(0))
     share = float(np.mean(problem.operator.coefficient_at(points) > 0))
     forcing = problem.operator.forcing
     scaled = replace(forcing, text=f"{share:.6g}*({forcing.text})", expression=share * forcing.expression)
@@ -201,7 +197,7 @@ def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, flo
             return None, None, None, ("the coefficient depends on u and on a field: there is no u_0",)
         return EffectiveLaw(problem), None, None, ()
     tensor, gap = effective_tensor(problem)
-    of_field = problem.operator.field is not None and problem.period is None
+    of_field = problem.operator.field is not None and problem.cell is None
     whole = ("u_0 has the a* of the whole field as one period",) if of_field else ()
     return ConstantLaw(tensor), tensor, gap, (*whole, *_resolution_note(problem, gap))
 

@@ -31,12 +31,10 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
     Returns:
         The mean, and the relative distance from that with every second panel's edge.
     """
-    box, panels = problem.domain, _fine_panels(problem)
-    if problem.period is not None:
-        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    box, panels = problem.cell or problem.domain, _fine_panels(problem)
     if axes_of_factors(problem) is not None:
         return mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
-    if problem.period is not None:
+    if problem.cell is not None:
         panels = (_PANELS_OF_CELL[problem.dimension],) * problem.dimension
     if problem.operator.jumps:
         panels = tuple(min(_MOST_PANELS[problem.dimension], 2 * count) for count in panels)
@@ -75,13 +73,14 @@ def mean_on_limit(problem: Problem, u: Solution) -> float:
         problem: A nonlinear one, with a period.
         u: Its homogenised solution u_0.
     """
-    assert problem.period is not None
+    assert problem.cell is not None
     dimension = problem.dimension
     axes, weights = _gauss(_equal(problem.domain, (_SMOOTH_PANELS[dimension],) * dimension))
     values = u(axes).ravel()
     weights = reduce(np.multiply.outer, weights).ravel()
-    phases = problem.period * np.arange(_POINTS_OF_CELL[dimension]) / _POINTS_OF_CELL[dimension]
-    cell = tensor_grid([low + phases for low in problem.domain.lower]).reshape(-1, 1, dimension)
+    phases = np.arange(_POINTS_OF_CELL[dimension]) / _POINTS_OF_CELL[dimension]
+    sides = zip(problem.cell.lower, problem.cell.sides, strict=True)
+    cell = tensor_grid([low + side * phases for low, side in sides]).reshape(-1, 1, dimension)
     total = 0.0
     for points in np.array_split(cell, max(1, cell.shape[0] * values.size // 2**21)):
         coefficient = problem.operator.coefficient_at(

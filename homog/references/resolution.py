@@ -216,8 +216,8 @@ def _densities(problem: Problem, settings: FEMReference, lengths: Lengths, chang
     for axis, slopes in enumerate(lengths.slopes):
         varies = slopes.largest > 0
         along = replace(slopes, values=slopes.values / change)
-        if problem.period is not None:
-            along = repeated(along, problem.period, problem.domain.upper[axis])
+        if problem.cell is not None:
+            along = repeated(along, float(problem.cell.sides[axis]), problem.domain.upper[axis])
         parts = [along, data[axis], _constant(problem, axis, _uniformly(problem, settings, lengths, axis))]
         if not varies:
             others = np.delete(lengths.of_coefficient, axis)
@@ -301,8 +301,8 @@ def _fine_scale(problem: Problem) -> float:
     """
     coefficient = problem.operator.coefficient.names
     scales = [inf]
-    if problem.period is not None and coefficient & set(problem.operator.coefficient.axes):
-        scales.append(problem.period)
+    if problem.cell is not None and coefficient & set(problem.operator.coefficient.axes):
+        scales.append(float(problem.cell.sides.min()))
     if FIELD in coefficient:
         scales.append(problem.scale)
     if "eps" in coefficient | problem.operator.forcing.names | problem.boundary.value.names:

@@ -119,7 +119,7 @@ def findings(network: nn.Module, plan: Plan, walker_steps: int) -> Findings:
     """
     settings, problem, steps = plan.settings, plan.problem, plan.steps
     tensor = None
-    if steps is not None and problem.period is not None and not problem.operator.nonlinear:
+    if steps is not None and problem.cell is not None and not problem.operator.nonlinear:
         tensor = effective_tensor_by_walkers(problem, seed=settings.seed, cache=plan.kernels)
     excess = tensor.excess(steps.macro_step) if tensor and steps and settings.method.macro_step_adds else None
     return Findings(tensor, excess, checked(network, plan, walker_steps), microscale_of(network, plan))

@@ -121,9 +121,10 @@ METRICS = (
     Metric("effective_ij_bias", "what its extrapolation in the micro step may lack", "that of a"),
     Metric(
         "cell_problem_ij",
-        "entry a*_ij by the cell problem (this and the next eight: task=effective_tensor)",
+        "entry a*_ij by the cell problem (this and the next nine: task=effective_tensor)",
         "that of a",
     ),
+    Metric("cell_problem_ij_spread", "its standard deviation between samples of a random composite", "that of a"),
     Metric("principal_value_i", "eigenvalue of a* by the cell problem, ascending", "that of a"),
     Metric("reuss", "harmonic mean of a: no a* is below it", "that of a"),
     Metric("voigt", "arithmetic mean of a: no a* is above it", "that of a"),

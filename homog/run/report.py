@@ -102,14 +102,19 @@ class ProgressBar:
             )
 
 
-def print_effective_tensor(found: EffectiveTensor | None, cell: np.ndarray | None, excess: float | None) -> None:
-    """a* by walkers beside that of the cell problem; and what the energy's macro step adds to it."""
+def print_effective_tensor(
+    found: EffectiveTensor | None, cell: np.ndarray | None, excess: float | None, spread: np.ndarray | None = None
+) -> None:
+    """a* by walkers beside that of the cell problem; what the energy's macro step adds to it, or samples differ by."""
     if found is None:
         return
     table = Table("entry", "by walkers, 95 %", "by the cell problem", title="Effective tensor a*", title_justify="left")
     for i, j in zip(*np.triu_indices(len(found.value)), strict=True):
         exact = "" if cell is None else f"{cell[i, j]:.5f}".replace("-0.00000", "0.00000")
         table.add_row(f"a*_{i + 1}{j + 1}", f"{found.value[i, j]:.4f} +- {found.half_width()[i, j]:.4f}", exact)
+    if spread is not None:
+        table.caption = f"means over samples; a*_11 of one of them varies by {spread[0, 0]:.3g} (standard deviation)"
+        table.caption_justify = "left"
     _console.print(table)
     if excess is not None:
         _console.print(

@@ -86,7 +86,7 @@ class Plan:
         """The time steps of the walkers that check the answer, whatever those of the training are, and their m0."""
         policy, problem = self.settings.timestep, self.problem
         scale = min(problem.scale, policy.eps or problem.scale)
-        if problem.period is None and not problem.operator.nonlinear and not problem.operator.jumps:
+        if problem.cell is None and not problem.operator.nonlinear and not problem.operator.jumps:
             # what is steep is walked in shorter steps, by its pace
             scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
         bounds = BoundsTimeStep(eps=scale, m0=max(policy.m0, BoundsTimeStep.m0), macro_factor=1.0)

@@ -3,14 +3,19 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from homog import equation
+from homog.config import CompositeField, FieldProblem, RunSettings
 from homog.domains import tensor_grid
+from homog.equation import Problem
 from homog.errors import UserError
 from homog.machine import devices, durable
 from homog.measures.mixtures import Mixture, mixture
-from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
+from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers, mean_over_samples
 from homog.plots.tensor import tensor_figure
 from homog.references.cell import effective_tensor
 from homog.run import outcome, report
@@ -22,6 +27,7 @@ from homog.tracking import environment_tags, open_recorder
 Metrics = Mapping[str, float | int | str | None]
 
 _DRAWN = 401  # points an axis of the cell
+_BATCHES, _LEAST_BATCHES = 32, 8  # of walkers: in all samples, and in each
 
 
 def find_tensor(task: Task) -> Metrics:
@@ -31,7 +37,7 @@ def find_tensor(task: Task) -> Metrics:
         UserError: If the problem has no period, or depends on u.
     """
     problem, settings = task.problem, task.settings
-    if problem.period is None or problem.operator.nonlinear:
+    if problem.cell is None or problem.operator.nonlinear:
         raise UserError(
             "task=effective_tensor needs a linear medium with a period: write problem.period, or problem.field.period"
             " for an image"
@@ -44,38 +50,91 @@ def find_tensor(task: Task) -> Metrics:
     recording = open_recorder(settings.tracking, task.folder, task.home, name, parameters(task), tags, resumed=False)
     with recording as recorder:
         begin(task.folder, task.asked, problem, environment)
-        start = time.perf_counter()
+        found = Samples.of(problem, settings, task.kernels)
         mixed = mixture(problem)
-        cell, error = effective_tensor(problem)
-        seconds = {"cell_problem_seconds": time.perf_counter() - start}
-        start = time.perf_counter()
-        found = effective_tensor_by_walkers(problem, seed=settings.seed, cache=task.kernels)
-        seconds["effective_tensor_seconds"] = time.perf_counter() - start
         metrics: dict[str, float | int | str | None] = {
-            **outcome.effective_metrics(found),
-            **_cell_metrics(cell, error),
-            **_mixture_metrics(mixed, cell),
+            **outcome.effective_metrics(found.walkers),
+            **_cell_metrics(found.cell, found.error),
+            **_mixture_metrics(mixed, found.cell),
+            **_spread_metrics(found),
             **problem.metrics,
-            **seconds,
+            "cell_problem_seconds": found.cell_seconds,
+            "effective_tensor_seconds": found.walkers_seconds,
             "wall_seconds": time.perf_counter() - task.started,
             "device": devices.name(device),
         }
         if problem.dimension > 1:
-            _draw(task, found, cell, mixed)
+            _draw(task, found.walkers.value, found.cell, mixed)
             recorder.artifact(task.folder / "tensor.png")
         recorder.log({k: v for k, v in metrics.items() if isinstance(v, float | int)}, 0)
         durable.write(task.folder / RESULT, (json.dumps(metrics, indent=2) + "\n").encode())
         recorder.artifact(task.folder / RESULT)
-    report.print_effective_tensor(found, cell, None)
-    report.print_mixture(mixed, cell, error)
-    for line in found.contradiction(cell, error):
+    report.print_effective_tensor(found.walkers, found.cell, None, found.spread)
+    report.print_mixture(mixed, found.cell, found.error)
+    for line in found.contradictions:
         report.print_line(f"warning: {line}")
     report.print_line(
-        f"{metrics['wall_seconds']:.1f} s in all, of which walkers took {seconds['effective_tensor_seconds']:.1f} s and"
-        f" the cell problem {seconds['cell_problem_seconds']:.1f} s"
+        f"{metrics['wall_seconds']:.1f} s in all, of which walkers took {found.walkers_seconds:.1f} s and the cell"
+        f" problem {found.cell_seconds:.1f} s"
     )
     report.print_line(f"run folder: {task.folder}\nrecorded in: {recorder.location}")
     return metrics
+
+
+@dataclass(frozen=True)
+class Samples:
+    """a* of one medium, or the mean over several samples of a random one.
+
+    Attributes:
+        walkers: By walkers; of several samples the standard error is that of the mean, by the spread between them.
+        cell: By the cell problem.
+        error: Its own estimate, relative: the largest of the samples.
+        spread: Standard deviation of a sample's a* by the cell problem, shape (d, d); None of one.
+        contradictions: A line for each sample where the two do not go together.
+        cell_seconds: Time that the cell problems took.
+        walkers_seconds: Time that walkers took.
+    """
+
+    walkers: EffectiveTensor
+    cell: np.ndarray
+    error: float
+    spread: np.ndarray | None
+    contradictions: tuple[str, ...]
+    cell_seconds: float
+    walkers_seconds: float
+
+    @staticmethod
+    def of(problem: Problem, settings: RunSettings, kernels: Path) -> "Samples":
+        """Of a problem, or of as many as its field asks for, whose seeds follow on the first one's."""
+        asked, number = settings.problem, settings.problem.samples
+        by_walkers, cells, errors, lines, seconds = [], [], [], [], np.zeros(2)
+        for index in range(number):
+            if index:
+                assert isinstance(asked, FieldProblem)
+                assert isinstance(asked.field, CompositeField)
+                field = replace(asked.field, seed=asked.field.seed + index)
+                problem = equation.build(replace(asked, field=field), settings.eps)
+            start = time.perf_counter()
+            cell, error = effective_tensor(problem)
+            between = time.perf_counter()
+            batches = max(_LEAST_BATCHES, _BATCHES // number)
+            found = effective_tensor_by_walkers(problem, batches, settings.seed + index, cache=kernels)
+            seconds += between - start, time.perf_counter() - between
+            sample = f"sample {index + 1}: " if number > 1 else ""
+            lines += [f"{sample}{line}" for line in found.contradiction(cell, error)]
+            by_walkers.append(found)
+            cells.append(cell)
+            errors.append(error)
+        walkers = by_walkers[0] if number == 1 else mean_over_samples(by_walkers)
+        spread = None if number == 1 else np.std(cells, axis=0, ddof=1)
+        return Samples(walkers, np.mean(cells, axis=0), max(errors), spread, tuple(lines), *seconds.tolist())
+
+
+def _spread_metrics(found: Samples) -> dict[str, float]:
+    if found.spread is None:
+        return {}
+    entries = zip(*np.triu_indices(len(found.spread)), strict=True)
+    return {f"cell_problem_{i + 1}{j + 1}_spread": float(found.spread[i, j]) for i, j in entries}
 
 
 def _cell_metrics(cell: np.ndarray, error: float) -> dict[str, float]:
@@ -95,13 +154,12 @@ def _mixture_metrics(mixed: Mixture, cell: np.ndarray) -> dict[str, float]:
     return {**bounds, **shares, **along}
 
 
-def _draw(task: Task, found: EffectiveTensor, cell: np.ndarray, mixed: Mixture) -> None:
+def _draw(task: Task, found: np.ndarray, cell: np.ndarray, mixed: Mixture) -> None:
     problem = task.problem
-    assert problem.period is not None
-    lower, period = problem.domain.lower, problem.period
-    places = (np.arange(_DRAWN) + 0.5) / _DRAWN * period
-    axes = [low + places for low in lower[:2]]
-    middle = [np.array([low + period / 2]) for low in lower[2:]]
+    assert problem.cell is not None
+    along = list(zip(problem.cell.lower, problem.cell.sides, strict=True))
+    axes = [low + (np.arange(_DRAWN) + 0.5) / _DRAWN * side for low, side in along[:2]]
+    middle = [np.array([low + side / 2]) for low, side in along[2:]]
     medium = problem.operator.coefficient_at(tensor_grid([*axes, *middle])).reshape(_DRAWN, _DRAWN)
     title = f"{problem.name}: effective tensor, seed {task.settings.seed}"
-    tensor_figure(axes, medium, found.value, cell, (mixed.reuss, mixed.voigt), title, task.folder / "tensor.png")
+    tensor_figure(axes, medium, found, cell, (mixed.reuss, mixed.voigt), title, task.folder / "tensor.png")

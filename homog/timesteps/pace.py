@@ -135,9 +135,7 @@ class _Speeds:
 
 def _looked_at(problem: Problem, doubtful: float) -> _Speeds:
     """|V| at random points, and of a field in each of its intervals; more closely where it is above `doubtful`."""
-    box, periodic, dimension = problem.domain, problem.period is not None, problem.dimension
-    if problem.period is not None:
-        box = Box(box.lower, tuple(low + problem.period for low in box.lower))
+    box, periodic, dimension = problem.cell or problem.domain, problem.cell is not None, problem.dimension
     points = box.sample(_LOOKS, np.random.default_rng(0))
     values = (
         np.zeros((_CELLS[dimension],) * dimension) if problem.operator.field is None else _by_nodes(problem, doubtful)

@@ -111,8 +111,9 @@ def _limits() -> list[Row]:
 
 
 def _limit(name: str, problem: Problem, settings: FEMReference) -> Row:
-    assert problem.period is not None
-    cells = tuple(round(float(side) / problem.period * settings.cells_per_period) for side in problem.domain.sides)
+    assert problem.cell is not None
+    periods = problem.domain.sides / problem.cell.sides
+    cells = tuple(round(float(count) * settings.cells_per_period) for count in periods)
     degrees = (1, settings.degree)
     lattices = [Lattice(problem.domain.lower, problem.domain.upper, cells, degree) for degree in degrees]
     few, many = (lattice.unknowns for lattice in lattices)

@@ -44,7 +44,7 @@ def test_a_coefficient_that_is_not_positive_is_refused_with_place_and_value(make
 
 
 def test_a_coefficient_that_stays_just_above_zero_is_accepted(make_problem):
-    assert make_problem("1 + 0.9999*sin(2*pi*x1/eps)", eps=0.01).period == 0.01
+    assert make_problem("1 + 0.9999*sin(2*pi*x1/eps)", eps=0.01).cell == Box((0.0, 0.0), (0.01, 0.01))
 
 
 def test_a_boundary_value_must_be_finite_in_the_corners_too(make_problem):
@@ -65,7 +65,7 @@ def test_a_boundary_value_must_be_finite_in_the_corners_too(make_problem):
     ],
 )
 def test_periodicity_is_measured(make_problem, coefficient: str, eps: float, periodic: bool):
-    assert make_problem(coefficient, eps).period == (eps if periodic else None)
+    assert (make_problem(coefficient, eps).cell is not None) == periodic
 
 
 def test_the_key_names_all_that_the_solution_depends_on_and_nothing_else(make_problem):

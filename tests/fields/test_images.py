@@ -83,7 +83,7 @@ def test_walkers_read_the_voxels_that_numpy_reads(tmp_path: Path, kernels: Path,
         dimension,
     )
     assert problem.operator.jumps
-    assert problem.period == (None if period is None else eps)
+    assert (problem.cell is None) == (period is None)
     steps = time_steps(BoundsTimeStep(eps=0.05, macro_factor=1.0), dimension)
     points, key = problem.domain.sample(60, np.random.default_rng(1)), stream_key(5, 2)
     scheme = Scheme(step="metropolis")
@@ -102,6 +102,31 @@ def test_at_any_scale_the_cell_is_the_same(tmp_path: Path):
         np.testing.assert_array_equal(problem.operator.coefficient_at(places), [1.0, 1.0, 4.0])
 
 
+def test_an_image_that_is_not_square_has_a_cell_in_its_proportions(tmp_path: Path, kernels: Path):
+    """And walkers read it there; a width of voxels that is not one stretches it."""
+    np.save(tmp_path / "a.npy", np.random.default_rng(1).integers(0, 2, (8, 4)).astype(np.uint8))
+    values = {0: 1.0, 1: 9.0}
+    for spacing, sides in (([], [0.2, 0.1]), ([1.0, 3.0], [0.2, 0.3])):
+        field = ImageField(path=str(tmp_path / "a.npy"), values=values, period="eps", spacing=spacing)
+        problem = problem_with(field, eps=0.2)
+        assert problem.cell is not None
+        np.testing.assert_allclose(problem.cell.sides, sides)
+        points = problem.domain.sample(60, np.random.default_rng(1))
+        shifted = problem.operator.coefficient_at(points + problem.cell.sides * [2, -1])
+        np.testing.assert_array_equal(problem.operator.coefficient_at(points), shifted)
+        steps, scheme, key = time_steps(BoundsTimeStep(eps=0.1), 2), Scheme(step="metropolis"), stream_key(5, 2)
+        found = Walkers(problem, scheme, kernels).walk(points, 8, steps, key)
+        exact = oracle.walk(problem, scheme, points, 8, steps, key)
+        assert (np.abs(found.displacement - exact.displacement).max(0) < 1e-5).mean() > 0.995
+
+
+def test_layers_in_an_image_that_is_not_square(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.repeat(np.array([[0, 1, 1, 1]], dtype=np.uint8).T, 2, axis=1))
+    field = ImageField(path=str(tmp_path / "a.npy"), values={0: 1.0, 1: 9.0}, period="eps")
+    tensor, error = effective_tensor(problem_with(field))
+    np.testing.assert_allclose(np.diag(tensor), [1 / (0.25 + 0.75 / 9), 0.25 + 0.75 * 9], rtol=max(error, 1e-6))
+
+
 @pytest.mark.parametrize(
     ("make", "settings", "way_out"),
     [
@@ -109,7 +134,8 @@ def test_at_any_scale_the_cell_is_the_same(tmp_path: Path):
         (lambda p: p.write_text("hello"), {}, "no .npy file, and no PNG or TIFF image"),
         (lambda p: Image.new("RGB", (8, 8)).save(p), {}, "3 channels"),
         (lambda p: Image.fromarray(PICTURE).save(p), {"values": {0: 1.0}}, r"holds 5, 9, .*values=\{5: 1, 9: 1\}"),
-        (lambda p: Image.fromarray(PICTURE[:2]).save(p), {"period": "eps"}, "is square; cut it"),
+        (lambda p: Image.fromarray(PICTURE).save(p), {"period": "eps", "spacing": [1.0]}, "for each of the 2 axes"),
+        (lambda p: Image.fromarray(PICTURE).save(p), {"period": "eps", "interpolation": "linear"}, "is a phase"),
         (lambda p: Image.fromarray(PICTURE).save(p), {"interpolation": "linear", "values": {0: 1.0}}, "constant too"),
         (lambda p: Image.fromarray(PICTURE).save(p), {}, "it must be positive, or zero|is zero in all phases|^$"),
     ],
@@ -141,13 +167,16 @@ def test_an_image_that_is_not_there_and_one_of_too_many_numbers(tmp_path: Path):
         ({"radius": 0.35}, np.pi * 0.35**2),
         ({"fraction": 0.3, "count": 12}, 0.3),
         ({"shape": "cube", "radius": 0.25}, 0.25),
+        ({"shape": "ellipsoid", "radius": 0.4, "aspect": [1.0, 0.5]}, np.pi * 0.4 * 0.2),
+        ({"shape": "ellipsoid", "fraction": 0.25, "count": 15, "turned": True, "aspect": [3.0, 1.0]}, 0.25),
         ({"shape": "laminate", "fraction": 0.2, "normal": [1, 1]}, 0.2),
         ({"shape": "checkerboard"}, 0.5),
     ],
 )
 def test_a_composite_has_the_share_that_was_asked_for(settings, share: float):
     problem = problem_with(CompositeField(**settings))
-    assert problem.period == 0.1
+    assert problem.cell is not None
+    np.testing.assert_allclose(problem.cell.sides, 0.1)
     assert problem.metrics["share_of_inclusions"] == pytest.approx(share, abs=3e-3)
 
 
@@ -164,6 +193,10 @@ def test_what_does_not_fit_is_refused():
         problem_with(CompositeField(radius=0.6))
     with pytest.raises(UserError, match="find a place at random"):
         problem_with(CompositeField(fraction=0.8, count=30))
+    with pytest.raises(UserError, match="find a place at random"):
+        problem_with(CompositeField(shape="ellipsoid", fraction=0.9, count=30, turned=True))
+    with pytest.raises(UserError, match="is zero in 2 dimensions"):
+        problem_with(CompositeField(shape="laminate", normal=[0, 0, 1]))
     with pytest.raises(UserError, match="a share between 0 and 1"):
         CompositeField(fraction=1.5)
 
@@ -175,3 +208,52 @@ def test_what_varies_within_voxels_is_looked_at_there(tmp_path: Path):
     tensor, error = effective_tensor(problem_with(field, "where(x1 > -1, field, 5)*(2 + sin(2*pi*x1/eps))"))
     np.testing.assert_allclose(np.diag(tensor), [np.sqrt(3), 2.0], rtol=max(error, 1e-3))
     assert error < 1e-2
+
+
+def test_thin_ellipses_far_apart_conduct_as_maxwell_says():
+    """a* = 1 + f (k - 1) / (1 + L (k - 1)), L = b / (a + b) along the longer axis and a / (a + b) across it."""
+    contrast, share = 10.0, 0.01
+    field = CompositeField(shape="ellipsoid", aspect=[3.0, 1.0], fraction=share, inclusion=contrast)
+    problem = problem_with(field)
+    tensor, error = effective_tensor(problem)
+    drawn = problem.metrics["share_of_inclusions"]
+    factors = np.array([0.25, 0.75])
+    polarised = drawn * (contrast - 1) / (1 + factors * (contrast - 1))
+    np.testing.assert_allclose(np.diag(tensor), 1 + polarised / (1 - factors * polarised), atol=0.02 * polarised[0])
+    assert abs(tensor[0, 1]) < 1e-6
+    assert error < 1e-2
+
+
+def test_islands_in_holes_are_left_out(tmp_path: Path):
+    """A square in the hole of a plate, and one that reaches its copies over the faces of the cell, which is none."""
+    plate = np.ones((32, 32), dtype=np.uint8)
+    plate[8:24, 8:24] = 0
+    with_island = plate.copy()
+    with_island[12:20, 12:20] = 1
+    across = np.zeros((32, 32), dtype=np.uint8)
+    across[:, [0, 1, 30, 31]] = 1  # a strip along x1, cut in two by the faces across x2
+    across[10:20, 10:20] = 1
+    found = {}
+    for name, image in (("plate", plate), ("island", with_island), ("across", across)):
+        np.save(tmp_path / f"{name}.npy", image)
+        found[name] = problem_with(ImageField(path=str(tmp_path / f"{name}.npy"), period="eps")).operator.field
+    assert (found["island"].labels == plate).all()
+    assert found["across"].labels.sum() == 4 * 32
+    once = problem_with(ImageField(path=str(tmp_path / "across.npy"))).operator.field
+    assert once.labels.sum() == 4 * 32
+    alone = np.zeros((32, 32), dtype=np.uint8)
+    alone[10:20, 10:20] = 1
+    alone[15, :20] = 1  # reaches one face, and nothing beyond it
+    np.save(tmp_path / "alone.npy", alone)
+    with pytest.raises(UserError, match="nothing leads from one cell to the next"):
+        problem_with(ImageField(path=str(tmp_path / "alone.npy"), period="eps"))
+
+
+def test_what_winds_through_cells_is_no_island(tmp_path: Path):
+    """A diagonal staircase meets itself in another cell only after both axes."""
+    stairs = np.zeros((16, 16), dtype=np.uint8)
+    for i in range(16):
+        stairs[i, i] = stairs[i, (i + 1) % 16] = 1
+    np.save(tmp_path / "a.npy", stairs)
+    problem = problem_with(ImageField(path=str(tmp_path / "a.npy"), period="eps"))
+    assert (problem.operator.field.labels == stairs).all()

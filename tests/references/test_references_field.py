@@ -30,7 +30,7 @@ needs_dolfinx = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, 
 def with_field(problem: Problem, field: Spline, coefficient: str = "field") -> Problem:
     formula = parse(coefficient, problem.dimension, ("eps", "u", "field"))
     operator = replace(problem.operator, coefficient=formula, field=field)
-    return problem.but(operator=operator, scale=0.25, period=None)
+    return problem.but(operator=operator, scale=0.25, cell=None)
 
 
 @pytest.fixture

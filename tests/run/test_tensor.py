@@ -81,6 +81,8 @@ def test_a_perforated_plate_is_solved(home: Path):
         (("problem=nonlinear", "task=effective_tensor"), "a linear medium with a period"),
         (("problem=composite", "task=tensor"), "effective_tensor"),
         (("problem=composite", "task=effective_tensor", "target=0.01"), "leave resume and target out"),
+        (("problem=composite", "problem.field.count=6", "problem.field.samples=4"), "are of task=effective_tensor"),
+        (("problem=composite", "problem.field.samples=4", "task=effective_tensor"), "problem.field.count above 1"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, arguments, way_out: str):
@@ -88,3 +90,14 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments, way_out: str):
     assert ended.returncode == 2
     assert way_out in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_the_mean_over_samples_of_a_random_composite_has_the_spread_between_them(home: Path):
+    """Of each sample walkers and cell problem agree better than samples agree; discs are isotropic in the mean."""
+    discs = "problem=composite", "problem.field.count=6", "problem.field.inclusion=20"
+    found = run(home, *discs, "problem.field.samples=4", "task=effective_tensor")
+    assert "means over samples" in found["told"]
+    width = 3.182 * found["effective_11_standard_error"]
+    assert abs(found["effective_11"] - found["cell_problem_11"]) < 0.3 * width
+    assert found["cell_problem_11_spread"] == pytest.approx(2 * found["effective_11_standard_error"], rel=0.3)
