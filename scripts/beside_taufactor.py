@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import taufactor
 import torch
+from scipy.ndimage import gaussian_filter
+
 from homog import equation
 from homog.config import DomainSettings, FieldProblem, ImageField
 from homog.measures.spreading import effective_tensor_by_walkers
 from homog.references.cell import effective_tensor
-from scipy.ndimage import gaussian_filter
 
 
 def ball(size: int, dimension: int, radius: float) -> np.ndarray:
@@ -80,7 +81,8 @@ def main() -> None:
                 walked = effective_tensor_by_walkers(problem, cache=kernels)
                 walking = time.perf_counter() - start
                 print(
-                    f"| {name} | {contrast:g} | {theirs:.5g} | {their_seconds:.1f} | {tensor[0, 0]:.5g} to {error:.1g} |"
+                    f"| {name} | {contrast:g} | {theirs:.5g} | {their_seconds:.1f} |"
+                    f" {tensor[0, 0]:.5g} to {error:.1g} |"
                     f" {seconds:.1f} | {walked.value[0, 0]:.4g} +- {walked.half_width()[0, 0]:.2g} | {walking:.1f} |",
                     flush=True,
                 )

@@ -44,14 +44,14 @@ def test_a_cube(make_problem, kernels):
 
 
 def test_the_interval_covers_the_exact_value_at_its_nominal_rate(make_problem, kernels):
-    """100 seeds at 80 %: 80 +- 4 by the binomial law; 3.5 of these."""
+    """50 seeds at 80 %: 40 +- 2.8 by the binomial law; 3.5 of these, and no more than all."""
     problem = make_problem("1 + 0.5*cos(2*pi*x1/eps)", dimension=1)  # of which the harmonic mean is
     exact = np.sqrt(1 - 0.5**2)
     covered = 0
-    for seed in range(100):
+    for seed in range(50):
         found = effective_tensor_by_walkers(problem, 8, seed, cache=kernels)
         covered += abs(found.value[0, 0] - exact) < found.half_width(0.8)[0, 0]
-    assert 66 <= covered <= 94
+    assert 30 <= covered <= 49
 
 
 def test_a_short_macro_step_sees_too_much_by_what_the_delay_tells(make_problem, kernels):

@@ -47,6 +47,7 @@ def test_from_a_picture_to_its_tensor(home: Path, tmp_path: Path):
     assert "principal value" in found["told"]
 
 
+@pytest.mark.slow
 def test_a_medium_with_holes_has_a_tortuosity(home: Path):
     """0.441495 by Perrins, McKenzie and McPhedran (1979): (1 - pi 0.35^2) / 0.441495 = 1.3934."""
     found = run(home, *PLATE, "task=effective_tensor")
@@ -62,10 +63,15 @@ def test_discs_at_a_small_scale_are_solved_within_their_budget(home: Path):
     assert found["rel_l2_smooth_error_estimate"] < 0.06
 
 
-def test_a_perforated_plate_is_solved(home: Path):
-    found = run(home, *PLATE, "eps=0.01", "evaluation.grid=101")
+def test_a_perforated_plate_is_solved(home: Path, tmp_path: Path):
+    """Few walkers, and a hole of few voxels."""
+    places = (np.arange(48) + 0.5) / 48 - 0.5
+    np.save(tmp_path / "plate.npy", (places[:, None] ** 2 + places**2 > 0.35**2).astype(np.uint8))
+    image = "problem=image", f"problem.field.path={tmp_path / 'plate.npy'}"
+    few = "method.points=2048", "network.count=8", "evaluation.grid=51"
+    found = run(home, *image, "eps=0.05", *few)
     assert found["rel_l2"] is None
-    assert found["rel_l2_homogenized"] < min(0.03, 2.5 * found["rel_l2_smooth_error_estimate"])
+    assert found["rel_l2_homogenized"] < min(0.06, 2.5 * found["rel_l2_smooth_error_estimate"])
 
 
 @pytest.mark.parametrize(
