@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         GSToolsField,
         HomogenizedReference,
         Legendre,
+        NaturalGradient,
         RatioTimeStep,
         SpectralField,
     )
@@ -46,7 +47,7 @@ _HOME = {
     "homog.config": (
         *("DFLM", "Energy", "PINN", "DeepRitz"),
         *("MLP", "FourierMLP", "Cosines", "Legendre"),
-        *("AdamCosine", "AdamExponential", "Galerkin"),
+        *("AdamCosine", "AdamExponential", "Galerkin", "NaturalGradient"),
         *("BoundsTimeStep", "FixedTimeStep", "RatioTimeStep"),
         *("FEMReference", "HomogenizedReference"),
         *("SpectralField", "FileField", "GSToolsField"),
@@ -93,6 +94,7 @@ __all__ = [
     "Galerkin",
     "HomogenizedReference",
     "Legendre",
+    "NaturalGradient",
     "Problem",
     "RatioTimeStep",
     "Reference",

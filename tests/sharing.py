@@ -13,7 +13,7 @@ import torch
 from paper import paper_dflm
 
 from homog import equation, losses, networks
-from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre
+from homog.config import DFLM, MLP, AdamCosine, Energy, FormulaProblem, Galerkin, Legendre, NaturalGradient
 from homog.machine import ranks
 from homog.networks import values_without_gradient
 from homog.solvers.training import Training, train
@@ -52,6 +52,12 @@ CASES = {
         Energy(points=201, walkers=2, sampling="coefficient"),
         Legendre(count=4),
         Galerkin(iterations=4, groups=4),
+    ),
+    "natural gradient": (
+        LINEAR,
+        Energy(points=201, walkers=2),
+        MLP(depth=1, width=6, activation="tanh"),
+        NaturalGradient(steps=2, iterations=4, groups=4),
     ),
     "Picard": (
         NONLINEAR,

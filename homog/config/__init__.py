@@ -9,7 +9,14 @@ from homog.config.baselines import PINN, DeepRitz
 from homog.config.field import CompositeField, FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.config.method import DFLM, Companions, Energy, MethodSettings
 from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
-from homog.config.optimizer import AdamCosine, AdamExponential, AdamSettings, Galerkin, OptimizerSettings
+from homog.config.optimizer import (
+    AdamCosine,
+    AdamExponential,
+    AdamSettings,
+    Galerkin,
+    NaturalGradient,
+    OptimizerSettings,
+)
 from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
 from homog.config.run import RunSettings, depends_on_u
@@ -46,6 +53,7 @@ __all__ = [
     "Legendre",
     "LocalTracking",
     "MethodSettings",
+    "NaturalGradient",
     "NetworkSettings",
     "NoTracking",
     "OptimizerSettings",
@@ -84,6 +92,7 @@ KINDS: dict[str, type] = {
     "optimizer/adam_exponential": AdamExponential,
     "optimizer/adam_cosine": AdamCosine,
     "optimizer/galerkin": Galerkin,
+    "optimizer/natural_gradient": NaturalGradient,
     "reference/fem": FEMReference,
     "reference/homogenized": HomogenizedReference,
     "tracking/local": LocalTracking,

@@ -103,3 +103,23 @@ class Galerkin(OptimizerSettings):
         require(3 <= self.groups <= 1000, "optimizer.groups", self.groups, "a whole number from 3 to 1000")
         at_least("optimizer.passes", self.passes, 1)
         require(0 < self.damping <= 1, "optimizer.damping", self.damping, "a share in (0, 1]")
+
+
+@dataclass(kw_only=True)
+class NaturalGradient(Galerkin):
+    """Steps of the energy's natural gradient for all weights of a network, and one solve at the end.
+
+    Each of `steps` solves the walkers' equations over the network's tangent space, over a batch that grows to that of
+    the last solve, which is over `iterations` batches, as Galerkin's is.
+    """
+
+    steps: int = 8
+
+    @property
+    def all_iterations(self) -> int:
+        """The steps, and the batches of the last solve."""
+        return self.steps + self.iterations
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("optimizer.steps", self.steps, 1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from homog.domains import Box
 from homog.losses.system import ROWS, functions, quotients
 from homog.machine.pieces import in_pieces
-from homog.networks import LinearInFeatures
+from homog.networks.linear import Evaluate, LinearInFeatures
 from homog.walkers.compiled import load_module
 
 _PIECE = 2048  # rows that are multiplied at once
@@ -73,6 +73,9 @@ def sums(
         tests: Numbers i of the functions, where not all are wanted; j are those of all, the lift last.
     """
     with torch.no_grad():
+        on_host = network.on_host() if walk.starts.device.type == "cpu" else None
+        if on_host is not None:
+            return _on_host(on_host, len(network.weights()) + 1, walk, control, tests)
         factors = network.factors(walk.starts) if walk.starts.device.type == "cpu" else None
         if factors is None:
             return _of_any_functions(network, walk, control, tests)
@@ -96,6 +99,42 @@ def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slop
         rows = along.flatten(0, 1)
         slope += ((rows if tests is None else rows[:, tests]).T @ spread.flatten(0, 1)).double().cpu().numpy()
     return matrix, slope, load if tests is None else load[tests]
+
+
+def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
+    """The same by threads, each with walkers of its own."""
+    starts, ends, variate = walk.starts.numpy(), walk.ends.numpy(), control.variate.numpy()
+    scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
+    each, dimension = ends.shape[1:]
+    lower, upper = (np.asarray(corner, dtype=np.float32) for corner in (control.domain.lower, control.domain.upper))
+
+    def functions_at(x: np.ndarray) -> np.ndarray:
+        found = np.empty((len(x), count), dtype=np.float32)
+        evaluate(x, found)
+        return found
+
+    def gained(first: int, last: int) -> np.ndarray:
+        here = functions_at(starts[first:last])
+        rows = functions_at(ends[first:last].reshape(-1, dimension)).reshape(last - first, each, count)
+        rows -= here[:, None]
+        rows *= scale[first:last, :, None]
+        return np.vstack([_product(rows.reshape(-1, count), tests), weight[first:last] @ here], dtype=np.float64)
+
+    def sloped(first: int, last: int) -> np.ndarray:
+        x, along = starts[first:last], np.empty((dimension, last - first, count), dtype=np.float32)
+        for axis in range(dimension):
+            shift = np.zeros(dimension, dtype=np.float32)
+            shift[axis] = control.step
+            after, before = np.minimum(x + shift, upper), np.maximum(x - shift, lower)
+            np.subtract(functions_at(after), functions_at(before), out=along[axis])
+            along[axis] /= (after - before)[:, axis, None]
+        spread = np.einsum("nij,jnf->inf", variate[first:last], along)
+        rows = along if tests is None else along[:, :, tests]
+        return rows.reshape(-1, rows.shape[2]).T @ spread.reshape(-1, count)
+
+    *matrix, load = _sum_of(len(starts), max(1, _PIECE // each), gained)
+    slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
+    return np.array(matrix), slope, load if tests is None else load[tests]
 
 
 def _of_products(

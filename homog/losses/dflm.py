@@ -166,7 +166,15 @@ class DFLMLoss(WalkingLoss[DFLM]):
         there. With `estimator=gradient` the control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and
         `control_variate` are one here.
         """
+        return self._equations(network, self.sample(iteration, lagged))
+
+    def equations_and_inputs(
+        self, network: LinearInFeatures, iteration: int, lagged: Spline | None
+    ) -> tuple[LinearSystem, Arrivals]:
         sample = self.sample(iteration, lagged)
+        return self._equations(network, sample), self.inputs(sample)
+
+    def _equations(self, network: LinearInFeatures, sample: Sample) -> LinearSystem:
         walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
         weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)

@@ -84,6 +84,13 @@ class EnergyLoss(WalkingLoss[Energy]):
         tested = self._tested(network, sample, lagged, tests) if len(tests) else None
         return LinearSystem(matrix, -control, load, sample.walker_steps, tested)
 
+    def equations_and_inputs(
+        self, network: LinearInFeatures, iteration: int, lagged: Spline | None
+    ) -> tuple[LinearSystem, Excursions]:
+        sample = self.sample(iteration, lagged)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
+        return LinearSystem(matrix, -control, load, sample.walker_steps), self.inputs(sample)
+
     def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
         scheme, each = self.walkers.scheme, self.settings.per_point

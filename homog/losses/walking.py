@@ -3,7 +3,7 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from homog.formula.evaluate import torch_at_points
 from homog.losses.ahead import Ahead
 from homog.losses.lagged import LaggedOnDevice, lagged_spline
 from homog.losses.loss import Loss
+from homog.losses.system import LinearSystem
 from homog.machine import ranks
+from homog.networks import LinearInFeatures
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import (
     DeviceSpline,
@@ -182,6 +184,17 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
     @property
     def capturable(self) -> bool:
         return self._device.type == "cuda" and ranks.count() == 1
+
+    def of_points(self, points: int) -> "WalkingLoss[Settings]":
+        """The same with so many points in a batch, and statistics of its own."""
+        settings = replace(self.settings, points=points)
+        return type(self)(settings, self.problem, self.steps, self.seed, self._cache, self._device)
+
+    @abstractmethod
+    def equations_and_inputs(
+        self, network: LinearInFeatures, iteration: int, lagged: Spline | None
+    ) -> tuple[LinearSystem, Any]:
+        """The equations of a batch, and what `value` reads of the same walkers."""
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:

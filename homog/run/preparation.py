@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from homog import losses, networks
-from homog.config import RunSettings
+from homog.config import NaturalGradient, RunSettings
 from homog.equation import Problem
+from homog.networks import tangent_in
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
 
@@ -21,7 +22,10 @@ def prepare_network(
         UserError: If the method cannot solve the problem.
     """
     loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
-    return loss, loss.network(networks.build(settings.network, problem.domain, settings.seed)).to(device)
+    network = loss.network(networks.build(settings.network, problem.domain, settings.seed))
+    if isinstance(settings.optimizer, NaturalGradient):
+        tangent_in(network)
+    return loss, network.to(device)
 
 
 def prepare_training(

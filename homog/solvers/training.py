@@ -10,13 +10,15 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from homog.config import AdamSettings, Galerkin, OptimizerSettings
+from homog.config import AdamSettings, Galerkin, NaturalGradient, OptimizerSettings
 from homog.errors import NotFinite
 from homog.losses import Loss
 from homog.solvers.captured import CapturedStep
-from homog.solvers.galerkin import GalerkinSolver, Part, linear_in_features
+from homog.solvers.galerkin import linear_in_features
+from homog.solvers.natural_gradient import NaturalGradientDescent
 from homog.solvers.optimizers import Adam
 from homog.solvers.runaway import Watch
+from homog.solvers.solve import Solve
 
 _BETWEEN_LOOKS = {"cpu": 10}  # iterations between two looks at the size of u
 _ON_A_GPU = 64  # there the host waits for what it looks at: also for whether all is finite
@@ -28,6 +30,10 @@ class Optimizer(Protocol):
 
     def step(self, iteration: int) -> int:
         """One iteration, counted from 0; the walker steps that it took."""
+        ...
+
+    def draw_ahead(self, iteration: int, until: int) -> None:
+        """Send the walkers of iterations to come: see `Loss.draw_ahead`."""
         ...
 
     def loss(self) -> torch.Tensor:
@@ -146,7 +152,7 @@ class Training:
         """Send the walkers of the iterations to come already, those that the loss can send ahead; a second call does
         nothing.
         """
-        self._loss.draw_ahead(self._done.iteration, self._iterations)
+        self._optimizer.draw_ahead(self._done.iteration, self._iterations)
 
     @property
     def done(self) -> Progress:
@@ -199,7 +205,12 @@ def _(settings: Galerkin, loss: Loss, network: nn.Module) -> Optimizer:
     start = copy.deepcopy(network)
     linear = linear_in_features(start)
     linear.set_weights(torch.zeros_like(linear.weights()))  # a Picard iteration starts from the lift
-    return _Solve(settings, loss, start)
+    return Solve(settings, loss, start)
+
+
+@_optimizer.register
+def _(settings: NaturalGradient, loss: Loss, network: nn.Module) -> Optimizer:
+    return NaturalGradientDescent(settings, loss, network)
 
 
 class _Descent:
@@ -214,7 +225,7 @@ class _Descent:
         self._done = -1
         self._captured = CapturedStep(self._step_on)
         self._watch = Watch(loss, network)
-        self._solve: _Solve | None = None
+        self._solve: Solve | None = None
         if settings.last_layer:
             self._solve_from(network)  # refuses at once what it would refuse at the end
 
@@ -247,6 +258,9 @@ class _Descent:
     def _step_on(self, inputs: Any) -> torch.Tensor:
         return self._adam.descend(lambda: self._loss.value(self._network, inputs))
 
+    def draw_ahead(self, iteration: int, until: int) -> None:
+        self._loss.draw_ahead(iteration, until)
+
     def loss(self) -> torch.Tensor:
         return self._last if self._solve is None else self._solve.loss()
 
@@ -273,43 +287,5 @@ class _Descent:
             self._solve = self._solve_from(self._adam.solution())
             self._solve.load_state(state["solve"])
 
-    def _solve_from(self, network: nn.Module) -> "_Solve":
-        return _Solve(Galerkin(iterations=self._settings.last_layer), self._loss, network)
-
-
-class _Solve:
-    """Batches of walkers for one linear system, solved whenever somebody looks."""
-
-    def __init__(self, settings: Galerkin, loss: Loss, network: nn.Module) -> None:
-        self._solver = GalerkinSolver(settings, loss, network)
-
-    def step(self, iteration: int) -> int:
-        return self._solver.add(iteration)
-
-    def loss(self) -> torch.Tensor:
-        return torch.tensor(self._solver.loss())
-
-    def solution(self) -> nn.Module:
-        return self._solver.solution()
-
-    def metrics(self) -> Mapping[str, float | None]:
-        return {
-            "rel_l2_standard_error": self._solver.standard_error(),
-            "rel_l2_features": self._solver.features_error(),
-            "features": self._solver.features(),
-            **_named("rel_l2_macro_step", self._solver.macro_step_error()),
-            **_named("rel_l2_micro_step", self._solver.micro_step_error()),
-            "control_coefficient": self._solver.control_coefficient(),
-            "last_pass_change": self._solver.last_change(),
-        }
-
-    def state(self) -> dict[str, Any]:
-        return self._solver.state()
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self._solver.load_state(state)
-
-
-def _named(name: str, part: Part | None) -> dict[str, float]:
-    """A part of the error and its noise, by the names of metrics; none where it is not known."""
-    return {} if part is None else {name: part.error, f"{name}_standard_error": part.standard_error}
+    def _solve_from(self, network: nn.Module) -> Solve:
+        return Solve(Galerkin(iterations=self._settings.last_layer), self._loss, network)

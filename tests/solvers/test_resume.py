@@ -22,6 +22,7 @@ from homog.config import (
     Galerkin,
     Legendre,
     MethodSettings,
+    NaturalGradient,
     NetworkSettings,
     OptimizerSettings,
 )
@@ -81,6 +82,18 @@ CASES = {
         AdamCosine(iterations=4, learning_rate=1e-3, average=0.5, last_layer=6),
     ),
     "one solve": ("1", Energy(points=20, walkers=2), Legendre(count=3), Galerkin(iterations=6, groups=3)),
+    "natural gradient": (
+        "1",
+        Energy(points=80, walkers=2),
+        MLP(depth=1, width=5, activation="tanh"),
+        NaturalGradient(steps=2, iterations=4, groups=3),
+    ),
+    "natural gradient, nonlinear": (
+        NONLINEAR,
+        Energy(points=80, walkers=2, table=9),
+        MLP(depth=1, width=5, activation="tanh"),
+        NaturalGradient(steps=2, iterations=4, groups=3, passes=2),
+    ),
     "Picard": (NONLINEAR, Energy(points=20, walkers=2, table=9), Legendre(count=3), Galerkin(groups=3)),
     "PINN with weights by the tangent kernel": (
         "1",

@@ -1,0 +1,155 @@
+"""Natural gradient: the tangent space, its steps, and the solve at the end."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, jacrev, vmap
+
+from homog import losses, networks
+from homog.config import MLP, Energy, FourierMLP, Galerkin, Legendre, NaturalGradient
+from homog.domains import Box
+from homog.errors import UserError
+from homog.networks import Tangent, tangent_in
+from homog.networks.perceptron import Perceptron
+from homog.networks.products import TensorProductSum
+from homog.solvers.natural_gradient import NaturalGradientDescent
+from homog.solvers.solve import Solve
+from homog.solvers.training import train
+from homog.timesteps.timestep import TimeSteps
+
+SQUARE = Box((0.0, 0.0), (1.0, 2.0))
+SHORT = TimeSteps(2e-3, 25, 1, 1)
+
+
+def perceptron(settings: MLP) -> Perceptron:
+    network = networks.build(settings, SQUARE, seed=3)
+    assert isinstance(network, Perceptron)
+    return network.double()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(MLP(depth=2, width=5, activation=name) for name in ("relu", "tanh", "gelu", "silu")),
+        MLP(depth=1, width=4, activation="tanh"),
+        FourierMLP(depth=3, width=4, features=6, sigma=2.0),
+    ],
+)
+def test_the_jacobian_is_that_of_automatic_differentiation(settings: MLP):
+    network, x = perceptron(settings), torch.rand(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+    parts = vmap(jacrev(lambda theta, at: functional_call(network, theta, (at[None],))[0]), (None, 0))(weights, x)
+    wanted = torch.cat([parts[name].reshape(len(x), -1) for name in weights], dim=1)
+    torch.testing.assert_close(network.jacobian(x), wanted, rtol=1e-10, atol=1e-12)
+    change = torch.randn(wanted.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    value, slope = network.along(x, change)
+    torch.testing.assert_close(value, network(x))
+    torch.testing.assert_close(slope, wanted @ change, rtol=1e-10, atol=1e-12)
+
+
+def test_a_tangent_space_is_the_network_to_first_order_and_moves_there():
+    tangent = Tangent(perceptron(MLP(depth=2, width=6, activation="tanh")))
+    tangent.change = tangent.change.double()
+    x = torch.rand(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(len(tangent.change), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    bent = []
+    for size in (1e-2, 1e-3):
+        tangent.set_weights(size * direction)
+        linear, moved = tangent(x).detach(), copy.deepcopy(tangent)
+        torch.testing.assert_close(linear, tangent.lift(x) + tangent.features(x) @ tangent.weights())
+        moved.move()
+        assert not moved.change.any()
+        bent.append(float((moved(x) - linear).detach().norm()))
+    assert bent[0] / bent[1] == pytest.approx(100, rel=0.1)
+
+
+def test_modes_are_orthonormal_on_their_points_and_make_up_growing_spaces():
+    tangent = Tangent(networks.build(MLP(depth=2, width=12, activation="tanh"), SQUARE, seed=0))
+    x = torch.as_tensor(SQUARE.spread(2000, np.random.default_rng(0)), dtype=torch.float32)
+    tangent.use_modes(tangent.features(x))
+    modes = tangent.features(x).double().numpy()
+    spaces = tangent.nested()
+    assert [len(space) for space in spaces[:4]] == [1, 4, 9, 16]
+    assert modes.shape[1] == len(spaces[-1]) >= 64
+    np.testing.assert_allclose(modes[:, :49].T @ modes[:, :49] / len(x), np.eye(49), atol=2e-2)
+    smaller = tangent.restricted(2)
+    np.testing.assert_allclose(smaller.features(x).numpy(), modes[:, :9], atol=1e-5)
+
+
+class Products(Perceptron):
+    """Linear in its weights, in the guise of a perceptron."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.products = networks.build(Legendre(count=4), Box((0.0, 0.0), (1.0, 1.0)), 0)
+        self.center = self.products.center
+
+    def forward(self, x):
+        return self.products(x)
+
+    def jacobian(self, x):
+        with torch.no_grad():
+            return self.products.features(x)
+
+    def along(self, x, change):
+        return self.products(x), self.products.features(x) @ change
+
+
+def test_of_a_network_that_is_linear_in_its_weights_the_solve_is_galerkins(
+    make_problem, kernels, monkeypatch: pytest.MonkeyPatch
+):
+    """The same functions in another basis, over the same walkers, whatever the steps before have found."""
+    for kind in (Tangent, TensorProductSum):  # in all functions, whatever the noise
+        monkeypatch.setattr(kind, "nested", lambda self: [np.arange(len(self.weights()))])
+        monkeypatch.setattr(kind, "restricted", lambda self, space: self)
+    problem = make_problem("1 + 0.5*sin(2*pi*x1/eps)", eps=0.3)
+    loss = losses.build(Energy(points=500, walkers=2), problem, SHORT, 0, kernels)
+    network = loss.network(Tangent(Products()))
+    descent = NaturalGradientDescent(NaturalGradient(steps=2, iterations=4, groups=3), loss, network)
+    for iteration in range(6):
+        descent.step(iteration)
+    plain = Solve(
+        Galerkin(iterations=4, groups=3), loss, loss.network(networks.build(Legendre(count=4), problem.domain, 0))
+    )
+    for iteration in range(2, 6):
+        plain.step(iteration)
+    x = torch.as_tensor(problem.domain.spread(200, np.random.default_rng(0)), dtype=torch.float32)
+    found, wanted = (solve.solution()(x).detach().numpy() for solve in (descent, plain))
+    np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
+    errors = [solve.metrics()["rel_l2_standard_error"] for solve in (descent, plain)]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-2)
+    assert descent.metrics()["rel_l2_linearised"] < 1e-4
+
+
+@pytest.mark.parametrize("coefficient", ["1 + 0.5*sin(2*pi*x1/eps)", "1 + u**2"])
+def test_a_step_lowers_the_energy_of_its_own_walkers(make_problem, kernels, coefficient: str):
+    loss = losses.build(Energy(points=4000, walkers=2), make_problem(coefficient, eps=0.3), SHORT, 0, kernels)
+    network = loss.network(networks.build(MLP(depth=2, width=8, activation="tanh"), loss.problem.domain, 0))
+    descent = NaturalGradientDescent(NaturalGradient(steps=6), loss, network)
+    for iteration in range(4):
+        lagged = loss.lagged(network)
+        batch = descent._of_batch(iteration)
+        _, inputs = batch.of_points(batch.settings.points).equations_and_inputs(
+            tangent_network(network), iteration, lagged
+        )
+        with torch.no_grad():
+            before = float(loss.value(network, inputs))
+            descent.step(iteration)
+            after = float(loss.value(network, inputs))
+        assert after < before or iteration > 1  # later the control variate knows better than these walkers
+        assert after < before + 1e-2 * abs(before)
+
+
+def tangent_network(network: nn.Module) -> nn.Module:
+    tangent_in(network)
+    return network
+
+
+def test_other_networks_and_methods_are_refused_in_one_line(make_problem, kernels):
+    problem = make_problem("1", eps=0.3)
+    loss = losses.build(Energy(points=20, walkers=2), problem, SHORT, 0, kernels)
+    with pytest.raises(UserError, match="write network=mlp"):
+        train(loss, loss.network(networks.build(Legendre(count=3), problem.domain, 0)), NaturalGradient())
