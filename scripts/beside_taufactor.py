@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import taufactor
+import taufactor  # pyright: ignore[reportMissingImports]
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -27,7 +27,8 @@ from homog.references.cell import effective_tensor
 def ball(size: int, dimension: int, radius: float) -> np.ndarray:
     """One in the middle of a cell."""
     places = (np.arange(size) + 0.5) / size - 0.5
-    return (sum(np.meshgrid(*[places**2] * dimension, indexing="ij", sparse=True)) < radius**2).astype(np.uint8)
+    squares = np.meshgrid(*[places**2] * dimension, indexing="ij", sparse=True)
+    return np.less(sum(squares), radius**2).astype(np.uint8)
 
 
 def mirrored_blobs(size: int) -> np.ndarray:

@@ -12,6 +12,10 @@ class NetworkSettings:
 
     grows: ClassVar[bool] = False
 
+    def title(self, dimension: int) -> str:
+        """What tables and figures call an answer of this kind."""
+        return type(self).__name__
+
 
 @dataclass(kw_only=True)
 class MLP(NetworkSettings):
@@ -26,6 +30,9 @@ class MLP(NetworkSettings):
     activation: str = "gelu"
     scale: float | None = 3.0
     spread: float = 1.0
+
+    def title(self, dimension: int) -> str:
+        return f"MLP {self.depth} x {self.width}"
 
     def __post_init__(self) -> None:
         count("network.depth", self.depth, 1000)
@@ -47,6 +54,9 @@ class FourierMLP(MLP):
     spread: float = 0.0
     features: int = 200
     sigma: float = 30.0
+
+    def title(self, dimension: int) -> str:
+        return f"Fourier {super().title(dimension)}"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,6 +82,9 @@ class TensorProduct(NetworkSettings):
     def __post_init__(self) -> None:
         if self.count is not None:
             count("network.count", self.count, 100_000)
+
+    def title(self, dimension: int) -> str:
+        return f"{type(self).__name__} {' x '.join([str(self.an_axis(dimension))] * dimension)}"
 
     def an_axis(self, dimension: int) -> int:
         """How many functions there are an axis."""

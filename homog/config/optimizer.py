@@ -8,9 +8,13 @@ from homog.config.checks import MISSING, at_least, positive, require
 
 @dataclass(kw_only=True)
 class OptimizerSettings:
-    """Base of the optimizers; `has_budget` tells whether one knows the parts of its answer's error."""
+    """Base of the optimizers; `has_budget` tells whether one knows the parts of its answer's error.
+
+    `activity` is what it does, in a word.
+    """
 
     has_budget: ClassVar[bool] = False
+    activity: ClassVar[str] = "training"
     iterations: int = MISSING  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -89,6 +93,7 @@ class Galerkin(OptimizerSettings):
     """
 
     has_budget: ClassVar[bool] = True
+    activity: ClassVar[str] = "solving"
     iterations: int = 16
     cutoff: float = 1e-7
     groups: int = 8
@@ -113,6 +118,7 @@ class NaturalGradient(Galerkin):
     the last solve, which is over `iterations` batches, as Galerkin's is.
     """
 
+    activity: ClassVar[str] = "training"
     steps: int = 8
 
     @property

@@ -166,15 +166,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
         there. With `estimator=gradient` the control has grad phi_j(x) . W in place of phi_j(X) - phi_j(x); `plain` and
         `control_variate` are one here.
         """
-        return self._equations(network, self.sample(iteration, lagged))
-
-    def equations_and_inputs(
-        self, network: LinearInFeatures, iteration: int, lagged: Spline | None
-    ) -> tuple[LinearSystem, Arrivals]:
         sample = self.sample(iteration, lagged)
-        return self._equations(network, sample), self.inputs(sample)
-
-    def _equations(self, network: LinearInFeatures, sample: Sample) -> LinearSystem:
         walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
         weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)
@@ -203,6 +195,11 @@ class DFLMLoss(WalkingLoss[DFLM]):
                     along = torch.einsum("dn,dnf->nf", brownian[:, block], slope)
                     control += (tested.T @ along).double().cpu().numpy()
         return LinearSystem(matrix, control, load, sample.walker_steps)
+
+    def equations_and_value(
+        self, network: LinearInFeatures, iteration: int, lagged: Spline | None
+    ) -> tuple[LinearSystem, None]:
+        return self.equations(network, iteration, lagged), None
 
     def _points(self, random: np.random.Generator, lagged: Lagged | None) -> tuple[np.ndarray, Mass | None]:
         points, _ = super()._points(random, lagged)

@@ -14,7 +14,7 @@ from homog.fields.splines import Spline
 from homog.losses.assembly import Excursions, Slopes, Sums, sums
 from homog.losses.loss import Draw
 from homog.losses.system import LinearSystem, Tested, smooth_functions
-from homog.losses.walking import Mass, Sample, WalkingLoss
+from homog.losses.walking import Mass, Sample, Value, WalkingLoss
 from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.timesteps.timestep import TimeSteps
@@ -84,12 +84,13 @@ class EnergyLoss(WalkingLoss[Energy]):
         tested = self._tested(network, sample, lagged, tests) if len(tests) else None
         return LinearSystem(matrix, -control, load, sample.walker_steps, tested)
 
-    def equations_and_inputs(
+    def equations_and_value(
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
-    ) -> tuple[LinearSystem, Excursions]:
+    ) -> tuple[LinearSystem, Value]:
         sample = self.sample(iteration, lagged)
         matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
-        return LinearSystem(matrix, -control, load, sample.walker_steps), self.inputs(sample)
+        inputs = self.inputs(sample)
+        return LinearSystem(matrix, -control, load, sample.walker_steps), lambda u: self.value(u, inputs)
 
     def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""

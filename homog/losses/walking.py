@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt64
+from jaxtyping import Float, Float64, UInt64
 from torch import Tensor, nn
 
 from homog.config import DFLM, Energy
@@ -43,6 +43,9 @@ _log = logging.getLogger("homog")
 _CPU = torch.device("cpu")
 _BETWEEN_LOOKS = 64  # iterations: to count the walkers of a GPU the host waits for them
 _WALKERS_A_THREAD = 4
+
+type Value = Callable[[nn.Module], Float[Tensor, ""]]
+"""What is minimised, of a network; of several ranks, this one's part."""
 
 Mass = Float64[np.ndarray, " n"] | Float64[Tensor, " n"]
 
@@ -191,10 +194,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
         return type(self)(settings, self.problem, self.steps, self.seed, self._cache, self._device)
 
     @abstractmethod
-    def equations_and_inputs(
+    def equations_and_value(
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
-    ) -> tuple[LinearSystem, Any]:
-        """The equations of a batch, and what `value` reads of the same walkers."""
+    ) -> tuple[LinearSystem, Value | None]:
+        """The equations of a batch; and where they are the slopes of what is minimised, that, by the same walkers."""
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:

@@ -28,7 +28,7 @@ class LinearInFeatures(Protocol):
         ...
 
     def on_host(self) -> "Evaluate | None":
-        """Evaluates the features and the lift by NumPy alone, in as many threads as one likes; None where torch does."""
+        """Evaluates the features and the lift by NumPy alone, in any number of threads; None where torch does."""
         ...
 
     def nested(self) -> list[np.ndarray]:

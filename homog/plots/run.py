@@ -24,6 +24,7 @@ def draw_run(
     curve: Curve,
     folder: Path,
     fine_scale: np.ndarray | None = None,
+    answer: str = "network",
 ) -> list[Path]:
     """Draw `solution.png` and, where the coefficient is made of a field, `field.png`.
 
@@ -35,11 +36,12 @@ def draw_run(
         curve: (iteration, error) over the training.
         folder: Where to.
         fine_scale: The network's values with the microscale put back, where there are such.
+        answer: What the network is called.
 
     Returns:
         The files.
     """
-    data = solution_data("", problem, reference.axes, values, reference, curve, fine_scale)
+    data = solution_data("", problem, reference.axes, values, reference, curve, fine_scale, answer)
     solution_figure(data, folder / "solution.png", title)
     if problem.operator.field is None:
         return [folder / "solution.png"]
@@ -55,6 +57,7 @@ def solution_data(
     reference: Reference | None,
     curve: Curve,
     fine_scale: np.ndarray | None = None,
+    answer: str = "network",
 ) -> SolutionData:
     """What the figure of a run shows.
 
@@ -66,6 +69,7 @@ def solution_data(
         reference: What the network is held against, or None.
         curve: The error over the training.
         fine_scale: The network's values with the microscale put back, where there are such.
+        answer: What the network is called.
     """
     patch = _patch(problem)
     points = tensor_grid(patch)
@@ -81,6 +85,7 @@ def solution_data(
         mean_coefficient=reference.mean_coefficient if reference else None,
         curve=curve,
         fine_scale=fine_scale,
+        answer=answer,
     )
 
 

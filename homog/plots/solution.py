@@ -58,6 +58,7 @@ class SolutionData:
     mean_coefficient: Values | None = None
     curve: Sequence[tuple[int, float]] = ()
     fine_scale: Values | None = None
+    answer: str = NETWORK.label
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -68,6 +69,11 @@ class SolutionData:
         _require_shape("coefficient", self.coefficient, self.coefficient_axes)
         for name in ("network", "fine", "homogenized", "mean_coefficient", "fine_scale"):
             _require_shape(name, getattr(self, name), self.axes)
+
+    @property
+    def pen(self) -> Pen:
+        """The answer's, by its name."""
+        return replace(NETWORK, label=self.answer)
 
     @property
     def reference(self) -> tuple[Pen, Values] | None:
@@ -89,7 +95,7 @@ class SolutionData:
             (FINE_SCALE, self.fine_scale),
         ]
         present = [(pen, values) for pen, values in filter(None, found) if values is not None]
-        return [*present, (NETWORK, self.network)]
+        return [*present, (self.pen, self.network)]
 
 
 def solution_figure(data: SolutionData, path: Path, title: Callable[[], str] | None = None) -> None:
@@ -170,12 +176,12 @@ def _draw_maps(panels: "dict[str, Axes]", data: SolutionData) -> None:
     index, fixed = plane_of(data.axes)
     network = data.network[index]
     if data.reference is None:
-        shown = [("network", NETWORK.label, network)]
+        shown = [("network", data.answer, network)]
     else:
         pen, values = data.reference
-        shown = [("reference", pen.label, values[index]), ("network", NETWORK.label, network)]
+        shown = [("reference", pen.label, values[index]), ("network", data.answer, network)]
         error = np.abs(network - values[index])
-        title = _join(f"|network $-$ {pen.symbol}|", fixed)
+        title = _join(f"|{data.answer} $-$ {pen.symbol}|", fixed)
         draw_map(panels["error"], data.axes[:2], error, title, _ERROR_COLORS, (0.0, _limits(error)[1]))
     limits = _limits(*(values for _, _, values in shown))  # one scale, so that colours can be compared
     for name, title, values in shown:
@@ -188,7 +194,7 @@ def _draw_error_line(panel: "Axes", data: SolutionData) -> None:
         return
     pen, values = data.reference
     error = Pen("error", "error", "#000000", 1.0, "-")
-    title = f"|network $-$ {pen.symbol}|"
+    title = f"|{data.answer} $-$ {pen.symbol}|"
     draw_lines(panel, data.axes[0], [(error, np.abs(data.network - values))], title, "$x$")
 
 
@@ -197,7 +203,7 @@ def _levels(data: SolutionData) -> list[tuple[Pen, float]]:
     if data.reference is None:
         return []
     pen, reference = data.reference
-    others = [(other, values) for other, values in data.lines if other not in (pen, NETWORK)]
+    others = [(other, values) for other, values in data.lines if other not in (pen, data.pen)]
     size = np.linalg.norm(reference)
     return [(other, float(np.linalg.norm(values - reference) / size)) for other, values in others]
 

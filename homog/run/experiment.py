@@ -91,7 +91,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
     warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
     notes = [target.verdict(metrics, task.asked.target).line] if task.asked.target else []
     report.print_results(
-        metrics, [*notes, *truth.notes, *budget.advice(metrics)], warnings, truth, task.folder, recorder.location
+        task, metrics, [*notes, *truth.notes, *budget.advice(metrics)], warnings, truth, recorder.location
     )
     return metrics
 
@@ -199,7 +199,14 @@ def _told(found: Answer, supervised: SupervisedTraining, task: Task) -> tuple[Fi
     with ThreadPoolExecutor(1, "homog findings") as walking:
         telling = walking.submit(findings, progress.solution, task, progress.walker_steps)
         figures = plots.draw_run(
-            title, task.problem, found.truth, found.values, supervised.curve, task.folder, found.fine_values
+            title,
+            task.problem,
+            found.truth,
+            found.values,
+            supervised.curve,
+            task.folder,
+            found.fine_values,
+            task.settings.network.title(task.problem.dimension),
         )
         return telling.result(), figures
 

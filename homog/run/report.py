@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +17,7 @@ from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
 from homog.run.metrics import METRICS
+from homog.run.task import Task
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
 
@@ -147,14 +147,15 @@ def print_line(line: str) -> None:
 
 
 def print_results(
+    task: Task,
     metrics: Mapping[str, float | int | str | None],
     notes: Sequence[str],
     warnings: Sequence[str],
     reference: Reference,
-    folder: Path,
     location: str,
 ) -> None:
     """The closing table."""
+    settings, name = task.settings, task.settings.network.title(task.problem.dimension)
     truth = "u_eps (FEM)" if reference.fine is not None else "u_0"
     budget = Table("part of the error", "seen by", "relative L2", title="Error budget", title_justify="left")
     table = Table("answer", "held against", "relative L2 error", title="Errors", title_justify="left")
@@ -162,6 +163,7 @@ def print_results(
         value = metrics.get(metric.name)
         if metric.row is not None and isinstance(value, float):
             answer, against = metric.row
+            answer = answer.replace("network", name)
             noise = None if metric.noise is None else metrics.get(metric.noise)
             shown = f"{value:.3e}" if not isinstance(noise, float) else f"{value:.2e} +- {noise:.1e}"
             rows = budget if metric.name in PARTS else table
@@ -172,7 +174,7 @@ def print_results(
     seconds = metrics["train_seconds"]
     steps = f" {metrics['walker_steps']:.3g} walker steps," if metrics["walker_steps"] else ""
     _console.print(
-        f"{metrics['iterations']} iterations,{steps} {seconds:.1f} s of training,"
+        f"{metrics['iterations']} iterations,{steps} {seconds:.1f} s of {settings.optimizer.activity},"
         f" {metrics['wall_seconds']:.1f} s in all, on {metrics['device']}"
     )
     if "fine_scale_seconds" in metrics:
@@ -180,5 +182,5 @@ def print_results(
         _console.print(f"fine scale: relative standard error {noise:.1e}, {seconds:.1f} s")
     for line in [*notes, *(f"warning: {warning}" for warning in warnings)]:
         _console.print(line, markup=False)
-    _console.print(f"run folder: {folder}\nrecorded in: {location}", markup=False)
+    _console.print(f"run folder: {task.folder}\nrecorded in: {location}", markup=False)
     sys.stdout.flush()

@@ -130,7 +130,8 @@ class Solution:
         axes = self.problem.domain.axes(self.settings.evaluation.grid) if truth is None else truth.axes
         values = evaluation.values_on_grid(self.network, axes)
         title = budget.title(self.plan.what, self.settings.seed, self.budget)
-        return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve)))
+        name = self.settings.network.title(self.problem.dimension)
+        return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve), answer=name))
 
     def _points(self, coordinates: tuple[ArrayLike, ...]) -> Float64[np.ndarray, "*batch d"]:
         domain = self.problem.domain

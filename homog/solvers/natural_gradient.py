@@ -1,7 +1,7 @@
 """Natural gradient on the walkers' equations: every step a Galerkin solve over the network's tangent space."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import nn
 from homog.config import NaturalGradient
 from homog.errors import NotFinite, UserError
 from homog.losses import LinearSystem, Loss, WalkingLoss
+from homog.losses.walking import Value
 from homog.machine import ranks
 from homog.networks import tangent_in
 from homog.solvers.galerkin import linear_in_features
@@ -34,7 +35,9 @@ class NaturalGradientDescent:
     the step w of Gauss and Newton solves the equations of a batch over the functions J. For the energy its matrix is
     that of the natural gradient (Mueller and Zeinhofer 2023, without walkers). It is damped by a multiple of the
     identity (Levenberg and Marquardt), more where the energy of the same walkers falls by less than the equations
-    foretold, less where it does not. Batches grow, since the first steps go far and need to know little.
+    foretold, less where it does not. Of a method whose equations are no slopes, DFLM, the damping is steered by how far
+    the network of the changed weights is from the linearised one. Batches grow, since the first steps go far and need
+    to know little.
 
     The last solve is `GalerkinSolver`'s, over the principal directions of the tangent space, which make up growing
     spaces: with its control variate, error bar, choice of space and time steps. Its answer is the linearised network;
@@ -51,7 +54,7 @@ class NaturalGradientDescent:
 
     def __init__(self, settings: NaturalGradient, loss: Loss, network: nn.Module) -> None:
         if not isinstance(loss, WalkingLoss):
-            raise UserError("optimizer=natural_gradient solves the equations of walkers: write method=energy")
+            raise UserError("optimizer=natural_gradient solves the equations of walkers: write method=energy or dflm")
         self._settings, self._loss, self._network = settings, loss, network
         self._tangent = tangent_in(network)
         self._linear = linear_in_features(network)
@@ -68,11 +71,11 @@ class NaturalGradientDescent:
             return self._solve.step(iteration)
         loss = self._of_batch(iteration)
         lagged = loss.lagged(self._network)
-        system, inputs = loss.equations_and_inputs(self._linear, iteration, lagged)
+        system, value = loss.equations_and_value(self._linear, iteration, lagged)
         ranks.add([torch.from_numpy(part) for part in (system.matrix, system.control, system.load)])
         if not all(np.isfinite(part).all() for part in (system.matrix, system.control, system.load)):
             raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
-        self._move(loss, system, inputs)
+        self._move(system, value)
         return system.walker_steps
 
     def draw_ahead(self, iteration: int, until: int) -> None:
@@ -123,35 +126,41 @@ class NaturalGradientDescent:
             self._losses[points] = self._loss.of_points(points)
         return self._losses[points]
 
-    def _move(self, loss: WalkingLoss, system: LinearSystem, inputs: Any) -> None:
+    def _move(self, system: LinearSystem, value: Value | None) -> None:
         """One step, damped as far as the network is bent."""
         with_control = system.matrix + _VARIATE * system.control
         (matrix, right), (plain, plain_right) = (
             (part[:-1, :-1], system.load[:-1] - part[:-1, -1]) for part in (with_control, system.matrix)
         )
         size, identity = float(np.mean(np.diag(matrix))), np.eye(len(matrix))
-        before = self._value(loss, inputs)
+        before = self._energy_by(value)
         theta = copy.deepcopy(self._tangent.state_dict())
         for _ in range(_TRIES):
             step = np.linalg.solve(matrix + self._damping * size * identity, right)
-            predicted = step @ (0.5 * matrix @ step - right)
-            by_walkers = step @ (0.5 * plain @ step - plain_right)
             self._linear.set_weights(torch.as_tensor(step, dtype=torch.float32))
+            start, linear = self._values(self._linear.lift), self._values(self._network)
             self._tangent.move()
-            self._energy = self._value(loss, inputs)
-            bent = float(self._energy - before) - by_walkers
-            if bent <= _BENT * abs(predicted) + _ROUNDING * abs(float(before)):
+            self._energy = self._energy_by(value)
+            if value is None:
+                bent, least = (self._values(self._network) - linear).norm(), (linear - start).norm()
+            else:
+                predicted = step @ (0.5 * matrix @ step - right)
+                bent = float(self._energy - before) - step @ (0.5 * plain @ step - plain_right)
+                least = abs(predicted) + _ROUNDING * abs(float(before))
+            if bent <= _BENT * least:
                 self._damping = max(_LEAST, self._damping * _LESS)
                 return
             self._tangent.load_state_dict(theta)
             self._damping *= _MORE
         self._energy = before
 
-    def _value(self, loss: WalkingLoss, inputs: Any) -> torch.Tensor:
+    def _energy_by(self, value: Value | None) -> torch.Tensor:
+        if value is None:
+            return torch.tensor(torch.nan)
         with torch.no_grad():
-            value = loss.value(self._network, inputs)
-        ranks.add([value])
-        return value
+            found = value(self._network)
+        ranks.add([found])
+        return found
 
     def _begin(self) -> Solve:
         """The last solve, around the network as the steps left it."""
@@ -165,9 +174,13 @@ class NaturalGradientDescent:
 
     def _apart(self, one: nn.Module, other: nn.Module) -> float:
         """L2 distance of two networks, relative."""
+        first, second = self._values(one), self._values(other)
+        size = float(second.norm())
+        return float((first - second).norm()) / size if size else 0.0
+
+    def _values(self, u: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """At points all over the domain."""
         points = self._loss.problem.domain.spread(_POINTS, np.random.default_rng(0))
         with torch.no_grad():
             at = torch.as_tensor(points, dtype=torch.float32, device=self._tangent.change.device)
-            first, second = one(at).double(), other(at).double()
-        size = float(second.norm())
-        return float((first - second).norm()) / size if size else 0.0
+            return u(at).double()
