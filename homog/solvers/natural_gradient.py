@@ -18,6 +18,7 @@ from homog.solvers.galerkin import linear_in_features
 from homog.solvers.solve import Solve
 
 _LEAST_POINTS = 64  # of a batch
+_MOST_WEIGHTS = 3000  # some seconds for each of the larger steps
 _SHARES = (*12 * (16,), *4 * (4,), 2, 2, 1, 1)  # of a batch of the last solve that the steps see, one in so many
 _VARIATE = 0.8  # coefficient of the control variate: any has the same mean, the last solve finds the best
 _DAMPING, _LESS, _MORE, _LEAST = 1e-2, 1 / 4, 8.0, 1e-7  # of Levenberg and Marquardt, in mean diagonals of the matrix
@@ -58,6 +59,11 @@ class NaturalGradientDescent:
         self._settings, self._loss, self._network = settings, loss, network
         self._tangent = tangent_in(network)
         self._linear = linear_in_features(network)
+        if len(self._tangent.change) > _MOST_WEIGHTS:
+            raise UserError(
+                f"a step for {len(self._tangent.change):,} weights is too much: write a network of at most"
+                f" {_MOST_WEIGHTS:,}, by a smaller network.width or network.depth; experiment=natural_gradient has one"
+            )
         self._losses: dict[int, WalkingLoss] = {}
         self._damping = _DAMPING
         self._energy = torch.tensor(torch.nan)
@@ -133,21 +139,23 @@ class NaturalGradientDescent:
             (part[:-1, :-1], system.load[:-1] - part[:-1, -1]) for part in (with_control, system.matrix)
         )
         size, identity = float(np.mean(np.diag(matrix))), np.eye(len(matrix))
-        before = self._energy_by(value)
-        theta = copy.deepcopy(self._tangent.state_dict())
+        theta, before = copy.deepcopy(self._tangent.state_dict()), self._energy_by(value)
+        start = self._values(self._network)
         for _ in range(_TRIES):
             step = np.linalg.solve(matrix + self._damping * size * identity, right)
+            predicted = step @ (0.5 * matrix @ step - right)
             self._linear.set_weights(torch.as_tensor(step, dtype=torch.float32))
-            start, linear = self._values(self._linear.lift), self._values(self._network)
+            linearised = self._values(self._network)
             self._tangent.move()
-            self._energy = self._energy_by(value)
             if value is None:
-                bent, least = (self._values(self._network) - linear).norm(), (linear - start).norm()
+                self._energy = torch.tensor(0.5 * with_control[-1, -1] - system.load[-1] + predicted)
+                bent = self._values(self._network) - linearised
+                held = float(bent.norm()) <= _BENT * float((linearised - start).norm())
             else:
-                predicted = step @ (0.5 * matrix @ step - right)
+                self._energy = self._energy_by(value)
                 bent = float(self._energy - before) - step @ (0.5 * plain @ step - plain_right)
-                least = abs(predicted) + _ROUNDING * abs(float(before))
-            if bent <= _BENT * least:
+                held = bent <= _BENT * abs(predicted) + _ROUNDING * abs(float(before))
+            if held:
                 self._damping = max(_LEAST, self._damping * _LESS)
                 return
             self._tangent.load_state_dict(theta)

@@ -24,6 +24,7 @@ WALKERS = ["method.walkers=2", "method.boundary_points=10"]
 OTHERS = {  # what is shrunk where the preset's name has this word
     "pinn": NETWORK,
     "energy_adam": [*NETWORK, "method.walkers=2", "optimizer.last_layer=2"],
+    "natural_gradient": ["network.depth=1", "network.width=6", "method.walkers=2", "optimizer.steps=2"],
     "dflm_galerkin": ["network.count=3", "method.walkers=2"],
 }
 
