@@ -13,10 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from homog.machine import threads
-
-threads.settle()  # before torch and Numba are imported
-
 import numpy as np
 import taufactor  # pyright: ignore[reportMissingImports]
 import torch

@@ -85,3 +85,16 @@ def test_correctors_are_those_of_layers(make_problem):
     chi = np.cumsum(20 / 11 / a - 1) / x.size
     chi -= np.average(chi, weights=a)
     np.testing.assert_allclose(correctors.delay, 2 * np.mean(a * chi**2), rtol=1e-3)
+
+
+def test_a_neutral_inclusion_is_not_seen(make_problem):
+    """A coated disc in a matrix of Hashin and Shtrikman's a* (1962): currents pass by as if there were none.
+
+    a* = coat (1 + 2 c / ((core + coat) / (core - coat) - c)) with the share c of the core in the coated disc.
+    """
+    outside = 1 + 0.5 / (11 / 9 - 0.25)
+    square = "(mod(x1, eps)/eps - 0.5)**2 + (mod(x2, eps)/eps - 0.5)**2"
+    problem = make_problem(f"where({square} < 0.2**2, 10, where({square} < 0.4**2, 1, {outside}))", eps=0.1)
+    tensor, error = effective_tensor(problem)
+    np.testing.assert_allclose(tensor, outside * np.eye(2), atol=2 * error * outside)
+    assert error < 2e-3
