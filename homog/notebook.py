@@ -195,7 +195,11 @@ def _points_an_axis(problem: Problem) -> int:
 
 
 def field(
-    values: ArrayLike, *, periodic: bool = FileField.periodic, interpolation: str = FileField.interpolation
+    values: ArrayLike,
+    *,
+    periodic: bool = FileField.periodic,
+    interpolation: str = FileField.interpolation,
+    period: str | None = FileField.period,
 ) -> FileField:
     """An array as the field of a problem: its values on equidistant nodes, x1 along the first index.
 
@@ -211,8 +215,10 @@ def field(
         values: Finite real numbers, an axis for each of the domain's.
         periodic: Whether the last node of each axis is followed by the first; else nodes lie on both ends.
         interpolation: cubic or linear.
+        period: A formula such as eps for the side along x1 of a cell that a periodic array fills, and is repeated from.
 
     Raises:
+        UserError: If an array that is not periodic has a period.
         OSError: If HOMOG_HOME cannot be written.
     """
     body = io.BytesIO()
@@ -221,7 +227,7 @@ def field(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write(path, body.getvalue())
-    return FileField(path=str(path), periodic=periodic, interpolation=interpolation)
+    return FileField(path=str(path), periodic=periodic, interpolation=interpolation, period=period)
 
 
 def effective_tensor(problem: Problem, seed: int = RunSettings.seed) -> EffectiveTensor:

@@ -59,15 +59,19 @@ class FileField(FieldSettings):
 
     Of a periodic field the upper end is left out, as that is the lower end again; otherwise both ends are nodes.
     Between the nodes it is a `cubic` spline, smooth but beyond the values on the nodes where they jump, or `linear`
-    along each axis, between the values on the nodes, with kinks.
+    along each axis, between the values on the nodes, with kinks. A periodic one may be repeated: `period`, a formula
+    such as eps, is the side along x1 of the cell that it fills then, with intervals of equal width along all axes.
     """
 
     path: str = MISSING
     periodic: bool = False
     interpolation: str = "cubic"
+    period: str | None = None
 
     def __post_init__(self) -> None:
         one_of("problem.field.interpolation", self.interpolation, DEGREES)
+        around = "null, or problem.field.periodic=true: what is repeated goes on over the faces of its cell"
+        require(self.periodic or self.period is None, "problem.field.period", self.period, around)
 
 
 @dataclass(kw_only=True)

@@ -64,6 +64,11 @@ def _(settings: FieldProblem, eps: float) -> Statement:
     problem = _assembled(settings, eps, field.correlation_length, field)
     cell = None if period is None else Box(field.spline.lower, field.spline.upper)
     if cell is not None and not _is_periodic(problem, cell):
+        if not isinstance(field.spline, Phases):
+            raise UserError(
+                f"problem.coefficient={settings.coefficient} is not repeated with problem.field.period: write one in"
+                " which the field stands without the place, or an image with problem.field.interpolation=constant"
+            )
         cell = None  # the formula has the place in it too
     return replace(problem, cell=cell, metrics=field.metrics, field_origin=field.origin)
 
@@ -159,11 +164,11 @@ def _check_finite(
 
 def _check_nodes(problem: Statement, field: TabulatedField) -> None:
     """Refuse a coefficient that is not positive at a node of its field: a single one could slip through a sample."""
-    domain, coefficient, values = problem.domain, problem.operator.coefficient, field.values
-    spacing = domain.sides / field.spline.intervals
+    coefficient, values, spline = problem.operator.coefficient, field.values, field.spline
+    spacing = np.subtract(spline.upper, spline.lower) / spline.intervals
     for flat in np.array_split(np.arange(values.size), max(1, values.size // 2**20)):
         index = np.stack(np.unravel_index(flat, values.shape), axis=-1)
-        points = np.asarray(domain.lower) + index * spacing
+        points = np.asarray(spline.lower) + index * spacing
         u = problem.boundary.at(points)
         with np.errstate(all="ignore"):
             found = at_points(

@@ -166,7 +166,7 @@ def changes(
 
 def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
     """Of a coefficient made of a field: from node to node."""
-    spline, box = problem.operator.field, problem.domain
+    spline, box = problem.operator.field, problem.cell or problem.domain
     assert isinstance(spline, Spline)
     values = spline.nodes
     axes = [

@@ -32,7 +32,7 @@ def _(settings: SpectralField, domain: Box, period: float | None = None) -> Tabu
 
 @build.register
 def _(settings: FileField, domain: Box, period: float | None = None) -> TabulatedField:
-    return file_field(settings, domain)
+    return file_field(settings, domain, period)
 
 
 @build.register

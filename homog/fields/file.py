@@ -9,15 +9,20 @@ from homog.config import FileField
 from homog.config.field import DEGREES
 from homog.domains.box import Box
 from homog.errors import UserError
-from homog.fields.tabulated import LEAST_NODES, TabulatedField, require_affordable, tabulate
+from homog.fields.tabulated import LEAST_NODES, TabulatedField, in_proportion, require_affordable, tabulate
 
 _UNEVEN = 3.0  # spacings this many times as wide along one axis as along another are mentioned
 _log = logging.getLogger("homog")
 _REMEDY = "write one array of real numbers with numpy.save"
 
 
-def file_field(settings: FileField, domain: Box) -> TabulatedField:
+def file_field(settings: FileField, domain: Box, period: float | None = None) -> TabulatedField:
     """The field whose values on the nodes a .npy file holds, x1 along the first index.
+
+    Args:
+        settings: Settings of the field.
+        domain: The domain.
+        period: Side along x1 of the cell that it fills, and is repeated from; None for the whole domain.
 
     Raises:
         UserError: If the file holds no array of finite real numbers with an axis for each of the domain's.
@@ -47,9 +52,11 @@ def file_field(settings: FileField, domain: Box) -> TabulatedField:
         representable = np.isfinite(np.square(values).sum())
     if not representable:
         raise UserError(f"{where} has values up to {np.abs(values).max():.3g}: write smaller numbers, in other units")
-    _mention_spacings(values.shape, domain, periodic=settings.periodic)
+    box = domain if period is None else in_proportion(values.shape, (), domain, period)
+    _mention_spacings(values.shape, box, periodic=settings.periodic)
     remedies = ["problem.field.interpolation=linear"] if degree > 1 else []
-    return tabulate(values, domain, periodic=settings.periodic, degree=degree, remedies=remedies)
+    tiled = period is not None
+    return tabulate(values, box, periodic=settings.periodic, degree=degree, remedies=remedies, tiled=tiled)
 
 
 def _mention_spacings(shape: tuple[int, ...], domain: Box, *, periodic: bool) -> None:

@@ -15,11 +15,10 @@ from homog.errors import UserError
 from homog.fields.correlation import correlation_length
 from homog.fields.file import opened, require_numbers
 from homog.fields.phases import MOST_PHASES, Phases, of_numbers
-from homog.fields.tabulated import TabulatedField, require_affordable, tabulate
+from homog.fields.tabulated import FEATURES, TabulatedField, in_proportion, require_affordable, tabulate
 
 _MOST_VOXELS = 2**31 - 1  # walkers count them with 32 bits
 _MOST_SEEN = {1: 2**20, 2: 2048, 3: 160}  # along an axis, for the correlation length
-_FEATURES = 4.0  # correlation lengths that stand for a period: of discs in a square array about one
 _GREY = {"1", "L", "P", "I", "F", "I;16", "I;16B", "I;16L"}  # modes of one channel
 _log = logging.getLogger("homog")
 
@@ -44,9 +43,11 @@ def image_field(settings: ImageField, domain: Box, period: float | None) -> Tabu
         )
     if image.size > _MOST_VOXELS:
         raise UserError(f"{where} has {image.size:,} voxels: write at most {_MOST_VOXELS:,}")
+    if settings.spacing and len(settings.spacing) != image.ndim:
+        raise UserError(f"problem.field.spacing={settings.spacing}: write a width for each of the {image.ndim} axes")
+    box = domain if period is None else in_proportion(image.shape, settings.spacing, domain, period)
     if settings.interpolation != "constant":
-        return _grey(settings, image, domain, where)
-    box = domain if period is None else _cell(settings, image.shape, domain, period)
+        return _grey(settings, image, box, where, tiled=period is not None)
     found = of_numbers(image)
     if found is None:
         raise UserError(
@@ -61,17 +62,8 @@ def image_field(settings: ImageField, domain: Box, period: float | None) -> Tabu
         f"share_of_phase_{number:g}": float(share)
         for number, share in zip(numbers, phases.shares(), strict=True) if share > 0
     }}  # fmt: skip
-    scale = min(_FEATURES * length, float(box.sides.min()))
+    scale = min(FEATURES * length, float(box.sides.min()))
     return TabulatedField(values, phases, scale, metrics, remedies=["problem.field.values={label: value, ...}"])
-
-
-def _cell(settings: ImageField, shape: tuple[int, ...], domain: Box, period: float) -> Box:
-    """The cell in the lower corner of the domain, in the proportions of the image."""
-    spacing = settings.spacing or [1.0] * len(shape)
-    if len(spacing) != len(shape):
-        raise UserError(f"problem.field.spacing={spacing}: write a width for each of the {len(shape)} axes")
-    sides = np.multiply(shape, spacing)
-    return Box(domain.lower, tuple((np.array(domain.lower) + period * sides / sides[0]).tolist()))
 
 
 def _values(given: Mapping[int, float], numbers: np.ndarray, occur: np.ndarray, where: str) -> np.ndarray:
@@ -89,19 +81,15 @@ def _values(given: Mapping[int, float], numbers: np.ndarray, occur: np.ndarray, 
     return np.array([given.get(number, some) for number in numbers.tolist()], dtype=np.float64)
 
 
-def _grey(settings: ImageField, image: np.ndarray, box: Box, where: str) -> TabulatedField:
+def _grey(settings: ImageField, image: np.ndarray, box: Box, where: str, *, tiled: bool) -> TabulatedField:
     """Grey levels, as nodes of a spline."""
     if settings.values:
         raise UserError("problem.field.values are those of phases: write problem.field.interpolation=constant too")
-    if settings.period is not None:
-        raise UserError(
-            "problem.field.period repeats an image of phases: write problem.field.interpolation=constant, by which"
-            f" each of {MOST_PHASES} grey levels is a phase"
-        )
     degree = DEGREES[settings.interpolation]
-    require_affordable(image.shape, where, dense=degree > 1)
+    require_affordable(image.shape, where, dense=degree > 1 and not tiled)
     values = np.array(image, dtype=np.float64, order="C")
-    return tabulate(values, box, periodic=False, degree=degree, remedies=["problem.field.interpolation=linear"])
+    remedies = ["problem.field.interpolation=linear"]
+    return tabulate(values, box, periodic=tiled, degree=degree, remedies=remedies, tiled=tiled)
 
 
 def _length(phases: Phases, box: Box) -> float:

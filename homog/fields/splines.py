@@ -27,12 +27,14 @@ class Spline:
         coefficients: Coefficients of the B-splines, m + degree along an axis of m intervals; float64. Its values are
             means of those around, which bound it.
         degree: 3, or 1 for multilinear interpolation, whose coefficients are the values on the nodes.
+        tiled: Whether the box is a cell that is repeated along each axis; it is `periodic` then.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     coefficients: Float64[np.ndarray, "..."]
     degree: int = 3
+    tiled: bool = False
 
     @property
     def intervals(self) -> tuple[int, ...]:
@@ -68,26 +70,35 @@ class Spline:
 
     def content(self) -> list[bytes | memoryview]:
         """What makes it the function that it is, for a digest."""
-        head = repr((self.lower, self.upper, self.coefficients.shape, self.degree))
+        head = repr((self.lower, self.upper, self.coefficients.shape, self.degree, *["tiled"] * self.tiled))
         return [head.encode(), self.coefficients.tobytes()]
 
     def __call__(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch"]:
         """Values at points of the box, shape (..., d)."""
-        return self._basis(points)
+        return self._basis(self._in_box(points))
 
     def gradient(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch d"]:
         """Partial derivatives at points of the box, shape (..., d); of degree 1 they jump from interval to interval."""
         orders = np.eye(len(self.lower), dtype=int)
+        points = self._in_box(points)
         return np.stack([self._basis(points, nu=tuple(order)) for order in orders], axis=-1)
 
     def hessian(self, points: Float[np.ndarray, "*batch d"]) -> Float64[np.ndarray, "*batch d d"]:
         """Second partial derivatives of degree 3 at points of the box, shape (..., d, d): of order h^2, continuous."""
-        dimension = len(self.lower)
+        dimension, points = len(self.lower), self._in_box(points)
         found = np.empty((*points.shape, dimension))
         for i, j in itertools.combinations_with_replacement(range(dimension), 2):
             order = np.eye(dimension, dtype=int)[i] + np.eye(dimension, dtype=int)[j]
             found[..., i, j] = found[..., j, i] = self._basis(points, nu=tuple(order))
         return found
+
+    def _in_box(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch d"]:
+        """The same places of the one cell."""
+        if not self.tiled:
+            return points
+        sides = np.subtract(self.upper, self.lower)
+        share = (points - self.lower) / sides
+        return np.minimum(self.lower + (share - np.floor(share)) * sides, self.upper)
 
     @cached_property
     def _basis(self) -> Any:
@@ -105,6 +116,7 @@ def interpolate(
     *,
     periodic: bool = False,
     degree: int = 3,
+    tiled: bool = False,
 ) -> Spline:
     """The spline through values on a tensor grid; the error of a smooth function is O(h^(degree + 1)).
 
@@ -115,6 +127,7 @@ def interpolate(
         upper: Upper corner.
         periodic: Continue periodically, instead of by the not-a-knot condition.
         degree: 3, or 1.
+        tiled: Whether the box is a cell that is repeated: of a periodic function.
     """
     values = np.asarray(values, dtype=np.float64)
     if degree == 1:
@@ -127,7 +140,7 @@ def interpolate(
         for axis, count in enumerate(values.shape):
             moved = np.tensordot(not_a_knot(count), coefficients, axes=(1, axis))
             coefficients = np.moveaxis(moved, 0, axis)
-    return Spline(tuple(lower), tuple(upper), np.ascontiguousarray(coefficients), degree)
+    return Spline(tuple(lower), tuple(upper), np.ascontiguousarray(coefficients), degree, tiled)
 
 
 @cache

@@ -13,6 +13,7 @@ from homog.fields.correlation import correlation_length
 from homog.fields.phases import Phases
 from homog.fields.splines import Spline, interpolate
 
+FEATURES = 4.0  # correlation lengths that stand for a period: of discs in a square array about one
 LEAST_NODES = 4  # along an axis: a cubic
 _MOST_NODES = 50_000_000  # in all: 400 MB in double precision
 _MOST_DENSE = 4096  # along an axis without periodicity: a cubic spline's coefficients come from a dense matrix
@@ -50,6 +51,7 @@ def tabulate(
     origin: str | None = None,
     degree: int = 3,
     remedies: Sequence[str] = (),
+    tiled: bool = False,
 ) -> TabulatedField:
     """The field through values on equidistant nodes of the domain.
 
@@ -61,11 +63,24 @@ def tabulate(
         origin: What it was computed from.
         degree: Degree of the spline.
         remedies: Settings under which the spline stays between its nodes.
+        tiled: Whether the box is a cell that is repeated: what the time steps resolve is then that, or its features.
     """
     length = correlation_length(values, domain.sides, periodic=periodic)
-    spline = interpolate(values, domain.lower, domain.upper, periodic=periodic, degree=degree)
+    spline = interpolate(values, domain.lower, domain.upper, periodic=periodic, degree=degree, tiled=tiled)
     metrics = {"correlation_length": length, **(metrics or {})}
-    return TabulatedField(values, spline, length, metrics, origin, remedies)
+    scale = min(FEATURES * length, float(domain.sides.min())) if tiled else length
+    return TabulatedField(values, spline, scale, metrics, origin, remedies)
+
+
+def in_proportion(shape: Sequence[int], spacing: Sequence[float], domain: Box, period: float) -> Box:
+    """The cell in the lower corner of the domain with a side `period` along x1.
+
+    Args:
+        shape: Voxels or intervals along each axis.
+        spacing: Their widths, in proportion; none for equal ones.
+    """
+    sides = np.multiply(shape, spacing or 1.0)
+    return Box(domain.lower, tuple((np.array(domain.lower) + period * sides / sides[0]).tolist()))
 
 
 def nodes_of(grid: int, domain: Box) -> tuple[int, ...]:

@@ -108,12 +108,12 @@ def _drawn_nodes(problem: Problem) -> tuple[int, ...]:
 
 
 def _draw_field(title: str, problem: Problem, path: Path) -> None:
-    """The field on its own nodes; in three dimensions on those of the plane through the middle."""
-    domain, field = problem.domain, problem.operator.field
+    """The field on its own nodes, of a repeated one a cell; in three dimensions those of the plane in the middle."""
+    field = problem.operator.field
     assert field is not None
     axes = [
         np.linspace(low, high, min(count + 1, 2049))
-        for low, high, count in zip(domain.lower, domain.upper, field.intervals, strict=True)
+        for low, high, count in zip(field.lower, field.upper, field.intervals, strict=True)
     ]
     axes[2:] = [axis[[len(axis) // 2]] for axis in axes[2:]]
     values = field(tensor_grid(axes))

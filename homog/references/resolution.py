@@ -265,7 +265,8 @@ def _lattice(problem: Problem, densities: Iterable[Density], degree: int) -> Lat
     edges = []
     for axis, density in enumerate(densities):
         along = graded(density, _GROWTH)
-        intervals = problem.operator.field.intervals[axis] if problem.operator.field is not None else inf
+        field = problem.operator.field
+        intervals = inf if field is None or (field.tiled and field.degree) else field.intervals[axis]
         if along.size - 1 >= 0.7 * intervals:  # cells that end where the pieces of the spline do
             low, high = problem.domain.lower[axis], problem.domain.upper[axis]
             along = np.linspace(low, high, int(intervals) * max(1, ceil((along.size - 1) / intervals - 0.25)) + 1)

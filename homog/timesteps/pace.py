@@ -156,7 +156,7 @@ def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:
     """
     field = problem.operator.field
     assert field is not None
-    widths = np.divide(problem.domain.sides, field.intervals)
+    widths = np.subtract(field.upper, field.lower) / field.intervals
     lower: np.ndarray = np.array(field.lower)
     speeds = _along_edges(problem).copy()
     steep = np.argwhere(3 * speeds > doubtful)
@@ -172,7 +172,7 @@ def _along_edges(problem: Problem) -> np.ndarray:
     """The mean of |V| along the edges of each interval: half the difference of log a between nodes, over the length."""
     field = problem.operator.field
     assert isinstance(field, Spline)
-    dimension, widths = problem.dimension, np.divide(problem.domain.sides, field.intervals)
+    dimension, widths = problem.dimension, np.subtract(field.upper, field.lower) / field.intervals
     nodes = field.nodes
     lower: np.ndarray = np.array(field.lower)
     places = [lower[i] + widths[i] * np.arange(count) for i, count in enumerate(nodes.shape)]

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from homog.equation import FIELD
 from homog.walkers import lanes, step
 from homog.walkers.compiled import SCALAR
 from homog.walkers.lookup import LOOKUP, lookup_source
@@ -104,7 +105,8 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "PHASES": tuple(range(len(medium.phases))),
         "TABLES": tuple(range(len(medium.tables))),
         "LABELED": tuple(degree == 0 for degree in medium.tables.values()),
-        "TILED": medium.tile is not None,
+        "DEGREE": tuple(medium.tables.values()),
+        "TILED": tuple(name == FIELD and medium.tile is not None for name in medium.tables),
         "TILE": medium.tile or 0,
     }
 

@@ -28,7 +28,7 @@ class Table:
         coefficients: Flattened, x1 along the first index, float32; a tensor where those of the spline are one. Of
             phases the labels, uint8.
         counts: Coefficients on each axis, shape (d,), int32.
-        per_length: Intervals a unit length on each axis, shape (d,), float32; cells, of phases that are repeated.
+        per_length: Intervals a unit length on each axis, shape (d,), float32; cells, of what is repeated.
         values: Of phases, the value of each label, float32.
     """
 
@@ -46,11 +46,11 @@ class Table:
             rates = ((1 if spline.tiled else counts) / sides).astype(np.float32)
             labels = np.asarray(spline.labels).reshape(-1)  # of an array in a file: no copy
             return cls(labels, counts.astype(np.int32), rates, spline.values.astype(np.float32))
-        exact = spline.coefficients
+        exact, tiled = spline.coefficients, isinstance(spline, Spline) and spline.tiled
         return cls(
             exact.float().ravel() if isinstance(exact, Tensor) else exact.astype(np.float32).ravel(),
             np.array(spline.coefficients.shape, dtype=np.int32),
-            (np.array(spline.intervals) / sides).astype(np.float32),
+            ((1 if tiled else np.array(spline.intervals)) / sides).astype(np.float32),
         )
 
     @property

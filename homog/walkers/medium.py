@@ -28,7 +28,6 @@ import numpy as np
 import sympy
 
 from homog.equation import FIELD, SOLUTION, Problem
-from homog.fields.phases import Phases
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.jumps import floor, fraction
@@ -116,7 +115,7 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
     build = builder.build if plain else builder.build_scaled
     lines, reads_start = build(*map(builder.with_phases, expressions))
     phases, constants, tile = list(builder.phases), tuple(builder.constants), None
-    if isinstance(field, Phases) and field.tiled and FIELD in tables:
+    if field is not None and field.tiled and FIELD in tables:
         tile = len(phases)
         ends = zip(builder.x, field.lower, field.upper, strict=True)
         phases += [(x - sympy.Float(low)) / sympy.Float(high - low) for x, low, high in ends]

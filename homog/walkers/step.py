@@ -106,7 +106,9 @@ PHASES: Sequence[int] = ()
 TABLES: Sequence[int] = ()
 SPLINE: Sequence[Callable[..., Any]] = ()  # for each table the function that looks up a value and its slopes
 LABELED: Sequence[bool] = ()  # or whether it has labels on voxels, and the values of these
-TILED, TILE = False, 0  # whether these are repeated, and the number of the phase along the first axis
+DEGREE: Sequence[int] = ()
+TILED: Sequence[bool] = ()  # whether it is repeated
+TILE = 0  # the number of the phase of what is repeated, along the first axis
 
 Number = Any  # a float32 scalar, or an integer where so said
 Numbers = Any  # a Vector, or a tuple or a list that stands for one
@@ -270,10 +272,23 @@ def look_up(walker: Walker, place: Numbers, tables: Numbers):
 
 def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, counts: Numbers, per_length: Numbers):
     """Fetch a value and its slopes, which are wanted per length, not per interval of the table."""
-    value, *slope = SPLINE[table](coefficients, *counts, *((walker.below[i] + place[i]) * per_length[i] for i in AXES))
+    if TILED[table]:
+        value, *slope = SPLINE[table](
+            coefficients, *counts,
+            *(
+                fraction(walker.t[TILE + i] + place[i] * per_length[i]) * float32(counts[i] - int32(DEGREE[table]))
+                for i in AXES
+            ),
+        )  # fmt: skip
+        for i in AXES:
+            walker.seen[table][i + 1] = slope[i] * per_length[i] * float32(counts[i] - int32(DEGREE[table]))
+    else:
+        value, *slope = SPLINE[table](
+            coefficients, *counts, *((walker.below[i] + place[i]) * per_length[i] for i in AXES)
+        )  # fmt: skip
+        for i in AXES:
+            walker.seen[table][i + 1] = slope[i] * per_length[i]
     walker.seen[table][0] = value
-    for i in AXES:
-        walker.seen[table][i + 1] = slope[i] * per_length[i]
 
 
 def fetch_label(
@@ -283,7 +298,7 @@ def fetch_label(
     """Fetch the value of the voxel that a place is in; of one beyond the box, that of the nearest."""
     voxel = int32(0)
     for i in AXES:
-        if TILED:
+        if TILED[table]:
             across = fraction(walker.t[TILE + i] + place[i] * per_length[i]) * float32(counts[i])
         else:
             across = (walker.below[i] + place[i]) * per_length[i]
