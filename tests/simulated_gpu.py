@@ -63,7 +63,7 @@ class Case:
     """A problem on the unit cube, as other tests have it, and a scheme.
 
     With `table_there` walkers on a GPU read a table of u that PyTorch makes; else NumPy makes it. A field is a spline
-    of the given degree.
+    of the given degree, on the domain or in a cell of the given side that is repeated.
     """
 
     coefficient: str
@@ -72,6 +72,7 @@ class Case:
     forcing: str = "10"
     table_there: bool = False
     degree: int = 3
+    side: float | None = None
 
     @property
     def problem(self) -> Problem:
@@ -83,7 +84,9 @@ class Case:
         plain = equation.build(FormulaProblem(name="p", coefficient="1", forcing=self.forcing, domain=box), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
-        field = interpolate(values, plain.domain.lower, plain.domain.upper, periodic=True, degree=self.degree)
+        upper = plain.domain.upper if self.side is None else (self.side,) * self.dimension
+        tiled = self.side is not None
+        field = interpolate(values, plain.domain.lower, upper, periodic=True, degree=self.degree, tiled=tiled)
         known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
         return plain.but(operator=replace(plain.operator, coefficient=known, field=field), cell=None)
 
@@ -134,6 +137,7 @@ CASES = {
     "nonlinear, weighed": Case(NONLINEAR, 2, Scheme("girsanov", "euler", "bridge"), "50", table_there=True),
     "field": Case("1.5 + field", 2, Scheme("girsanov", "euler", "bridge"), "10 + x1"),
     "linear field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", degree=1),
+    "repeated field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", side=0.3),
     "jumps": Case(JUMPS, 2, STAY),
     "jumps, four draws a step": Case(JUMPS, 2, replace(STAY, draws=4)),
     "jumps of a field": Case("where(field > 0.2, 10, 1 + x1)", 2, STAY, "10 + x1"),

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +31,26 @@ def launch(processes: int, *arguments: str | Path, **more: str) -> subprocess.Po
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> dict[int, dict[str, np.ndarray]]:
-    found = {}
-    for processes in (1, 2, 4):
+def answers(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Callable[[int], dict[str, np.ndarray]]:
+    """Those of so many processes, which run once."""
+
+    @cache
+    def found(processes: int) -> dict[str, np.ndarray]:
         result = tmp_path_factory.mktemp("ranks") / f"{processes}.npz"
         work = launch(processes, TESTS / "sharing.py", kernels, result, PYTHONPATH=str(TESTS))
         _, errors = work.communicate(timeout=250)
         assert work.returncode == 0, errors
-        found[processes] = dict(np.load(result))
+        return dict(np.load(result))
+
     return found
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", METHODS)
 def test_answers_depend_on_the_ranks_by_the_order_of_summation_alone(answers, method: str, processes: int):
     """Sums of some hundred float32 numbers differ by 1e-6 of their size; six steps of Adam, or one solve, keep that
     below 1e-4. The points of another rank, left out or taken twice, would change all of it."""
-    alone, together = answers[1], answers[processes]
+    alone, together = answers(1), answers(processes)
     np.testing.assert_allclose(together[f"{method}, values"], alone[f"{method}, values"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(together[f"{method}, numbers"], alone[f"{method}, numbers"], rtol=1e-4)
     assert together[f"{method}, numbers"][1] == alone[f"{method}, numbers"][1] > 0
