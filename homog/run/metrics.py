@@ -141,7 +141,7 @@ METRICS = (
     Metric("effective_sample_share", "Kish's effective sample size per walker: 1 for walkers without weights"),
     Metric("features", "how many of the network's functions the answer of the solve is made of"),
     Metric("damping", "of a step of natural gradient, in mean diagonals of its matrix"),
-    Metric("rel_l2_linearised", "distance of the linearised network from the network of the changed weights"),
+    Metric("rel_l2_fitted", "distance of the network from the linearised one that its weights are fitted to"),
     Metric("control_coefficient", "coefficient of the control variate of the solve, by regression"),
     Metric("last_pass_change", "relative L2 change of the answer in the last pass of a nonlinear solve"),
     Metric(

@@ -1,7 +1,9 @@
 """Natural gradient on the walkers' equations: every step a Galerkin solve over the network's tangent space."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ _BENT = 0.5  # of the predicted decrease, what a step's curvature may take away
 _TRIES = 8
 _ROUNDING = 1e-6  # of the energy, in single precision
 _POINTS = 4096
-_HOLDS = 0.3  # of the answer's noise: up to which the network of the changed weights stands for the linearised one
+_HOLDS = 0.5  # of the answer's noise: up to which a network stands for the linearised one
+_FITS = 40  # steps of its weights
 
 
 class NaturalGradientDescent:
@@ -41,8 +44,9 @@ class NaturalGradientDescent:
     to know little.
 
     The last solve is `GalerkinSolver`'s, over the principal directions of the tangent space, which make up growing
-    spaces: with its control variate, error bar, choice of space and time steps. Its answer is the linearised network;
-    where the network of the changed weights is as good as the same, by the answer's noise, it is that one.
+    spaces: with its control variate, error bar, choice of space and time steps. Its answer is the linearised network.
+    At the end the network's weights are fitted to that, by steps of Levenberg and Marquardt that need no walkers;
+    where the two are then the same to a share of the answer's noise, the network is the answer.
 
     Args:
         settings: Number of steps, and those of the last solve.
@@ -68,9 +72,12 @@ class NaturalGradientDescent:
         self._damping = _DAMPING
         self._energy = torch.tensor(torch.nan)
         self._solve: Solve | None = None
+        self._done = 0  # iterations
+        self._fitted: _Fitted | None = None
         loss.lagged(network)  # refuses what it would refuse later
 
     def step(self, iteration: int) -> int:
+        self._done, self._fitted = iteration + 1, None
         if iteration >= self._settings.steps:
             if self._solve is None:
                 self._solve = self._begin()
@@ -95,30 +102,34 @@ class NaturalGradientDescent:
         if self._solve is None:
             return self._network
         answer = self._solve.solution()
-        noise = self._solve.metrics()["rel_l2_standard_error"]
-        moved = copy.deepcopy(answer)
-        tangent_in(moved).move()
-        return moved if noise is not None and self._apart(moved, answer) < _HOLDS * noise else answer
+        if self._done < self._settings.all_iterations:
+            return answer
+        if self._fitted is None:
+            self._fitted = self._fit(answer, _HOLDS * (self._solve.metrics()["rel_l2_standard_error"] or 0.0))
+        return self._fitted.network if self._fitted.holds else answer
 
     def metrics(self) -> Mapping[str, float | None]:
         if self._solve is None:
             return {"damping": self._damping}
-        answer = self._solve.solution()
-        moved = copy.deepcopy(answer)
-        tangent_in(moved).move()
-        return {**self._solve.metrics(), "rel_l2_linearised": self._apart(moved, answer)}
+        found, fitted = dict(self._solve.metrics()), self._fitted
+        features = found["rel_l2_features"]
+        if fitted is not None and fitted.holds and features is not None:
+            found["rel_l2_features"] = math.hypot(features, fitted.apart)
+        return {**found, "rel_l2_fitted": None if fitted is None else fitted.apart}
 
     def state(self) -> dict[str, Any]:
         return {
             "network": self._network.state_dict(),
             "damping": self._damping,
             "energy": self._energy,
+            "done": self._done,
             "solve": None if self._solve is None else self._solve.state(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._network.load_state_dict(state["network"])
         self._damping, self._energy, self._solve = float(state["damping"]), state["energy"], None
+        self._done, self._fitted = int(state["done"]), None
         if state["solve"] is not None:
             self._solve = self._begin()
             self._solve.load_state(state["solve"])
@@ -180,11 +191,29 @@ class NaturalGradientDescent:
             tangent_in(network).use_modes(linear.features(at))
         return Solve(self._settings, self._loss, network)
 
-    def _apart(self, one: nn.Module, other: nn.Module) -> float:
-        """L2 distance of two networks, relative."""
-        first, second = self._values(one), self._values(other)
-        size = float(second.norm())
-        return float((first - second).norm()) / size if size else 0.0
+    def _fit(self, answer: nn.Module, enough: float) -> "_Fitted":
+        """The network with weights for which it is close to the linearised one, from those of the steps on."""
+        network = copy.deepcopy(self._network)
+        linear, tangent, damping = linear_in_features(network), tangent_in(network), _DAMPING
+        wanted = self._values(answer)
+        lacking, size = wanted - self._values(network), float(wanted.norm()) or 1.0
+        for _ in range(_FITS):
+            if float(lacking.norm()) < enough * size:
+                break
+            jacobian = self._values(linear.features)
+            matrix, right = jacobian.T @ jacobian, jacobian.T @ lacking
+            kept = copy.deepcopy(tangent.state_dict())
+            matrix.diagonal().add_(damping * matrix.diagonal().mean())
+            linear.set_weights(torch.linalg.solve(matrix, right).float())
+            tangent.move()
+            closer = wanted - self._values(network)
+            if closer.norm() < lacking.norm():
+                lacking, damping = closer, damping * _LESS
+            else:
+                tangent.load_state_dict(kept)
+                damping *= _MORE
+        apart = float(lacking.norm()) / size
+        return _Fitted(network, apart, apart < enough)
 
     def _values(self, u: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """At points all over the domain."""
@@ -192,3 +221,18 @@ class NaturalGradientDescent:
         with torch.no_grad():
             at = torch.as_tensor(points, dtype=torch.float32, device=self._tangent.change.device)
             return u(at).double()
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A network whose weights were fitted to the linearised one.
+
+    Attributes:
+        network: The network.
+        apart: Its L2 distance from that, relative.
+        holds: Whether it is close enough to be the answer.
+    """
+
+    network: nn.Module
+    apart: float
+    holds: bool
