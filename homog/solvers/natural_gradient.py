@@ -29,6 +29,7 @@ _TRIES = 8
 _ROUNDING = 1e-6  # of the energy, in single precision
 _POINTS = 4096
 _HOLDS = 0.5  # of the answer's noise: up to which a network stands for the linearised one
+_CLOSE = 0.1  # likewise: with which its fit ends
 _FITS = 40  # steps of its weights
 
 
@@ -105,7 +106,7 @@ class NaturalGradientDescent:
         if self._done < self._settings.all_iterations:
             return answer
         if self._fitted is None:
-            self._fitted = self._fit(answer, _HOLDS * (self._solve.metrics()["rel_l2_standard_error"] or 0.0))
+            self._fitted = self._fit(answer, self._solve.metrics()["rel_l2_standard_error"] or 0.0)
         return self._fitted.network if self._fitted.holds else answer
 
     def metrics(self) -> Mapping[str, float | None]:
@@ -191,14 +192,14 @@ class NaturalGradientDescent:
             tangent_in(network).use_modes(linear.features(at))
         return Solve(self._settings, self._loss, network)
 
-    def _fit(self, answer: nn.Module, enough: float) -> "_Fitted":
+    def _fit(self, answer: nn.Module, noise: float) -> "_Fitted":
         """The network with weights for which it is close to the linearised one, from those of the steps on."""
         network = copy.deepcopy(self._network)
         linear, tangent, damping = linear_in_features(network), tangent_in(network), _DAMPING
         wanted = self._values(answer)
         lacking, size = wanted - self._values(network), float(wanted.norm()) or 1.0
         for _ in range(_FITS):
-            if float(lacking.norm()) < enough * size:
+            if float(lacking.norm()) < _CLOSE * noise * size:
                 break
             jacobian = self._values(linear.features)
             matrix, right = jacobian.T @ jacobian, jacobian.T @ lacking
@@ -213,7 +214,7 @@ class NaturalGradientDescent:
                 tangent.load_state_dict(kept)
                 damping *= _MORE
         apart = float(lacking.norm()) / size
-        return _Fitted(network, apart, apart < enough)
+        return _Fitted(network, apart, apart < _HOLDS * noise)
 
     def _values(self, u: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """At points all over the domain."""

@@ -145,11 +145,12 @@ def test_of_a_network_that_is_linear_in_its_weights_the_solve_is_galerkins(
     for iteration in range(2, 6):
         plain.step(iteration)
     x = torch.as_tensor(problem.domain.spread(200, np.random.default_rng(0)), dtype=torch.float32)
-    found, wanted = (solve.solution()(x).detach().numpy() for solve in (descent, plain))
+    fitted = descent.solution()(x).detach().numpy()
+    found, wanted = (solve.solution()(x).detach().numpy() for solve in (descent._solve, plain))
     np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
     errors = [solve.metrics()["rel_l2_standard_error"] for solve in (descent, plain)]
     assert errors[0] == pytest.approx(errors[1], rel=1e-2)
-    assert descent.metrics()["rel_l2_fitted"] < 1e-4
+    assert relative_l2(fitted, found) < 0.15 * errors[0]
 
 
 @pytest.mark.parametrize("coefficient", ["1 + 0.5*sin(2*pi*x1/eps)", "1 + u**2"])
