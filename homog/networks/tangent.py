@@ -136,4 +136,7 @@ def tangent_in(network: nn.Module) -> Tangent:
                 tangent = Tangent(inner)
                 setattr(part, name, tangent)
                 return tangent
-    raise UserError("optimizer=natural_gradient trains all weights of a perceptron: write network=mlp")
+    raise UserError(
+        "optimizer=natural_gradient trains all weights of a perceptron: write network=mlp, or experiment="
+        "natural_gradient, which has one"
+    )
