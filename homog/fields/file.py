@@ -72,13 +72,19 @@ def require_numbers(stored: np.ndarray, where: str) -> None:
         raise UserError(f"{where} holds values of type {_name(stored.dtype)}: {_REMEDY}")
 
 
-def opened(path: Path, where: str) -> np.ndarray:
-    """The array, mapped: a header that promises more than there is costs no memory. Pickles are never read."""
+def opened(path: Path, where: str, what: str = "a .npy file") -> np.ndarray:
+    """The array, mapped: a header that promises more than there is costs no memory. Pickles are never read.
+
+    Args:
+        path: Where it is.
+        where: The setting that names it.
+        what: What should be there.
+    """
     try:
         if not path.exists():
-            raise UserError(f"{where} does not exist (seen from {Path.cwd()}): write the path of a .npy file")
+            raise UserError(f"{where} does not exist (seen from {Path.cwd()}): write the path of {what}")
         if not path.is_file():
-            raise UserError(f"{where} is no file: write the path of a .npy file")
+            raise UserError(f"{where} is no file: write the path of {what}")
         with path.open("rb") as file:
             start = file.read(6)
         if start.startswith(b"PK"):

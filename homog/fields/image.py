@@ -104,7 +104,7 @@ def _length(phases: Phases, box: Box) -> float:
 def _read(path: Path, where: str, dimension: int) -> np.ndarray:
     """The image, x1 along the first index. Of a picture x1 is to the right and x2 upwards, of a stack x3 the page."""
     if path.suffix.lower() == ".npy" or not path.is_file():
-        stored = opened(path, where)
+        stored = opened(path, where, "a .npy file, PNG or TIFF image")
         require_numbers(stored, where)
         return stored
     try:

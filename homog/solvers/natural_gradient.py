@@ -185,11 +185,7 @@ class NaturalGradientDescent:
     def _begin(self) -> Solve:
         """The last solve, around the network as the steps left it."""
         network = copy.deepcopy(self._network)
-        points = self._loss.problem.domain.spread(_POINTS, np.random.default_rng(0))
-        linear = linear_in_features(network)
-        with torch.no_grad():
-            at = torch.as_tensor(points, dtype=torch.float32, device=linear.weights().device)
-            tangent_in(network).use_modes(linear.features(at))
+        tangent_in(network).use_modes(self._values(linear_in_features(network).features))
         return Solve(self._settings, self._loss, network)
 
     def _fit(self, answer: nn.Module, noise: float) -> "_Fitted":

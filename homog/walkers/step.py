@@ -280,15 +280,16 @@ def fetch(walker: Walker, table: int, place: Numbers, coefficients: np.ndarray, 
                 for i in AXES
             ),
         )  # fmt: skip
+        walker.seen[table][0] = value
         for i in AXES:
             walker.seen[table][i + 1] = slope[i] * per_length[i] * float32(counts[i] - int32(DEGREE[table]))
     else:
         value, *slope = SPLINE[table](
             coefficients, *counts, *((walker.below[i] + place[i]) * per_length[i] for i in AXES)
         )  # fmt: skip
+        walker.seen[table][0] = value
         for i in AXES:
             walker.seen[table][i + 1] = slope[i] * per_length[i]
-    walker.seen[table][0] = value
 
 
 def fetch_label(
