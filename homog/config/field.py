@@ -128,7 +128,7 @@ class CompositeField(FieldSettings):
         turned: Whether each ellipsoid is turned at random.
         count: Balls, ellipsoids or cubes in a cell: one in the middle, or several at random without overlap.
         seed: Seed of the random places.
-        samples: Of the random places, of this seed and the following ones; more than one for task=effective_tensor.
+        samples: Number of samples, of this seed and the following ones; more than one for task=effective_tensor.
         normal: Normal of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
         inclusion: Coefficient of the inclusions; zero makes them holes.
         matrix: Coefficient around them.

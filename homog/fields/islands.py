@@ -18,7 +18,7 @@ def without_islands(phases: Phases, conducting: Bool[np.ndarray, " labels"]) -> 
     no island; else what touches the boundary.
 
     Args:
-        phases: Of which some do not conduct.
+        phases: Phases, of which some do not conduct.
         conducting: Whether each label's phase does.
 
     Returns:

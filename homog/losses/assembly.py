@@ -106,7 +106,6 @@ def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, 
     starts, ends, variate = walk.starts.numpy(), walk.ends.numpy(), control.variate.numpy()
     scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
     each, dimension = ends.shape[1:]
-    lower, upper = (np.asarray(corner, dtype=np.float32) for corner in (control.domain.lower, control.domain.upper))
 
     def functions_at(x: np.ndarray) -> np.ndarray:
         found = np.empty((len(x), count), dtype=np.float32)
@@ -121,13 +120,10 @@ def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, 
         return np.vstack([_product(rows.reshape(-1, count), tests), weight[first:last] @ here], dtype=np.float64)
 
     def sloped(first: int, last: int) -> np.ndarray:
-        x, along = starts[first:last], np.empty((dimension, last - first, count), dtype=np.float32)
-        for axis in range(dimension):
-            shift = np.zeros(dimension, dtype=np.float32)
-            shift[axis] = control.step
-            after, before = np.minimum(x + shift, upper), np.maximum(x - shift, lower)
-            np.subtract(functions_at(after), functions_at(before), out=along[axis])
-            along[axis] /= (after - before)[:, axis, None]
+        x = walk.starts[first:last]
+        along = quotients(
+            lambda at: torch.from_numpy(functions_at(at.numpy())), x, control.step, control.domain
+        ).numpy()
         spread = np.einsum("nij,jnf->inf", variate[first:last], along)
         rows = along if tests is None else along[:, :, tests]
         return rows.reshape(-1, rows.shape[2]).T @ spread.reshape(-1, count)

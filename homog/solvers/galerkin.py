@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,10 +96,7 @@ class GalerkinSolver:
         self._added += 1
         batch = self._loss.equations(self._linear.restricted(self._used - 1), iteration, self._lagged)
         systems = [batch] if batch.tested is None else [batch, batch.tested]
-        arrays = [part for system in systems for part in (system.matrix, system.control, system.load)]
-        ranks.add([torch.from_numpy(part) for part in arrays])
-        if not all(np.isfinite(part).all() for part in arrays):
-            raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
+        add_up(systems, self._loss)
         group, functions = self._batches % self._groups, np.append(self._spaces[self._used - 1], -1)
         self._system.add(group, batch, functions, functions)
         if batch.tested is not None:
@@ -283,6 +280,18 @@ class GalerkinSolver:
         with torch.no_grad():
             values = functions(self._linear, points.to(self._linear.weights().device)).double().cpu().numpy()
         return values.T @ values / _NORM_POINTS
+
+
+def add_up(systems: Sequence[LinearSystem | Tested], loss: Loss) -> None:
+    """Make the equations of a rank those of all ranks, in place.
+
+    Raises:
+        NotFinite: If a number in them is not finite.
+    """
+    arrays = [part for system in systems for part in (system.matrix, system.control, system.load)]
+    ranks.add([torch.from_numpy(part) for part in arrays])
+    if not all(np.isfinite(part).all() for part in arrays):
+        raise NotFinite("the walkers' equations are not finite", loss.remedy_for_overflow())
 
 
 class _Equations:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ import torch
 from torch import nn
 
 from homog.config import NaturalGradient
-from homog.errors import NotFinite, UserError
+from homog.errors import UserError
 from homog.losses import LinearSystem, Loss, WalkingLoss
 from homog.losses.walking import Value
 from homog.machine import ranks
 from homog.networks import tangent_in
-from homog.solvers.galerkin import linear_in_features
+from homog.solvers.galerkin import add_up, linear_in_features
 from homog.solvers.solve import Solve
 
 _LEAST_POINTS = 64  # of a batch
@@ -86,9 +87,7 @@ class NaturalGradientDescent:
         loss = self._of_batch(iteration)
         lagged = loss.lagged(self._network)
         system, value = loss.equations_and_value(self._linear, iteration, lagged)
-        ranks.add([torch.from_numpy(part) for part in (system.matrix, system.control, system.load)])
-        if not all(np.isfinite(part).all() for part in (system.matrix, system.control, system.load)):
-            raise NotFinite("the walkers' equations are not finite", self._loss.remedy_for_overflow())
+        add_up([system], self._loss)
         self._move(system, value)
         return system.walker_steps
 
@@ -214,10 +213,13 @@ class NaturalGradientDescent:
 
     def _values(self, u: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """At points all over the domain."""
-        points = self._loss.problem.domain.spread(_POINTS, np.random.default_rng(0))
         with torch.no_grad():
-            at = torch.as_tensor(points, dtype=torch.float32, device=self._tangent.change.device)
-            return u(at).double()
+            return u(self._points).double()
+
+    @cached_property
+    def _points(self) -> torch.Tensor:
+        points = self._loss.problem.domain.spread(_POINTS, np.random.default_rng(0))
+        return torch.as_tensor(points, dtype=torch.float32, device=self._tangent.change.device)
 
 
 @dataclass(frozen=True)
