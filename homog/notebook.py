@@ -115,7 +115,6 @@ def solve(
         seconds=seconds,
         seed=seed,
         device=device,
-        evaluation=EvaluationSettings(grid=_points_an_axis(problem)),
     )
     started, plan, say = perf_counter(), Plan.of(settings, home(), problem), (_silent if quiet else report.print_line)
     trained_on = devices.chosen(settings.device)
@@ -172,6 +171,9 @@ def _silent(line: str) -> None:
 def reference(problem: Problem, settings: ReferenceSettings | None = None, grid: int | None = None) -> Reference:
     """u_eps by finite elements, u_0 and u_mean on an equidistant grid: from the cache of HOMOG_HOME, or computed.
 
+    From four dimensions on, and with `homog.FeynmanKacReference()` in any, by walks to the boundary from some points,
+    `truth.places.points`.
+
     >>> import homog
     >>> truth = homog.reference(homog.Problem("1", forcing="2*pi**2*sin(pi*x1)*sin(pi*x2)", eps=0.1), grid=5)
     >>> truth.fine.shape, round(float(truth.fine[2, 2]), 6)
@@ -179,19 +181,15 @@ def reference(problem: Problem, settings: ReferenceSettings | None = None, grid:
 
     Args:
         problem: The problem.
-        settings: Degree and mesh; `homog.FEMReference()` unless given.
+        settings: Which solutions, and how accurately; `homog.FEMReference()` unless given.
         grid: Points an axis; unless given 501, in three dimensions 101.
 
     Raises:
         UserError: If dolfinx is missing, or something in the settings cannot work.
     """
-    settings = FEMReference() if settings is None else settings
-    return references.reference(problem, settings, grid or _points_an_axis(problem), home() / "cache")
-
-
-def _points_an_axis(problem: Problem) -> int:
-    """Of the grid for errors and figures, unless it is given."""
-    return EvaluationSettings.grid if problem.dimension < 3 else 101
+    settings = (FEMReference() if settings is None else settings).suited(problem.dimension)
+    count = EvaluationSettings(grid=grid).count(problem.dimension)
+    return references.reference(problem, settings, count, home() / "cache")
 
 
 def field(

@@ -8,7 +8,7 @@ A new kind of problem, policy, method, network or optimizer begins with its data
 from homog.config.baselines import PINN, DeepRitz
 from homog.config.field import CompositeField, FieldSettings, FileField, GSToolsField, ImageField, SpectralField
 from homog.config.method import DFLM, Companions, Energy, MethodSettings
-from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, TensorProduct
+from homog.config.network import MLP, Cosines, FourierMLP, Legendre, NetworkSettings, Products
 from homog.config.optimizer import (
     AdamCosine,
     AdamExponential,
@@ -17,9 +17,23 @@ from homog.config.optimizer import (
     NaturalGradient,
     OptimizerSettings,
 )
-from homog.config.problem import DomainSettings, FieldProblem, FormulaProblem, ProblemSettings
-from homog.config.reference import EvaluationSettings, FEMReference, HomogenizedReference, ReferenceSettings
-from homog.config.run import RunSettings, depends_on_u
+from homog.config.problem import (
+    WITH_A_GRID,
+    DomainSettings,
+    FieldProblem,
+    FormulaProblem,
+    ProblemSettings,
+    depends_on_u,
+)
+from homog.config.reference import (
+    EvaluationSettings,
+    ExactReference,
+    FEMReference,
+    FeynmanKacReference,
+    HomogenizedReference,
+    ReferenceSettings,
+)
+from homog.config.run import RunSettings
 from homog.config.timestep import BoundsTimeStep, FixedTimeStep, RatioTimeStep, TimeStepSettings
 from homog.config.tracking import LocalTracking, NoTracking, ServerTracking, TrackingSettings
 
@@ -28,6 +42,7 @@ __all__ = [
     "KINDS",
     "MLP",
     "PINN",
+    "WITH_A_GRID",
     "AdamCosine",
     "AdamExponential",
     "AdamSettings",
@@ -39,7 +54,9 @@ __all__ = [
     "DomainSettings",
     "Energy",
     "EvaluationSettings",
+    "ExactReference",
     "FEMReference",
+    "FeynmanKacReference",
     "FieldProblem",
     "FieldSettings",
     "FileField",
@@ -58,12 +75,12 @@ __all__ = [
     "NoTracking",
     "OptimizerSettings",
     "ProblemSettings",
+    "Products",
     "RatioTimeStep",
     "ReferenceSettings",
     "RunSettings",
     "ServerTracking",
     "SpectralField",
-    "TensorProduct",
     "TimeStepSettings",
     "TrackingSettings",
     "depends_on_u",
@@ -95,6 +112,8 @@ KINDS: dict[str, type] = {
     "optimizer/natural_gradient": NaturalGradient,
     "reference/fem": FEMReference,
     "reference/homogenized": HomogenizedReference,
+    "reference/feynman_kac": FeynmanKacReference,
+    "reference/exact": ExactReference,
     "tracking/local": LocalTracking,
     "tracking/server": ServerTracking,
     "tracking/off": NoTracking,

@@ -34,12 +34,13 @@ class MethodSettings:
         """Network, optimizer and time steps that suit the method; `nonlinear`: for a coefficient that depends on u."""
         return Companions(MLP(), AdamCosine(), BoundsTimeStep())
 
-    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
+    def suited(self, *, nonlinear: bool, jumps: bool, dimension: int) -> Self:
         """The same settings, with what is left to the problem (None) chosen.
 
         Args:
             nonlinear: Whether the coefficient depends on u.
             jumps: Whether it may jump.
+            dimension: Of the domain.
         """
         return self
 
@@ -141,14 +142,14 @@ class DFLM(WalkingSettings):
         adam = AdamCosine(iterations=1200) if nonlinear else AdamCosine()
         return Companions(MLP(), adam, BoundsTimeStep(macro_factor=64.0))
 
-    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
+    def suited(self, *, nonlinear: bool, jumps: bool, dimension: int) -> Self:
         suits = {
             "step": suited_step(self.martingale, jumps=jumps),
             "walkers": 2 if nonlinear else 8,
             "sampling": "coefficient" if nonlinear else "uniform",
             "table": 129 if nonlinear else 257,
         }
-        return replace(self, **{name: value for name, value in suits.items() if getattr(self, name) is None})
+        return _completed(self, suits)
 
     @property
     def per_point(self) -> int:
@@ -177,7 +178,12 @@ class DFLM(WalkingSettings):
 
 @dataclass(kw_only=True)
 class Energy(WalkingSettings):
-    """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper)."""
+    """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper).
+
+    Attributes:
+        sampling: uniform; interior, more points in the middle, each of which counts for less; or coefficient, where
+            each counts for a(x, u). None is uniform, and interior from four dimensions on.
+    """
 
     macro_step_adds: ClassVar[bool] = True
     knows_holes: ClassVar[bool] = True
@@ -188,7 +194,7 @@ class Energy(WalkingSettings):
     martingale: str = "drift"
     step: str | None = None  # metropolis where the coefficient jumps, else heun
     exit: str = "bridge"
-    sampling: str = "uniform"
+    sampling: str | None = None
     table: int = 257  # nodes an axis of the table of u, with a nonlinear coefficient
 
     @classmethod
@@ -196,8 +202,12 @@ class Energy(WalkingSettings):
         """A basis for smooth answers, and one linear solve."""
         return Companions(Legendre(), Galerkin(), BoundsTimeStep())
 
-    def suited(self, *, nonlinear: bool, jumps: bool) -> Self:
-        return self if self.step else replace(self, step=suited_step(self.martingale, jumps=jumps))
+    def suited(self, *, nonlinear: bool, jumps: bool, dimension: int) -> Self:
+        suits = {
+            "step": suited_step(self.martingale, jumps=jumps),
+            "sampling": "uniform" if dimension <= 3 else "interior",
+        }
+        return _completed(self, suits)
 
     @property
     def per_point(self) -> int:
@@ -207,8 +217,14 @@ class Energy(WalkingSettings):
         count("method.points", self.points)
         count("method.walkers", self.walkers)
         check_scheme(self.martingale, self.step, self.exit)
-        one_of("method.sampling", self.sampling, ("uniform", "coefficient"))
+        if self.sampling is not None:
+            one_of("method.sampling", self.sampling, ("uniform", "interior", "coefficient"))
         check_table(self.table)
+
+
+def _completed[S: MethodSettings](settings: S, suits: Mapping[str, Any]) -> S:
+    """The same settings with what is None in them by these."""
+    return replace(settings, **{name: value for name, value in suits.items() if getattr(settings, name) is None})
 
 
 def check_scheme(martingale: str, step: str | None, exit: str) -> None:

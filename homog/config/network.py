@@ -1,9 +1,12 @@
 """Networks."""
 
 from dataclasses import dataclass
+from math import comb
 from typing import ClassVar
 
 from homog.config.checks import at_least, count, one_of, positive, require
+
+_MOST_PRODUCTS = 512  # from four dimensions on, unless their number is chosen
 
 
 @dataclass(kw_only=True)
@@ -70,10 +73,12 @@ class FourierMLP(MLP):
 
 
 @dataclass(kw_only=True)
-class TensorProduct(NetworkSettings):
+class Products(NetworkSettings):
     """A sum over products of `count` functions an axis, with all its weights in one layer.
 
-    None is 16, and 6 in three dimensions: about as many in all.
+    None is 16, 6 in three dimensions: about as many in all. From four dimensions on it is the numbers of a product's
+    functions, counted from zero, that add up to less than `count`; None is 5, or 4 or 3 as long as there are at most
+    512 products.
     """
 
     grows: ClassVar[bool] = True
@@ -84,18 +89,27 @@ class TensorProduct(NetworkSettings):
             count("network.count", self.count, 100_000)
 
     def title(self, dimension: int) -> str:
-        return f"{type(self).__name__} {' x '.join([str(self.an_axis(dimension))] * dimension)}"
+        name, count = type(self).__name__, self.an_axis(dimension)
+        if self.total(dimension):
+            return f"{name}, total degree {count - 1}"
+        return f"{name} {' x '.join([str(count)] * dimension)}"
 
     def an_axis(self, dimension: int) -> int:
         """How many functions there are an axis."""
-        return self.count or (16 if dimension < 3 else 6)
+        if self.count or dimension <= 3:
+            return self.count or (16 if dimension < 3 else 6)
+        return next(count for count in (5, 4, 3, 2) if comb(count - 1 + dimension, dimension) <= _MOST_PRODUCTS)
+
+    def total(self, dimension: int) -> bool:
+        """Whether it is the total degree of the products that is bounded."""
+        return dimension > 3
 
 
 @dataclass(kw_only=True)
-class Cosines(TensorProduct):
+class Cosines(Products):
     """Products of cosines."""
 
 
 @dataclass(kw_only=True)
-class Legendre(TensorProduct):
+class Legendre(Products):
     """Products of polynomials: with the boundary ansatz, the integrals of Legendre's."""

@@ -6,6 +6,15 @@ from math import isfinite
 
 from homog.config.checks import MISSING, label, require
 from homog.config.field import FieldSettings
+from homog.errors import UserError
+
+WITH_A_GRID = 3
+"""Dimensions in which functions are kept on grids: meshes, tables, fields, places of evaluation."""
+
+
+def depends_on_u(coefficient: str) -> bool:
+    """Whether a coefficient's text names the solution u."""
+    return re.search(r"\bu\b", coefficient) is not None
 
 
 @dataclass(kw_only=True)
@@ -16,7 +25,7 @@ class DomainSettings:
     upper: list[float] = field(default_factory=lambda: [1.0, 1.0])
 
     def __post_init__(self) -> None:
-        require(1 <= len(self.lower) <= 3, "problem.domain.lower", self.lower, "one to three numbers")
+        require(1 <= len(self.lower) <= 10, "problem.domain.lower", self.lower, "one to ten numbers")
         require(
             len(self.lower) == len(self.upper),
             "problem.domain.upper",
@@ -31,7 +40,7 @@ class DomainSettings:
 class ProblemSettings:
     """Base of the problems: -div(a grad u) = f in a box, u = g on its boundary (equation 15), written as formulas.
 
-    The formulas may use x1, x2, x3 (as many as the domain has axes), eps, pi and the names in `parameters`; the
+    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
     coefficient's also u, the solution.
     """
 
@@ -52,8 +61,17 @@ class ProblemSettings:
         """Of the medium, where it is random."""
         return 1
 
+    @property
+    def nonlinear(self) -> bool:
+        """Whether the coefficient's text names the solution u."""
+        return depends_on_u(self.coefficient)
+
     def __post_init__(self) -> None:
         label("problem.name", self.name)
+        if self.nonlinear and len(self.domain.lower) > WITH_A_GRID:
+            raise UserError(
+                "problem.coefficient depends on u, which walkers read from a table on a grid: at most three dimensions"
+            )
 
 
 @dataclass(kw_only=True)
@@ -68,6 +86,13 @@ class FieldProblem(ProblemSettings):
     """A problem whose coefficient's formula may also use `field`, a function on a grid."""
 
     field: FieldSettings = MISSING  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.domain.lower) > WITH_A_GRID:
+            raise UserError(
+                "problem.field lies on a grid: at most three dimensions; write the coefficient as a formula"
+            )
 
     @property
     def jumps(self) -> bool:

@@ -1,6 +1,5 @@
 """One run."""
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,7 +97,7 @@ class RunSettings:
             further: Any other field.
         """
         method = Energy() if method is None else method
-        companions = method.companions(nonlinear=depends_on_u(problem.coefficient))
+        companions = method.companions(nonlinear=problem.nonlinear)
         settings = cls(
             problem=problem,
             method=method,
@@ -110,12 +109,11 @@ class RunSettings:
         return settings.suited()
 
     def suited(self) -> "RunSettings":
-        """The same settings, with what the method leaves to the problem (None) chosen for this one."""
-        problem = self.problem
-        nonlinear = depends_on_u(problem.coefficient)
-        return replace(self, method=self.method.suited(nonlinear=nonlinear, jumps=problem.jumps))
-
-
-def depends_on_u(coefficient: str) -> bool:
-    """Whether a coefficient's text names the solution u."""
-    return re.search(r"\bu\b", coefficient) is not None
+        """The same settings, with what is left to the problem (None) chosen for this one."""
+        problem, dimension = self.problem, len(self.problem.domain.lower)
+        return replace(
+            self,
+            method=self.method.suited(nonlinear=problem.nonlinear, jumps=problem.jumps, dimension=dimension),
+            reference=self.reference.suited(dimension),
+            evaluation=self.evaluation.suited(dimension),
+        )

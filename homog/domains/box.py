@@ -12,6 +12,9 @@ def tensor_grid(axes: Sequence[np.ndarray]) -> Float[np.ndarray, "*grid d"]:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
+_EVEN = 0.2  # of the points that are more in the middle, the share that is spread evenly along an axis
+
+
 @dataclass(frozen=True)
 class Box:
     """The box with corners `lower` and `upper`, one number an axis."""
@@ -59,6 +62,23 @@ class Box:
         shares = (random.random(self.dimension) + np.arange(count)[:, None] * alpha) % 1
         return np.asarray(self.lower) + shares * self.sides
 
+    def spread_inside(
+        self, count: int, random: np.random.Generator
+    ) -> tuple[Float64[np.ndarray, "count d"], Float64[np.ndarray, " count"]]:
+        """Points that are more in the middle than at the faces, and their density; shapes (count, d) and (count,).
+
+        The density is the product over the axes of 0.2 + 0.8 * 6 t (1 - t), t in [0, 1] the place along one, over the
+        volume. What is small at the faces, as u^2 is, has a mean over uniform points to which ever fewer of them
+        contribute with ever more axes. *Worked out* for u = prod sin(pi t): points that are as good for the mean of
+        u^2 as one independent uniform one is in one dimension are 1.5^d in d uniform ones, and 1.16^d of these.
+        """
+        uniform = (self.spread(count, random) - self.lower) / self.sides
+        t = uniform.copy()
+        for _ in range(8):  # Newton's method, for the place that has this share of the density before it
+            before = _EVEN * t + (1 - _EVEN) * t**2 * (3 - 2 * t)
+            t = np.clip(t - (before - uniform) / _inside(t), 0.0, 1.0)
+        return np.asarray(self.lower) + t * self.sides, _inside(t).prod(1) / float(np.prod(self.sides))
+
     def sample_boundary(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
         """Uniform points on the boundary, shape (count, d), float64."""
         areas = np.repeat(np.prod(self.sides) / self.sides, 2)  # of the faces lower1, upper1, lower2, ...
@@ -67,3 +87,8 @@ class Box:
         ends = np.stack([self.lower, self.upper])
         points[np.arange(count), face // 2] = ends[face % 2, face // 2]
         return points
+
+
+def _inside(t: np.ndarray) -> np.ndarray:
+    """Density of points along an axis, in [0, 1]."""
+    return _EVEN + (1 - _EVEN) * 6 * t * (1 - t)

@@ -29,7 +29,7 @@ class Problem(Statement):
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
 
-    The formulas may use x1, x2, x3 (as many as the domain has axes), eps, pi and the names in `parameters`; the
+    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
     coefficient's also u, the solution, and `field`.
 
     Args:

@@ -18,7 +18,7 @@ from torch import Tensor
 from homog.domains import Box
 from homog.losses.system import ROWS, functions, quotients
 from homog.machine.pieces import in_pieces
-from homog.networks.linear import Evaluate, LinearInFeatures
+from homog.networks.linear import Evaluate, Factors, LinearInFeatures
 from homog.walkers.compiled import load_module
 
 _PIECE = 2048  # rows that are multiplied at once
@@ -137,13 +137,18 @@ def _of_products(
     network: LinearInFeatures,
     walk: Excursions,
     control: Slopes,
-    factors: Tensor,
+    factors: Factors,
     compiled: ModuleType,
     tests: np.ndarray | None,
 ) -> Sums:
     """The same where the features are products of functions along the axes: these are all that is evaluated."""
-    starts, ends = factors.numpy(), network.factors(walk.ends)
-    assert ends is not None
+
+    def along_axes(x: Tensor) -> Tensor:
+        found = network.factors(x)
+        assert found is not None
+        return found.along
+
+    starts, ends, lengths = factors.along.numpy(), along_axes(walk.ends).numpy(), factors.lengths
     lift_here, lift_there = network.lift(walk.starts).numpy(), network.lift(walk.ends).numpy()
     scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
     each, count = walk.ends.shape[1], len(network.weights()) + 1
@@ -152,15 +157,10 @@ def _of_products(
     def gained(first: int, last: int) -> np.ndarray:
         rows = np.empty(((last - first) * each, count), dtype=np.float32)
         loads = np.empty(count)
-        compiled.gained(first, last, starts, ends.numpy(), lift_here, lift_there, scale, weight, rows, loads)
+        compiled.gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, weight, rows, loads)
         return np.vstack([_product(rows, tests), loads], dtype=np.float64)
 
     *matrix, load = _sum_of(len(starts), points, gained)
-
-    def along_axes(x: Tensor) -> Tensor:
-        found = network.factors(x)
-        assert found is not None
-        return found
 
     lower, upper = (
         torch.as_tensor(corner, dtype=torch.float32) for corner in (control.domain.lower, control.domain.upper)
@@ -174,7 +174,7 @@ def _of_products(
 
     def sloped(first: int, last: int) -> np.ndarray:
         rows = np.empty(((last - first) * dimension, count), dtype=np.float32)
-        up = compiled.sloped(first, last, starts, slopes, np.ascontiguousarray(lift), roots, sizes > 0, rows)
+        up = compiled.sloped(first, last, starts, slopes, lengths, np.ascontiguousarray(lift), roots, sizes > 0, rows)
         return _product(rows[:up], tests) - _product(rows[up:], tests)
 
     slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)

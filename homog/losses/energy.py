@@ -182,6 +182,9 @@ class EnergyLoss(WalkingLoss[Energy]):
         if self.settings.sampling == "uniform":
             points = domain.spread(count, random)
             return points, self._coefficient(points, lagged) * float(np.prod(domain.sides)) / count
+        if self.settings.sampling == "interior":
+            points, density = domain.spread_inside(count, random)
+            return points, self._coefficient(points, lagged) / (count * density)
 
         def coefficient(points: np.ndarray) -> np.ndarray:
             found = self._coefficient(points, lagged)

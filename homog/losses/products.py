@@ -8,33 +8,40 @@ from numba import njit
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def multiplied(factors, row):
-    """Put the products of factors of shape (d, count) into row, the last axis' number running fastest."""
-    count = factors.shape[1]
-    for i in range(count):
+def multiplied(factors, lengths, row):
+    """Put the products of factors of shape (d, count) into row, the last axis' number running fastest.
+
+    Each product over the axes before is taken times the first `lengths[axis, i]` factors along an axis.
+    """
+    size = lengths[0, 0]
+    for i in range(size):
         row[i] = factors[0, i]
-    size = count
     for axis in range(1, factors.shape[0]):
-        for i in range(size - 1, -1, -1):  # from behind: what is still to be read is not yet written
+        last = 0
+        for i in range(size):
+            last += lengths[axis, i]
+        before, size = size, last
+        for i in range(before - 1, -1, -1):  # from behind: what is still to be read is not yet written
             value = row[i]
-            for j in range(count):
-                row[i * count + j] = value * factors[axis, j]
-        size *= count
+            last -= lengths[axis, i]
+            for j in range(lengths[axis, i]):
+                row[last + j] = value * factors[axis, j]
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def gained(first, last, starts, ends, lift_here, lift_there, scale, load, rows, loads):
+def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, load, rows, loads):
     """Rows of what functions gain from a walker's start to its end, times its scale; and the sum of load times them.
 
     Args:
         first, last: Points.
         starts: Factors at all points, shape (n, d, count).
         ends: Factors at the walkers' ends, shape (n, s, d, count).
+        lengths: Of `multiplied`.
         lift_here: The function behind the products at the points, shape (n,).
         lift_there: The same at the ends, shape (n, s).
         scale: Shape (n, s).
         load: Shape (n,).
-        rows: Receives them, shape ((last - first) s, count^d + 1).
+        rows: Receives them, shape ((last - first) s, m + 1).
         loads: Receives the sum over the points of load times the functions there, float64.
     """
     products = rows.shape[1] - 1
@@ -42,13 +49,13 @@ def gained(first, last, starts, ends, lift_here, lift_there, scale, load, rows, 
     loads[:] = 0.0
     k = 0
     for point in range(first, last):
-        multiplied(starts[point], here)
+        multiplied(starts[point], lengths, here)
         here[products] = lift_here[point]
         for j in range(products + 1):
             loads[j] += load[point] * here[j]
         for walker in range(ends.shape[1]):
             row = rows[k]
-            multiplied(ends[point, walker], row)
+            multiplied(ends[point, walker], lengths, row)
             row[products] = lift_there[point, walker]
             for j in range(products + 1):
                 row[j] = (row[j] - here[j]) * scale[point, walker]
@@ -56,17 +63,18 @@ def gained(first, last, starts, ends, lift_here, lift_there, scale, load, rows, 
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def sloped(first, last, starts, quotients, lift_slopes, roots, positive, rows):
+def sloped(first, last, starts, quotients, lengths, lift_slopes, roots, positive, rows):
     """Rows of slopes of the functions along d directions at each point; positive ones first, the others from the end.
 
     Args:
         first, last: Points.
         starts: Factors at all points, shape (n, d, count).
         quotients: Slope of each factor along its own axis, shape (n, d, count).
+        lengths: Of `multiplied`.
         lift_slopes: Slopes of the function behind the products, shape (n, d).
         roots: The directions, shape (n, d, d), a row each.
         positive: Whether a direction is, shape (n, d).
-        rows: Receives them, shape ((last - first) d, count^d + 1).
+        rows: Receives them, shape ((last - first) d, m + 1).
 
     Returns:
         How many are positive.
@@ -79,7 +87,7 @@ def sloped(first, last, starts, quotients, lift_slopes, roots, positive, rows):
         for axis in range(axes):
             factors[:] = starts[point]
             factors[axis] = quotients[point, axis]
-            multiplied(factors, slopes[axis])
+            multiplied(factors, lengths, slopes[axis])
             slopes[axis, products] = lift_slopes[point, axis]
         for direction in range(axes):
             if positive[point, direction]:

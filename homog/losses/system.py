@@ -57,13 +57,12 @@ class Tested:
 
 
 def smooth_functions(network: LinearInFeatures) -> np.ndarray:
-    """Numbers of the functions that tell what the time steps add: those of five an axis, or all of fewer.
+    """Numbers of the functions that tell what the time steps add: those of the first five spaces, or of fewer.
 
     None of a network that has no growing spaces and is wide: the equations would take more memory than the answer's.
     """
-    spaces = network.nested()
-    smooth = spaces[min(4, len(spaces) - 1)]
-    return smooth if len(smooth) <= _MOST_SMOOTH else smooth[:0]
+    few = [space for space in network.nested()[:5] if len(space) <= _MOST_SMOOTH]
+    return few[-1] if few else np.arange(0)
 
 
 def functions(network: LinearInFeatures, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch n"]:

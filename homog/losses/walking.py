@@ -113,7 +113,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
         cache: Path,
         device: torch.device = _CPU,
     ) -> None:
-        self.settings = settings = settings.suited(nonlinear=problem.operator.nonlinear, jumps=problem.operator.jumps)
+        self.settings = settings = settings.suited(
+            nonlinear=problem.operator.nonlinear, jumps=problem.operator.jumps, dimension=problem.dimension
+        )
         assert settings.step is not None
         assert settings.table is not None
         self.nodes = settings.table  # an axis of the table of u

@@ -1,6 +1,7 @@
 """How good an answer is: relative L2 errors against the references."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,16 @@ def relative_l2(values: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(values - reference) / np.linalg.norm(reference))
 
 
+def values_at(network: nn.Module, points: np.ndarray) -> np.ndarray:
+    """The network at points of shape (..., d); shape (...), float64."""
+    device = next(network.parameters()).device
+    values = values_without_gradient(network, torch.as_tensor(points, dtype=torch.float32, device=device))
+    return values.double().cpu().numpy()
+
+
 def values_on_grid(network: nn.Module, axes: tuple[np.ndarray, ...]) -> np.ndarray:
     """The network on the tensor grid of d axes, x1 along the first index; float64."""
-    grid = tensor_grid(axes)
-    device = next(network.parameters()).device
-    values = values_without_gradient(network, torch.as_tensor(grid, dtype=torch.float32, device=device))
-    return values.double().cpu().numpy()
+    return values_at(network, tensor_grid(axes))
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,21 @@ class Errors:
 
 
 def errors(values: np.ndarray, reference: Reference) -> Errors:
-    """The errors of values on the reference's grid."""
+    """The errors of values at the reference's places; of one by walks without what its noise adds to them."""
 
-    def error(answer: np.ndarray | None, truth: np.ndarray | None) -> float | None:
-        return None if answer is None or truth is None or not truth.any() else relative_l2(answer, truth)
+    def error(answer: np.ndarray | None, truth: np.ndarray | None, *noises: np.ndarray | None) -> float | None:
+        if answer is None or truth is None or not truth.any():
+            return None
+        noise = sum(float(np.sum(part**2)) for part in noises if part is not None)
+        found = relative_l2(answer, truth)
+        return found if noise == 0 else math.sqrt(max(0.0, found**2 - noise / float(np.sum(truth**2))))
 
-    truth = best_reference(reference)
+    of_fine, of_limit = reference.fine_standard_error, reference.homogenized_standard_error
     return Errors(
-        error(values, reference.fine),
-        error(values, reference.homogenized),
-        error(reference.homogenized, reference.fine),
-        error(reference.mean_coefficient, truth),
+        error(values, reference.fine, of_fine),
+        error(values, reference.homogenized, of_limit),
+        error(reference.homogenized, reference.fine, of_fine, of_limit),
+        error(reference.mean_coefficient, best_reference(reference), of_fine),
     )
 
 
@@ -63,20 +72,22 @@ def best_reference(reference: Reference) -> np.ndarray | None:
 
 
 class ErrorMonitor:
-    """The error during training, on every few points of the reference's grid.
+    """The error during training, on every few points of the reference's grid, without what noise of that adds to it.
 
     Args:
         reference: What the network is held against: u_eps where there is one, else u_0.
-        points: About this many points an axis are used.
+        points: About this many points an axis are used; all where there is no grid.
     """
 
     def __init__(self, reference: Reference, points: int = 101) -> None:
-        truth = best_reference(reference)
-        stride = max(1, (len(reference.axes[0]) - 1) // (points - 1))
-        axes = tuple(axis[::stride] for axis in reference.axes)
-        self._grid = torch.as_tensor(tensor_grid(axes), dtype=torch.float32)
-        thinned = None if truth is None else truth[(slice(None, None, stride),) * len(axes)]
+        truth, noise = best_reference(reference), reference.fine_standard_error
+        if reference.fine is None:
+            noise = reference.homogenized_standard_error
+        places, which = reference.places.thinned(points)
+        self._grid = torch.as_tensor(places.points, dtype=torch.float32)
+        thinned = None if truth is None else truth[which]
         self._truth = None if thinned is None or not thinned.any() else torch.as_tensor(thinned)
+        self._noise = 0.0 if noise is None else float(np.sum(noise**2))
 
     def __call__(self, network: nn.Module) -> float | None:
         """The relative L2 error, found on the network's device; None without a reference, or with one that is zero."""
@@ -85,7 +96,8 @@ class ErrorMonitor:
         device = next(network.parameters()).device
         self._grid, self._truth = self._grid.to(device), self._truth.to(device)
         values = values_without_gradient(network, self._grid).double()
-        return float(torch.linalg.vector_norm(values - self._truth) / torch.linalg.vector_norm(self._truth))
+        found, size = (float(torch.linalg.vector_norm(part)) for part in (values - self._truth, self._truth))
+        return found / size if self._noise == 0 else math.sqrt(max(0.0, found**2 - self._noise)) / size
 
 
 def weights_sha256(network: nn.Module) -> str:

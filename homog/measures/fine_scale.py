@@ -10,10 +10,9 @@ from torch import nn
 
 from homog.equation import Problem
 from homog.errors import UserError
-from homog.fields.splines import Spline
-from homog.losses.lagged import NODES, lagged_spline
+from homog.measures.smooth_answer import SmoothAnswer, smooth_answer
 from homog.timesteps.timestep import TimeSteps
-from homog.walkers import Purpose, Scheme, SplineValues, Walk, Walkers, key_after, stream_key
+from homog.walkers import Purpose, Scheme, Walk, Walkers, key_after, stream_key
 from homog.walkers.lanes import LANES
 
 _POINTS, _WALKERS = 1024, 64  # for the size of the microscale
@@ -47,7 +46,7 @@ def fine_scale(
 
     The exact solution fulfils u_eps(x) = E_x[u_eps(X) + R], so u_fine - u_eps = E_x[(u - u_eps)(X)]: of the error of u
     what oscillates within a period is forgotten like e^(-l Dt), l of the order of 2 pi^2 / eps^2, and what is smooth
-    stays. R and X carry the microscale; u is read from a spline through `network`.
+    stays. R and X carry the microscale; u is read from a spline through `network`, from four dimensions on from itself.
 
     The noise is that of grad u_eps . W, W the stopped Brownian increment, and grows like the root of Dt. Taken out is
 
@@ -75,14 +74,14 @@ def fine_scale(
     Raises:
         UserError: If the coefficient is not positive where u leads it, or u is not finite.
     """
-    spline = lagged_spline(network, problem.domain, NODES[problem.dimension])
-    if not np.isfinite(spline.coefficients).all():
+    smooth = smooth_answer(network, problem.domain, cache)
+    if not smooth.is_finite():
         raise UserError("evaluation.fine_scale=true: the network's values are not finite; write false, or train anew")
     shape, points = points.shape[:-1], points.reshape(-1, problem.dimension)
     values = problem.boundary.at(points).copy()
     variances = np.zeros(len(points))
     inside = np.flatnonzero(((points > problem.domain.lower) & (points < problem.domain.upper)).all(1))
-    sampler = _Sampler(problem, steps, spline, walkers, stream_key(seed, 0, Purpose.FINE_SCALE), cache)
+    sampler = _Sampler(problem, steps, smooth, walkers, stream_key(seed, 0, Purpose.FINE_SCALE), cache)
     # parts that end where a block of lanes does: the same blocks, and with them the same rounding, whatever the parts
     grain = LANES // math.gcd(LANES, walkers)
     part = max(1, at_once // (walkers * grain)) * grain
@@ -124,11 +123,11 @@ def microscale(network: nn.Module, problem: Problem, steps: TimeSteps, seed: int
     if problem.has_holes:
         points = points[problem.operator.coefficient_at(points) > 0]
     fine = fine_scale(network, problem, steps, points, _WALKERS, seed, cache)
-    spline = lagged_spline(network, problem.domain, NODES[problem.dimension])
+    smooth = smooth_answer(network, problem.domain, cache)
     whole = float(np.mean(fine.values**2))
     if whole == 0:
         return Microscale(0.0, 0.0)
-    apart = float(np.mean((fine.values - spline(points)) ** 2)) / whole
+    apart = float(np.mean((fine.values - smooth(points)) ** 2)) / whole
     noise = fine.standard_error**2
     size = math.sqrt(max(0.0, apart - noise))
     # of a mean of squares of normal numbers; below its root no size is told from zero
@@ -140,58 +139,38 @@ class _Sampler:
     """Means of u(X) + R over walkers and the variances of these means, with the control variates."""
 
     def __init__(
-        self, problem: Problem, steps: TimeSteps, spline: Spline, walkers: int, key: np.uint64, cache: Path
+        self, problem: Problem, steps: TimeSteps, smooth: SmoothAnswer, walkers: int, key: np.uint64, cache: Path
     ) -> None:
         self._problem = problem
         self._steps = steps
-        self._spline = spline
+        self._smooth = smooth
         self._count = walkers
         self._key = key
         self._walkers = Walkers(problem, Scheme.suited(jumps=problem.operator.jumps), cache)
-        self._look_up = SplineValues(problem.dimension, cache)
 
     def __call__(
         self, points: Float64[np.ndarray, "n d"], first: int
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """For some points, `first` the number of the first among all."""
-        lagged = self._spline if self._problem.operator.nonlinear else None
+        lagged = self._smooth.lagged if self._problem.operator.nonlinear else None
         if lagged:
             self._problem.operator.require_positive(points, lagged)
         key = key_after(self._key, first * self._count)
         walk = self._walkers.walk(points, self._count, self._steps, key, lagged)
         gained = self._gained(points, walk)
-        gained -= control_variate(self._spline, points, walk)
+        gained -= self._smooth.control(points, walk)
         return (
-            self._spline(points) + gained.mean(1, dtype=np.float64),
+            self._smooth(points) + gained.mean(1, dtype=np.float64),
             gained.var(1, ddof=1, dtype=np.float64) / self._count,
         )
 
     def _gained(self, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
         """u(X) - u(x) + R, both u by the same arithmetic, or g where a walker left."""
-        gained = self._look_up(self._spline, points, walk.displacement)
+        gained = self._smooth.after(points, walk.displacement)
         point, walker = np.nonzero(walk.left)
         domain = self._problem.domain  # g may have no value a rounding error outside
         ends = np.clip(points[point] + walk.displacement[:, point, walker].T, domain.lower, domain.upper)
         gained[point, walker] = self._problem.boundary.at(ends)
-        gained -= self._look_up(self._spline, points, np.zeros((points.shape[1], len(points), 1), dtype=np.float32))
+        gained -= self._smooth.after(points, np.zeros((points.shape[1], len(points), 1), dtype=np.float32))
         gained += walk.reward
         return gained
-
-
-def control_variate(spline: Spline, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
-    """grad u(x) . W + 1/2 (W W^T - duration I) : Hess u(x) of each walker, of expectation zero.
-
-    Args:
-        spline: u.
-        points: x.
-        walk: From these points.
-    """
-    slope, bend = spline.gradient(points).astype(np.float32), spline.hessian(points).astype(np.float32)
-    control = -0.5 * np.trace(bend, axis1=1, axis2=2)[:, None] * walk.duration
-    for i, w in enumerate(walk.brownian):
-        factor = slope[:, i, None] + 0.5 * bend[:, i, i, None] * w
-        for j, other in enumerate(walk.brownian[:i]):
-            factor += bend[:, i, j, None] * other
-        factor *= w
-        control += factor
-    return control

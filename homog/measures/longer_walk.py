@@ -29,12 +29,10 @@ from torch import nn
 
 from homog.domains import Box
 from homog.equation import Problem
-from homog.fields.splines import Spline
-from homog.losses.lagged import NODES, lagged_spline
-from homog.measures.fine_scale import control_variate
+from homog.measures.smooth_answer import SmoothAnswer, smooth_answer
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, macro_bound
-from homog.walkers import Purpose, Scheme, SplineValues, Walkers, point_generator, stream_key
+from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 
 _GROUPS = 32
 _FUNCTIONS = {1: 5, 2: 3, 3: 2}  # an axis
@@ -99,15 +97,15 @@ def longer_walk(
     Raises:
         UserError: If the coefficient is not positive where u leads it, or a number is not finite.
     """
-    domain, dimension = problem.domain, problem.dimension
+    domain = problem.domain
     steps = with_pace(replace(steps, pace=None, steepness=0.0), problem, m0)
-    spline = lagged_spline(network, domain, NODES[dimension])
-    steps, count = _planned(steps, problem, _rate(spline, problem), affordable)
+    answer = smooth_answer(network, domain, cache)
+    steps, count = _planned(steps, problem, _rate(answer, problem), affordable)
     scheme = Scheme.suited(jumps=problem.operator.jumps)
     walkers = Walkers(problem, scheme, cache)
     # the error of steps that may be refused is not small, and is extrapolated from longer ones
     along = Walkers(problem, scheme.along(scheme.parts), cache) if scheme.may_stay else None
-    look_up, taken = SplineValues(dimension, cache), 0
+    taken = 0
 
     def look(steps: TimeSteps, count: int) -> _Seen:
         nonlocal taken
@@ -118,10 +116,10 @@ def longer_walk(
             points = points[: len(points) // _GROUPS * _GROUPS]
         key = stream_key(seed, taken, Purpose.LONGER_WALK)
         taken += 1
-        seen = _look(spline, walkers, steps, look_up, points, key)
+        seen = _look(answer, walkers, steps, points, key)
         if along is None:
             return seen
-        return seen.beyond(_look(spline, along, steps.lengthened(scheme.parts), look_up, points, key), scheme)
+        return seen.beyond(_look(answer, along, steps.lengthened(scheme.parts), points, key), scheme)
 
     seen = look(steps, count)
     found, times = _found(seen, steps), 1
@@ -177,16 +175,15 @@ class _Seen:
 
 
 def _look(
-    spline: Spline,
+    answer: SmoothAnswer,
     walkers: Walkers,
     steps: TimeSteps,
-    look_up: SplineValues,
     points: Float64[np.ndarray, "n d"],
     key: np.uint64,
 ) -> _Seen:
     """Send one walker from each point."""
     problem, domain = walkers.problem, walkers.problem.domain
-    lagged = spline if problem.operator.nonlinear else None
+    lagged = answer.lagged if problem.operator.nonlinear else None
     if lagged is not None:
         problem.operator.require_positive(points, lagged)
     walk = walkers.walk(points, 1, steps, key, lagged)
@@ -194,11 +191,11 @@ def _look(
     left = walk.left[:, 0]
     ends = np.clip(points + walk.displacement[:, :, 0].T, domain.lower, domain.upper)
     nowhere = np.zeros((problem.dimension, len(points), 1), dtype=np.float32)
-    here = look_up(spline, points, nowhere)[:, 0].astype(np.float64)
-    there = look_up(spline, points, walk.displacement)[:, 0].astype(np.float64)
+    here = answer.after(points, nowhere)[:, 0].astype(np.float64)
+    there = answer.after(points, walk.displacement)[:, 0].astype(np.float64)
     there[left] = problem.boundary.at(ends[left])
     residual = there - here + walk.reward[:, 0]
-    control = control_variate(spline, points, walk)[:, 0].astype(np.float64)
+    control = answer.control(points, walk)[:, 0].astype(np.float64)
     size = float(control @ control)
     if size > 0:
         residual = residual - (control @ (residual - residual.mean())) / size * control
@@ -211,15 +208,15 @@ def _look(
     return _Seen(tests, tests - np.where(left[:, None], 0.0, after), residual, here, walk.steps)
 
 
-def _rate(spline: Spline, problem: Problem) -> float:
+def _rate(answer: SmoothAnswer, problem: Problem) -> float:
     """How fast the answer's own shape decays where nothing holds the walkers up, at least as fast as the slowest.
 
     The longer T, the fewer walkers: beyond the time in which what is looked for decays, walkers tell less and less.
     """
     slowest = 0.5 * math.pi**2 * float((1 / problem.domain.sides**2).sum())
     points = problem.domain.spread(_LOOKS, np.random.default_rng(0))
-    size = float(np.mean((spline(points) - problem.boundary.at(points)) ** 2))
-    slope = float(np.mean((spline.gradient(points) ** 2).sum(-1)))
+    size = float(np.mean((answer(points) - problem.boundary.at(points)) ** 2))
+    slope = float(np.mean((answer.slopes(points) ** 2).sum(-1)))
     return slowest if size == 0 else float(np.clip(0.5 * slope / size, slowest, _FASTEST * slowest))
 
 
@@ -239,8 +236,13 @@ def _planned(steps: TimeSteps, problem: Problem, rate: float, affordable: float)
 
 
 def _functions(points: Float64[np.ndarray, "n d"], domain: Box) -> Float64[np.ndarray, "n m"]:
-    """Products over the axes of (1 - t^2) times Legendre polynomials of the lowest degrees, zero on the boundary."""
+    """Products over the axes of (1 - t^2) times Legendre polynomials of the lowest degrees, zero on the boundary.
+
+    From four dimensions on those of total degree one: the product of all 1 - t^2, by itself and times each t.
+    """
     places = 2 * (points - domain.lower) / domain.sides - 1
+    if domain.dimension not in _FUNCTIONS:
+        return (1 - places**2).prod(1, keepdims=True) * np.column_stack([np.ones(len(points)), places])
     degree = _FUNCTIONS[domain.dimension]
     found = np.ones((len(points), 1))
     for t in places.T:

@@ -15,6 +15,7 @@ from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.references.cell import correctors_of
+from homog.references.correctors import CorrectorsAlongAxes
 from homog.references.voxel_cell import Correctors
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, time_steps
@@ -33,6 +34,8 @@ _AGREED = 2.0  # standard errors
 _MOST_SHORTER = 1000.0  # times as many steps where the medium is steep
 _SURE, _ROUNDING = 0.999, 1e-4  # of a contradiction
 _FAR = 2000  # periods to the boundary: none gets there
+
+AnyCorrectors = Correctors | CorrectorsAlongAxes
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,13 @@ class EffectiveTensor:
             f" {known[i, j]:.5g} by the cell problem: one of the two does not resolve the medium"
         ]
 
-    def excess(self, macro_step: float) -> float:
+    def excess(self, macro_step: float) -> float | None:
         """c / Dt as a share of a*: what a macro step adds to the energy's tensor, a mean over the axes.
 
-        From the least macro step (23) on; below it less than this.
+        From the least macro step (23) on; below it less than this. None where c is not known.
         """
+        if np.isnan(self.delay).any():
+            return None
         return float(np.trace(self.delay) / macro_step / np.trace(self.value))
 
 
@@ -164,7 +169,7 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
 
 
 def _measured(
-    walkers: tuple[Walkers, Walkers], late: TimeSteps, cell: Box, correctors: Correctors, batches: int, seed: int
+    walkers: tuple[Walkers, Walkers], late: TimeSteps, cell: Box, correctors: AnyCorrectors, batches: int, seed: int
 ) -> EffectiveTensor:
     """a* from the slope until one time, by walkers that take each step and those that take longer ones on its path."""
     each, along = walkers
@@ -206,7 +211,7 @@ def _affordable(late: TimeSteps, scheme: Scheme, batches: int) -> bool:
 
 
 def _slopes(
-    walkers: Walkers, late: TimeSteps, cell: Box, correctors: Correctors, numbers: range, seed: int
+    walkers: Walkers, late: TimeSteps, cell: Box, correctors: AnyCorrectors, numbers: range, seed: int
 ) -> Float64[np.ndarray, "two batches d d"]:
     """Slope of the batches of these numbers, of <a dphi dphi^T> and of <a (W W^T - t)>, with steps of one length."""
     problem, dimension = walkers.problem, walkers.problem.dimension

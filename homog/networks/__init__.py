@@ -10,7 +10,7 @@ from homog.domains import Box
 from homog.networks.ansatz import BoundaryAnsatz, boundary_values, values_without_gradient
 from homog.networks.linear import LinearInFeatures
 from homog.networks.perceptron import FourierPerceptron, Perceptron
-from homog.networks.products import TensorProductSum, cosines, legendre_slopes
+from homog.networks.products import ProductSum, cosines, legendre_slopes
 from homog.networks.tangent import Tangent, tangent_in
 
 __all__ = [
@@ -42,9 +42,11 @@ def _(settings: FourierMLP, domain: Box, seed: int) -> nn.Module:
 
 @build.register
 def _(settings: Cosines, domain: Box, seed: int) -> nn.Module:
-    return TensorProductSum(domain, cosines, settings.an_axis(domain.dimension))
+    return ProductSum(domain, cosines, settings.an_axis(domain.dimension), total=settings.total(domain.dimension))
 
 
 @build.register
 def _(settings: Legendre, domain: Box, seed: int) -> nn.Module:
-    return TensorProductSum(domain, legendre_slopes, settings.an_axis(domain.dimension))
+    return ProductSum(
+        domain, legendre_slopes, settings.an_axis(domain.dimension), total=settings.total(domain.dimension)
+    )

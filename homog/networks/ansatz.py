@@ -1,5 +1,6 @@
 """The ansatz that gives networks their boundary values, and values of networks at many points."""
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from homog.equation import Problem
 from homog.formula.evaluate import torch_at_points
-from homog.networks.linear import Evaluate, LinearInFeatures
+from homog.networks.linear import Evaluate, Factors, LinearInFeatures
 
 _CHUNK = {"cpu": 4096}  # the activations of a layer of 200 units then stay in the cache of two cores
 _MOST_AT_ONCE = 2**20
@@ -43,10 +44,10 @@ class BoundaryAnsatz(nn.Module):
         """The network's features times the distance: each is zero on the boundary."""
         return self._distance(x)[..., None] * self._linear().features(x)
 
-    def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"] | None:
+    def factors(self, x: Float[Tensor, "*batch d"]) -> Factors | None:
         """The network's, each times the distance along its axis."""
         found = self._linear().factors(x)
-        return None if found is None else self._distances(x)[..., None] * found
+        return None if found is None else replace(found, along=self._distances(x)[..., None] * found.along)
 
     def on_host(self) -> Evaluate | None:
         """See `LinearInFeatures`."""

@@ -10,28 +10,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.domains import Box
-from homog.networks.linear import LinearInFeatures
+from homog.networks.linear import Factors, LinearInFeatures
 
 
-class TensorProductSum(nn.Module):
-    """sum_k w_k prod_i p_k_i(t_i), t in [-1, 1]^d the place in the box, 0 <= k_i < `count`. Weights start at zero.
+class ProductSum(nn.Module):
+    """sum_k w_k prod_i p_k_i(t_i), t in [-1, 1]^d the place in the box. Weights start at zero.
+
+    The numbers k_i are below `count`; or, with `total`, their sum is: in d dimensions these are binomial(count - 1 + d,
+    d) products in place of count^d.
 
     Args:
         domain: The box.
         functions: The functions p_k: of t and their number, one more axis for k.
         count: How many an axis.
+        total: Whether it is the sum of the numbers that is bounded.
     """
 
     center: torch.Tensor
     factor: torch.Tensor
 
-    def __init__(self, domain: Box, functions: Callable[[Tensor, int], Tensor], count: int) -> None:
+    def __init__(self, domain: Box, functions: Callable[[Tensor, int], Tensor], count: int, *, total: bool) -> None:
         super().__init__()
         self._functions = functions
-        self.count = count
+        self.count, self.total = count, total
         self.register_buffer("center", torch.tensor(domain.lower + domain.sides / 2, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(2 / domain.sides, dtype=torch.float32))
-        self.last = nn.Parameter(torch.zeros(self.count**domain.dimension))
+        self.last = nn.Parameter(torch.zeros(len(self._numbers())))
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
@@ -43,30 +47,39 @@ class TensorProductSum(nn.Module):
 
     def features(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
         """The products, the last axis' number running fastest."""
-        values = self.factors(x)
+        values = self._along_axes(x)
         products = values[..., 0, :]
-        for axis in range(1, x.shape[-1]):
-            products = (products[..., None] * values[..., axis, None, :]).flatten(-2)
+        for axis, lengths in enumerate(self._lengths()[1:], start=1):
+            if not self.total:
+                products = (products[..., None] * values[..., axis, None, :]).flatten(-2)
+                continue
+            before = np.repeat(np.arange(len(lengths)), lengths)
+            number = np.arange(len(before)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            products = products[..., before] * values[..., axis, number]
         return products
 
-    def factors(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"]:
-        """p_0, p_1, ... at each coordinate."""
-        return self._functions((x - self.center) * self.factor, self.count)
+    def factors(self, x: Float[Tensor, "*batch d"]) -> Factors:
+        """See `LinearInFeatures`."""
+        lengths = self._lengths()
+        table = np.zeros((len(lengths), len(lengths[-1])), dtype=np.int64)
+        for row, some in zip(table, lengths, strict=True):
+            row[: len(some)] = some
+        return Factors(self._along_axes(x), table)
 
     def on_host(self) -> None:
         """None: see `LinearInFeatures`."""
 
     def nested(self) -> list[np.ndarray]:
         """Products of the first functions of each axis: see `LinearInFeatures`."""
-        dimension = len(self.center)
-        degree = np.indices((self.count,) * dimension).reshape(dimension, -1).max(0)
+        numbers = self._numbers()
+        degree = numbers.sum(1) if self.total else numbers.max(1)
         return [np.flatnonzero(degree < count) for count in range(1, self.count + 1)]
 
     def restricted(self, space: int) -> "LinearInFeatures":
         """With space + 1 functions an axis: see `LinearInFeatures`."""
         smaller = copy.deepcopy(self)
         smaller.count = space + 1
-        smaller.last = nn.Parameter(self.last[: smaller.count ** len(self.center)].detach().clone())
+        smaller.last = nn.Parameter(self.last[: len(smaller._numbers())].detach().clone())
         return smaller
 
     def weights(self) -> Float[Tensor, " m"]:
@@ -77,6 +90,29 @@ class TensorProductSum(nn.Module):
         """See `LinearInFeatures`."""
         with torch.no_grad():
             self.last.copy_(weights)
+
+    def _along_axes(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d count"]:
+        """p_0, p_1, ... at each coordinate."""
+        return self._functions((x - self.center) * self.factor, self.count)
+
+    def _numbers(self) -> np.ndarray:
+        """k of each product, shape (m, d)."""
+        found = np.zeros((1, 0), dtype=np.int64)
+        for lengths in self._lengths():
+            number = np.concatenate([np.arange(length) for length in lengths])
+            found = np.column_stack([np.repeat(found, lengths, axis=0), number])
+        return found
+
+    def _lengths(self) -> list[np.ndarray]:
+        """For each axis, how many functions along it each product over the axes before is taken times."""
+        found = [np.array([self.count])]
+        for _ in self.center[1:]:
+            before = found[-1]
+            if self.total:  # a product times p_0, p_1, ... leaves that much less to those that follow
+                found.append(np.concatenate([length - np.arange(length) for length in before]))
+            else:
+                found.append(np.full(int(before.sum()), self.count))
+        return found
 
 
 def cosines(t: Float[Tensor, "*batch"], count: int) -> Float[Tensor, "*batch count"]:

@@ -1,6 +1,8 @@
 """The tangent space of a perceptron: what a small change of its weights adds to it, to first order."""
 
 import copy
+import itertools
+import math
 
 import numpy as np
 import torch
@@ -66,7 +68,7 @@ class Tangent(nn.Module):
         return self.perceptron.jacobian_on_host(basis) if self.change.device.type == "cpu" else None
 
     def nested(self) -> list[np.ndarray]:
-        """Of a basis of modes the first n^d, of more and more n; of J itself the whole."""
+        """Of a basis of modes the first, as many as there are polynomials of more and more degrees; of J the whole."""
         return self._spaces or [np.arange(len(self.change))]
 
     def restricted(self, space: int) -> LinearInFeatures:
@@ -109,16 +111,20 @@ class Tangent(nn.Module):
         sizes, directions = torch.linalg.eigh(exact.T @ exact / len(exact))
         sizes, directions = sizes.flip(0), directions.flip(1)
         count = int((sizes > _FLOOR * sizes[0]).sum())
-        dimension = len(self.perceptron.center)
-        degrees = int(count ** (1 / dimension) + 1e-9)
-        spaces = [np.arange(n**dimension) for n in range(1, degrees + 1)]
-        kept = degrees**dimension
+        spaces = [np.arange(size) for size in _sizes(count, len(self.perceptron.center))]
+        kept = len(spaces[-1])
         self._span((directions[:, :kept] / sizes[:kept].sqrt()).to(self.change), spaces)
 
     def _span(self, basis: Tensor, spaces: list[np.ndarray]) -> None:
         self.basis, self._spaces = basis, spaces
         self._along = torch.zeros(basis.shape[1], device=basis.device)
         self.change.zero_()
+
+
+def _sizes(count: int, dimension: int) -> list[int]:
+    """Numbers of polynomials of growing degrees, up to `count`: of each axis up to three dimensions, else in all."""
+    numbers = (n**dimension if dimension <= 3 else math.comb(n - 1 + dimension, dimension) for n in itertools.count(1))
+    return list(itertools.takewhile(lambda number: number <= count, numbers))
 
 
 def tangent_in(network: nn.Module) -> Tangent:

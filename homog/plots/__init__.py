@@ -2,7 +2,7 @@
 
 from homog.plots.field import draw_field, field_figure
 from homog.plots.panels import draw_training_curve
-from homog.plots.run import Curve, draw_run, solution_data
+from homog.plots.run import Curve, draw_run, drawn_axes, solution_data
 from homog.plots.solution import SolutionData, draw_solution, solution_figure
 from homog.plots.sweep import SweepLabels, SweepLine, draw_sweep, sweep_figure
 
@@ -16,6 +16,7 @@ __all__ = [
     "draw_solution",
     "draw_sweep",
     "draw_training_curve",
+    "drawn_axes",
     "field_figure",
     "solution_data",
     "solution_figure",

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-from homog.domains import tensor_grid
+from homog.config import WITH_A_GRID
+from homog.domains import Box, tensor_grid
 from homog.equation import Problem
 from homog.plots.field import field_figure
-from homog.plots.solution import SolutionData, solution_figure
+from homog.plots.panels import FINE, HOMOGENIZED
+from homog.plots.solution import Compared, SolutionData, solution_figure
 from homog.references import Reference
 
 Curve = list[tuple[int, float]]
@@ -21,6 +23,7 @@ def draw_run(
     problem: Problem,
     reference: Reference,
     values: np.ndarray,
+    drawn: tuple[tuple[np.ndarray, ...], np.ndarray],
     curve: Curve,
     folder: Path,
     fine_scale: np.ndarray | None = None,
@@ -32,7 +35,8 @@ def draw_run(
         title: What was run; asked for when all else is drawn.
         problem: Gives coefficient and domain.
         reference: What the network is held against.
-        values: The network's, on the reference's grid.
+        values: The network's, at the reference's places.
+        drawn: Axes of a grid, and the network's values on it.
         curve: (iteration, error) over the training.
         folder: Where to.
         fine_scale: The network's values with the microscale put back, where there are such.
@@ -41,7 +45,8 @@ def draw_run(
     Returns:
         The files.
     """
-    data = solution_data("", problem, reference.axes, values, reference, curve, fine_scale, answer)
+    on_grid = fine_scale if reference.axes else None
+    data = solution_data("", problem, *drawn, reference, curve, on_grid, answer, values)
     solution_figure(data, folder / "solution.png", title)
     if problem.operator.field is None:
         return [folder / "solution.png"]
@@ -58,35 +63,55 @@ def solution_data(
     curve: Curve,
     fine_scale: np.ndarray | None = None,
     answer: str = "network",
+    at_points: np.ndarray | None = None,
 ) -> SolutionData:
     """What the figure of a run shows.
 
     Args:
         title: What was run.
         problem: Gives coefficient and domain.
-        axes: The grid of the values, that of the reference where there is one.
+        axes: The grid of the values, that of the reference where it has one.
         values: The network's, on that grid.
         reference: What the network is held against, or None.
         curve: The error over the training.
         fine_scale: The network's values with the microscale put back, where there are such.
         answer: What the network is called.
+        at_points: The network's values at the reference's places, where these are no grid.
     """
     patch = _patch(problem)
     points = tensor_grid(patch)
     u = RegularGridInterpolator(axes, values)(points) if problem.operator.nonlinear else 0.0
+    on_grid = reference if reference and reference.axes else None
     return SolutionData(
         title=title,
         axes=axes,
         network=values,
         coefficient_axes=patch,
         coefficient=problem.operator.coefficient_at(points, u),
-        fine=reference.fine if reference else None,
-        homogenized=reference.homogenized if reference else None,
-        mean_coefficient=reference.mean_coefficient if reference else None,
+        fine=on_grid.fine if on_grid else None,
+        homogenized=on_grid.homogenized if on_grid else None,
+        mean_coefficient=on_grid.mean_coefficient if on_grid else None,
         curve=curve,
         fine_scale=fine_scale,
         answer=answer,
+        compared=None if reference is None or on_grid or at_points is None else _compared(reference, at_points),
     )
+
+
+def drawn_axes(domain: Box, count: int) -> tuple[np.ndarray, ...]:
+    """A grid for figures: `count` points an axis; from four dimensions on 61 along three axes, in the middle of all."""
+    if domain.dimension <= WITH_A_GRID:
+        return domain.axes(count)
+    middle = [np.array([center]) for center in (domain.lower + domain.sides / 2).tolist()]
+    return (*domain.axes(61)[:WITH_A_GRID], *middle[WITH_A_GRID:])
+
+
+def _compared(reference: Reference, values: np.ndarray) -> Compared | None:
+    if reference.fine is not None:
+        return Compared(FINE, reference.fine, reference.fine_standard_error, values)
+    if reference.homogenized is not None:
+        return Compared(HOMOGENIZED, reference.homogenized, reference.homogenized_standard_error, values)
+    return None
 
 
 def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
@@ -95,8 +120,11 @@ def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
     if problem.cell is not None:
         half = np.minimum(problem.domain.sides / 2, 2 * problem.cell.sides)
         lower, upper = (lower + upper) / 2 - half, (lower + upper) / 2 + half
-    axes = zip(lower, upper, _drawn_nodes(problem), strict=True)
-    return tuple(np.linspace(low, high, count) for low, high, count in axes)
+    drawn = list(zip(lower, upper, _drawn_nodes(problem), strict=True))
+    axes = [np.linspace(low, high, count) for low, high, count in drawn]
+    if problem.dimension > WITH_A_GRID:  # the plane that is shown
+        axes[2:] = [np.array([(low + high) / 2]) for low, high, _ in drawn[2:]]
+    return tuple(axes)
 
 
 def _drawn_nodes(problem: Problem) -> tuple[int, ...]:

@@ -32,6 +32,23 @@ _FIELD_COLORS, _COEFFICIENT_COLORS, _ERROR_COLORS = "viridis", "cividis", "magma
 
 
 @dataclass(frozen=True)
+class Compared:
+    """An answer beside a reference that is known at points alone.
+
+    Attributes:
+        pen: The reference's.
+        reference: Its values, shape (n,).
+        standard_error: Of these, shape (n,); None where they have no noise.
+        answer: The answer's values there, shape (n,).
+    """
+
+    pen: Pen
+    reference: Values
+    standard_error: Values | None
+    answer: Values
+
+
+@dataclass(frozen=True)
 class SolutionData:
     """What the figure of a run shows: functions on a grid, indexed [i1, i2, ...], x1 along the first axis.
 
@@ -46,6 +63,8 @@ class SolutionData:
         mean_coefficient: The solution u_mean for the mean coefficient, likewise.
         curve: (iteration, relative L2 error) over the training.
         fine_scale: The trained solution with the microscale that walkers put back, shape of `network`, or None.
+        answer: What the trained solution is called.
+        compared: It beside a reference that is known at points alone, which then has no map.
     """
 
     title: str
@@ -59,6 +78,7 @@ class SolutionData:
     curve: Sequence[tuple[int, float]] = ()
     fine_scale: Values | None = None
     answer: str = NETWORK.label
+    compared: Compared | None = None
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -144,6 +164,8 @@ def draw_solution(data: SolutionData) -> "Figure":
             _draw_error_line(panels["error"], data)
         else:
             _draw_maps(panels, data)
+        if data.compared is not None and len(data.axes) > 1:
+            _draw_compared(panels["compared"], panels["residual"], data.compared, data.answer)
         sections = sections_of(data.axes)
         for number, section in enumerate(sections, start=1):
             lines = [(pen, values[section.index]) for pen, values in data.lines]
@@ -157,6 +179,8 @@ def _layout(data: SolutionData) -> tuple[list[Any], tuple[float, float]]:
     if len(data.axes) == 1:
         return [["coefficient", "training"], ["section 1", "error"]], (9.0, 6.4)
     maps = ["reference", "network", "error"] if data.reference else [".", "network", "."]
+    if data.compared is not None:
+        maps = ["compared", "network", "residual"]
     top = ["coefficient", "training", "training"]
     return [top, maps, ["section 1", "section 2", "section 3"]], (10.5, 8.9)
 
@@ -186,6 +210,22 @@ def _draw_maps(panels: "dict[str, Axes]", data: SolutionData) -> None:
     limits = _limits(*(values for _, _, values in shown))  # one scale, so that colours can be compared
     for name, title, values in shown:
         draw_map(panels[name], data.axes[:2], values, _join(title, fixed), _FIELD_COLORS, limits)
+
+
+def _draw_compared(panel: "Axes", residual: "Axes", data: Compared, answer: str) -> None:
+    """The answer against the reference at its points, and what they differ by, with 95 % intervals."""
+    look = {"fmt": ".", "markersize": 3, "elinewidth": 0.6, "color": NETWORK.color, "ecolor": "#999999"}
+    order = np.argsort(data.reference)
+    truth, values = data.reference[order], data.answer[order]
+    half = None if data.standard_error is None else 1.96 * data.standard_error[order]
+    panel.plot(truth, truth, color=data.pen.color, linewidth=0.8)
+    panel.errorbar(truth, values, xerr=half, **look)
+    panel.set(title=f"{answer} at {len(truth)} points", xlabel=data.pen.symbol, ylabel="answer")
+    residual.axhline(0.0, color=data.pen.color, linewidth=0.8)
+    residual.errorbar(truth, values - truth, yerr=half, **look)
+    residual.set(title=f"{answer} $-$ {data.pen.symbol}", xlabel=data.pen.symbol)
+    for axes in (panel, residual):
+        axes.grid(alpha=0.25, linewidth=0.5)
 
 
 def _draw_error_line(panel: "Axes", data: SolutionData) -> None:

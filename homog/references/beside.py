@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from homog.config import ReferenceSettings
+from homog.domains import Places
 from homog.equation import Problem
 from homog.references import cache
 from homog.references.compute import reference
@@ -23,12 +24,12 @@ class ReferenceBeside:
     Args:
         problem: As for `reference`, like what follows.
         settings: Which solutions.
-        grid_count: Points an axis of the evaluation grid.
+        count: Points an axis of the evaluation grid, or in all where there is none.
         folder: For caches.
     """
 
-    def __init__(self, problem: Problem, settings: ReferenceSettings, grid_count: int, folder: Path) -> None:
-        self._question = problem, settings, grid_count, folder
+    def __init__(self, problem: Problem, settings: ReferenceSettings, count: int, folder: Path) -> None:
+        self._question = problem, settings, count, folder
         self._stop = threading.Event()
         self._thread = ThreadPoolExecutor(1, "homog reference")
 
@@ -42,18 +43,19 @@ class ReferenceBeside:
             UserError: As `reference` does.
         """
         if not (self._known or self._found.done()):
-            _log.info("computing the FEM reference")
+            _log.info("computing the reference")
         try:
             found = self._found.result()
         except (SolverFailed, MemoryError) as error:
             return self._missing(str(error) or "out of memory: write a smaller reference.max_unknowns")
-        _log.info("reference of %s unknowns, kept in %s", f"{found.unknowns:,}", self._path)
+        unknowns = f" of {found.unknowns:,} unknowns" if found.unknowns else ""
+        _log.info("reference%s, kept in %s", unknowns, self._path)
         return found
 
     def _missing(self, why: str) -> Reference:
-        problem, _, grid_count, _ = self._question
-        axes = problem.domain.axes(grid_count)
-        return Reference(axes, None, None, None, None, None, None, 0, 0.0, (f"there is no reference: {why}",))
+        problem, _, count, _ = self._question
+        places = Places.of(problem.domain, count)
+        return Reference(places, None, None, None, None, None, None, 0, 0.0, (f"there is no reference: {why}",))
 
     def __enter__(self) -> Self:
         self._path, _ = cache.entry(*self._question)

@@ -15,34 +15,36 @@ import numpy as np
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from homog.config import ReferenceSettings
+from homog.domains import Places
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.machine import durable
 from homog.references.process import Stopped
 from homog.references.result import Reference
 
-_FORMAT = 2  # counts up when the numbers or their layout change: older entries are then not found
+_FORMAT = 3  # counts up when the numbers or their layout change: older entries are then not found
 _ARRAYS = (
     *("fine", "homogenized", "mean_coefficient", "effective_tensor"),
     *("effective_values", "effective_tensors"),
+    *("fine_standard_error", "homogenized_standard_error"),
 )
 _ESTIMATES = (
     *("error_estimate", "homogenized_error_estimate"),
     *("mean_coefficient_error_estimate", "cell_problem_error_estimate"),
 )
-_PLAIN = ("mean", *_ESTIMATES, "unknowns", "seconds", "notes")
+_PLAIN = ("mean", *_ESTIMATES, "unknowns", "seconds", "notes", "by")
 
 _log = logging.getLogger("homog")
 
 
-def entry(problem: Problem, settings: ReferenceSettings, grid_count: int, folder: Path) -> tuple[Path, dict]:
+def entry(problem: Problem, settings: ReferenceSettings, count: int, folder: Path) -> tuple[Path, dict]:
     """The file of a reference, named after the content of the question, and the question itself."""
     question = {
         "format": _FORMAT,
         "problem": json.loads(problem.key()),
         "kind": type(settings).__name__,
         "settings": asdict(settings),
-        "grid": grid_count,
+        "grid": count,
     }
     name = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
     return folder / "references" / f"{name}.npz", question
@@ -106,30 +108,33 @@ def _read(path: Path, question: Mapping) -> Reference | None:
 def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
     plain = json.loads(str(arrays["json"]))
     dimension, notes = plain["dimension"], plain["notes"]
-    axes = tuple(arrays[f"x{i + 1}"] for i in range(dimension))
-    grid, tensor = tuple(len(axis) for axis in axes), (dimension, dimension)
+    if "points" in arrays:
+        places = Places(scattered=arrays["points"])
+    else:
+        places = Places(axes=tuple(arrays[f"x{i + 1}"] for i in range(dimension)))
+    grid, tensor = places.shape, (dimension, dimension)
     values = len(arrays.get("effective_values", ()))
     found = {name: arrays.get(name) for name in _ARRAYS}
-    shapes = [grid, grid, grid, tensor, (values,), (values, *tensor)]
+    shapes = [grid, grid, grid, tensor, (values,), (values, *tensor), grid, grid]
     numbers = [plain[name] for name in ("mean", *_ESTIMATES) if plain[name] is not None]
     sound = (
         plain["question"] == json.loads(json.dumps(question))
-        and 1 <= dimension <= 3
+        and places.dimension == dimension
         and all(array is None or array.shape == shape for array, shape in zip(found.values(), shapes, strict=True))
         and all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays.values() if array.ndim)
         and all(isinstance(number, int | float) for number in (*numbers, plain["unknowns"], plain["seconds"]))
-        and all(isinstance(note, str) for note in notes)
+        and all(isinstance(text, str) for text in (*notes, plain["by"]))
     )
     if not sound:
         raise ValueError("not what was asked for")
     further = {name: plain[name] for name in _PLAIN if name != "notes"}
-    return Reference(axes=axes, **found, **further, notes=tuple(notes))
+    return Reference(places=places, **found, **further, notes=tuple(notes))
 
 
 def _write(path: Path, question: Mapping, reference: Reference) -> None:
-    arrays = {f"x{i + 1}": axis for i, axis in enumerate(reference.axes)}
+    arrays = reference.places.arrays()
     arrays |= {name: getattr(reference, name) for name in _ARRAYS if getattr(reference, name) is not None}
-    plain = {"question": question, "dimension": len(reference.axes)}
+    plain = {"question": question, "dimension": reference.places.dimension}
     plain |= {name: getattr(reference, name) for name in _PLAIN}
     body = io.BytesIO()
     np.savez(body, allow_pickle=False, json=np.array(json.dumps(plain)), **arrays)

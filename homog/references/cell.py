@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from homog.config import WITH_A_GRID
 from homog.equation import Problem
 from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
 from homog.equation.lengths import slopes_of_log
 from homog.fields.phases import Phases
+from homog.references.correctors import CorrectorsAlongAxes, correctors_along_axes
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
 from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
@@ -116,12 +118,16 @@ def _is_constant_on_voxels(problem: Problem) -> bool:
     return isinstance(problem.operator.field, Phases) and not coefficient.names & set(coefficient.axes)
 
 
-def correctors_of(problem: Problem) -> Correctors:
-    """The correctors of a linear problem with a cell, to about a part in a hundred."""
+def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
+    """The correctors of a linear problem with a cell, to about a part in a hundred; in more than three dimensions of
+    a product of functions of one coordinate.
+    """
     sides = cell_sides(problem)
     if sides is None:
         raise ValueError("the coefficient is not periodic")
     lower, field = np.asarray(problem.domain.lower, dtype=np.float64), problem.operator.field
+    if len(sides) > WITH_A_GRID:
+        return correctors_along_axes(problem, lower, sides)
     most = _OF_CORRECTORS[len(sides)]
     sampled = _positive(problem, 0.0)
     if field and _is_constant_on_voxels(problem) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
@@ -199,8 +205,8 @@ def _best(
             best = min(best, element_bounds(sampled, edges), key=lambda bounds: bounds.gap)
             if best.gap <= wanted:
                 break
-    if best is _NOTHING:  # three dimensions, and rough
-        best = spectral_bounds(sampled, lower, sides, _SIZES[2], _MOST_ITERATIONS)
+    if best is _NOTHING:  # three dimensions or four, and rough
+        best = spectral_bounds(sampled, lower, sides, _SIZES[2 if dimension == 3 else 0], _MOST_ITERATIONS)
     return best
 
 

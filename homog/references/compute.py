@@ -8,18 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
-from homog.config import FEMReference, HomogenizedReference, ReferenceSettings
+from homog.config import (
+    WITH_A_GRID,
+    ExactReference,
+    FEMReference,
+    FeynmanKacReference,
+    HomogenizedReference,
+    ReferenceSettings,
+)
+from homog.domains import Places
 from homog.equation import Problem
+from homog.errors import UserError
+from homog.formula.evaluate import at_points
+from homog.formula.parse import parse
 from homog.references import cache, process
-from homog.references.cell import cell_sides, effective_tensor, tolerance
 from homog.references.estimates import distance, fine_estimate
 from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import ConstantLaw, FineLaw, Law
+from homog.references.limit import effective_law, resolution_note
 from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solution
 from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
-from homog.references.tensor_of_u import EffectiveLaw, tensors_between
+from homog.references.tensor_of_u import tensors_between
 
 _LOOKS = 2**20
 _CALLED = {
@@ -33,7 +44,7 @@ _CALLED = {
 def reference(
     problem: Problem,
     settings: ReferenceSettings,
-    grid_count: int,
+    count: int,
     folder: Path,
     stop: threading.Event | None = None,
 ) -> Reference:
@@ -42,12 +53,12 @@ def reference(
     Args:
         problem: What is solved.
         settings: Which solutions to compute, and how accurately.
-        grid_count: Points an axis of the evaluation grid, ends included.
+        count: Points an axis of the evaluation grid, ends included; where there is no grid, points in all.
         folder: For the cache (`folder/references`) and compiled forms (`folder/jit`).
         stop: Set by another thread when the reference is not wanted any more.
 
     Returns:
-        The solutions on the grid.
+        The solutions there.
 
     Raises:
         Stopped: If `stop` was set.
@@ -55,13 +66,13 @@ def reference(
             the folder cannot be written.
         SolverFailed: If dolfinx ended for want of memory, or otherwise.
     """
-    path, question = cache.entry(problem, settings, grid_count, folder)
+    path, question = cache.entry(problem, settings, count, folder)
     solve = process.Solver(folder, stop)
-    return cache.fetch(path, question, partial(_compute, settings, problem, grid_count, solve), stop)
+    return cache.fetch(path, question, partial(_compute, settings, problem, count, solve), stop)
 
 
 @singledispatch
-def _compute(settings: ReferenceSettings, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
+def _compute(settings: ReferenceSettings, problem: Problem, count: int, solve: process.Solver) -> Reference:
     raise TypeError(f"no reference for {type(settings).__name__}")
 
 
@@ -79,7 +90,39 @@ def _(settings: FEMReference, problem: Problem, grid_count: int, solve: process.
 @_compute.register
 def _(settings: HomogenizedReference, problem: Problem, grid_count: int, solve: process.Solver) -> Reference:
     notes = ("reference=homogenized: there is no u_eps",)
+    if problem.dimension > WITH_A_GRID:
+        return _by_walks(replace(FeynmanKacReference(), most_steps=0), problem, solve, notes)
     return _solve(problem, None, smooth_lattice(problem, FEMReference()), notes, grid_count, solve)
+
+
+@_compute.register
+def _(settings: FeynmanKacReference, problem: Problem, count: int, solve: process.Solver) -> Reference:
+    return _by_walks(settings, problem, solve, ())
+
+
+def _by_walks(
+    settings: FeynmanKacReference, problem: Problem, solve: process.Solver, notes: tuple[str, ...]
+) -> Reference:
+    from homog.references.feynman_kac import reference_by_walks  # imports torch, and FEM does without
+
+    return reference_by_walks(settings, problem, solve.folder / "kernels", notes, solve.check)
+
+
+@_compute.register
+def _(settings: ExactReference, problem: Problem, count: int, solve: process.Solver) -> Reference:
+    places = Places.of(problem.domain, count)
+
+    def values(name: str, text: str | None) -> np.ndarray | None:
+        if text is None:
+            return None
+        formula = parse(text, problem.dimension, problem.parameters, where=f"reference.{name}")
+        found = np.array(at_points(formula, places.points, problem.parameters))
+        if not np.isfinite(found).all():
+            raise UserError(f"reference.{name}={text} has no finite value somewhere in the domain")
+        return found
+
+    fine, homogenized = values("fine", settings.fine), values("homogenized", settings.homogenized)
+    return Reference(places, fine, homogenized, None, None, None, None, 0, 0.0, (), by="formula")
 
 
 def _solve(
@@ -96,7 +139,7 @@ def _solve(
         notes = ("the coefficient has holes: there is no u_eps, and u_0 has the forcing of what is not hole",)
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
-    law, tensor, gap, further = _effective_law(problem)
+    law, tensor, gap, further = effective_law(problem)
     solve.check()
     mean, mean_error = (None, 0.0) if problem.operator.nonlinear else mean_coefficient(problem)
     systems = dict[str, System]()
@@ -120,7 +163,7 @@ def _solve(
         if "homogenized" in nodal:
             u = nodal["homogenized"]
             values, tensors, gap = tensors_between(problem, float(u.min()), float(u.max()))
-            further = (*further, *_resolution_note(problem, gap))
+            further = (*further, *resolution_note(problem, gap))
 
     known = {name: (systems[name].lattice, solution) for name, solution in nodal.items()}
 
@@ -129,14 +172,14 @@ def _solve(
             return None
         return distance(problem, known[name], known[f"{name} second"], grid_count) + (further or 0.0)
 
-    axes = problem.domain.axes(grid_count)
+    places = Places.of(problem.domain, grid_count)
     on_grid = {
-        name: known[name][0].interpolate(known[name][1], axes)
+        name: known[name][0].interpolate(known[name][1], places.axes)
         for name in ("main", "homogenized", "mean")
         if name in known
     }
     return Reference(
-        axes=axes,
+        places=places,
         fine=on_grid.get("main"),
         homogenized=on_grid.get("homogenized"),
         mean_coefficient=on_grid.get("mean"),
@@ -186,26 +229,6 @@ def _fine_systems(problem: Problem, smooth: Lattice | None, fine: Meshes | None,
             systems[name] = System(lattice, own, continued=name == "main" or (problem.operator.nonlinear and following))
             following = True
     return systems
-
-
-def _effective_law(problem: Problem) -> tuple[Law | None, np.ndarray | None, float | None, tuple[str, ...]]:
-    """The law of u_0, a* where it is one tensor and its relative estimate, and what has to be said about it."""
-    if cell_sides(problem) is None:
-        return None, None, None, ("the coefficient is not periodic: there is no u_0",)
-    if problem.operator.nonlinear:
-        if problem.operator.field is not None:  # a cell problem as large as the domain for each of some 30 values of u
-            return None, None, None, ("the coefficient depends on u and on a field: there is no u_0",)
-        return EffectiveLaw(problem), None, None, ()
-    tensor, gap = effective_tensor(problem)
-    of_field = problem.operator.field is not None and problem.cell is None
-    whole = ("u_0 has the a* of the whole field as one period",) if of_field else ()
-    return ConstantLaw(tensor), tensor, gap, (*whole, *_resolution_note(problem, gap))
-
-
-def _resolution_note(problem: Problem, gap: float) -> tuple[str, ...]:
-    if gap <= tolerance(problem):
-        return ()
-    return (f"the cell problem is resolved only to {gap:.1e} (half the distance of the bounds of a*, relative)",)
 
 
 def _solutions(

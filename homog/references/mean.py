@@ -6,6 +6,7 @@ from math import ceil
 
 import numpy as np
 
+from homog.config import WITH_A_GRID
 from homog.domains import Box, tensor_grid
 from homog.equation import Problem
 from homog.equation.density import Density, graded
@@ -19,6 +20,7 @@ Solution = Callable[[Sequence[np.ndarray]], np.ndarray]
 _PANELS_OF_CELL = {1: 64, 2: 64, 3: 16}  # an axis, for each dimension
 _MOST_PANELS = {1: 20_000, 2: 300, 3: 30}
 _SMOOTH_PANELS = {1: 64, 2: 6, 3: 2}  # for a solution without small scales
+_POINTS = 2**19  # from four dimensions on
 _POINTS_OF_CELL = {1: 512, 2: 64, 3: 20}
 
 
@@ -31,9 +33,12 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
     Returns:
         The mean, and the relative distance from that with every second panel's edge.
     """
-    box, panels = problem.cell or problem.domain, _fine_panels(problem)
+    box = problem.cell or problem.domain
     if axes_of_factors(problem) is not None:
         return mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
+    if problem.dimension > WITH_A_GRID:
+        return _mean_over_points(problem, box)
+    panels = _fine_panels(problem)
     if problem.cell is not None:
         panels = (_PANELS_OF_CELL[problem.dimension],) * problem.dimension
     if problem.operator.jumps:
@@ -54,6 +59,13 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
         _mean(problem, *_gauss(parts), None) for parts in (edges, [np.append(x[:-1:2], x[-1]) for x in edges])
     )
     return fine, abs(fine - coarse) / abs(fine)
+
+
+def _mean_over_points(problem: Problem, box: Box) -> tuple[float, float]:
+    """By evenly spread points; and what half of them differ by, relative."""
+    values = problem.operator.coefficient_at(box.spread(_POINTS, np.random.default_rng(0)))
+    mean = float(values.mean())
+    return mean, abs(float(values[: _POINTS // 2].mean()) - mean) / mean
 
 
 def mean_on_solution(problem: Problem, u: Solution) -> float:

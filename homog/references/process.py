@@ -106,14 +106,17 @@ class Solver:
     Args:
         folder: As for `solve`, like what follows.
         stop: Set by another thread.
+
+    Attributes:
+        folder: The same.
     """
 
     def __init__(self, folder: Path, stop: threading.Event | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stop = stop or threading.Event()
 
     def __call__(self, problem: Problem, systems: Sequence[System]) -> list[np.ndarray]:
-        return solve(problem, systems, self._folder, self._stop)
+        return solve(problem, systems, self.folder, self._stop)
 
     def check(self) -> None:
         """To be called between pieces of work that take seconds.

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from homog.domains import tensor_grid
+from homog.config import WITH_A_GRID
 from homog.errors import UserError
 from homog.measures import evaluation
 from homog.measures.fine_scale import FineScale, Microscale, fine_scale, microscale
 from homog.measures.longer_walk import LongerWalk, longer_walk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
-from homog.plots import Curve
+from homog.plots import Curve, drawn_axes
 from homog.references import Reference
 from homog.run import outcome
 from homog.run.task import Plan
@@ -28,16 +28,18 @@ class Answer:
     """What a run has found.
 
     Attributes:
-        values: u on the reference's grid.
-        fine: The fine scale on that grid; None where it was not asked for.
+        values: u at the reference's places.
+        fine: The fine scale there; None where it was not asked for.
         fine_seconds: What the fine scale took.
         truth: What it is held against.
+        drawn: Axes of a grid for figures, and u on it: the reference's own where that has one.
     """
 
     values: np.ndarray
     fine: FineScale | None
     fine_seconds: float
     truth: Reference
+    drawn: tuple[tuple[np.ndarray, ...], np.ndarray]
 
     def metrics(self, curve: Curve) -> dict[str, float | None]:
         """Its numbers, by the names that `metrics.json` has for them."""
@@ -52,12 +54,11 @@ class Answer:
         return None if self.fine is None else self.fine.values
 
     def save(self, path: Path) -> None:
-        """Write the values and the grid that they are on; without the fine scale where it was not asked for."""
+        """Write the values and where they are; without the fine scale where it was not asked for."""
         arrays = (
             {"network": self.values} if self.fine is None else {"network": self.values, "fine_scale": self.fine.values}
         )
-        axes = {f"x{i + 1}": axis for i, axis in enumerate(self.truth.axes)}
-        np.savez_compressed(path, allow_pickle=False, **arrays, **axes)
+        np.savez_compressed(path, allow_pickle=False, **arrays, **self.truth.places.arrays())
 
 
 def answer(network: nn.Module, plan: Plan, truth: Reference) -> Answer:
@@ -69,13 +70,18 @@ def answer(network: nn.Module, plan: Plan, truth: Reference) -> Answer:
         truth: The references, and the grid.
     """
     settings = plan.settings
-    values = evaluation.values_on_grid(network, truth.axes)
+    values, axes = evaluation.values_at(network, truth.places.points), truth.axes
+    if axes:
+        drawn = axes, values
+    else:
+        axes = drawn_axes(plan.problem.domain, settings.evaluation.count(min(plan.problem.dimension, WITH_A_GRID)))
+        drawn = axes, evaluation.values_on_grid(network, axes)
     start = time.perf_counter()
     fine = None
     if settings.evaluation.fine_scale:
-        walkers, points = settings.evaluation.fine_scale_walkers, tensor_grid(truth.axes)
+        walkers, points = settings.evaluation.fine_scale_walkers, truth.places.points
         fine = fine_scale(network, plan.problem, plan.fine_scale_steps(), points, walkers, settings.seed, plan.kernels)
-    return Answer(values, fine, time.perf_counter() - start if fine else 0.0, truth)
+    return Answer(values, fine, time.perf_counter() - start if fine else 0.0, truth, drawn)
 
 
 @dataclass(frozen=True)

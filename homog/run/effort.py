@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from homog.config import WITH_A_GRID
+
 Metrics = Mapping[str, float | int | str | None]
 
 _SHARE = 0.45  # of the target that functions, macro step and micro step may each have
@@ -13,11 +15,24 @@ _PILOT_NOISE = 0.8  # of the target
 _ENOUGH = 0.9  # of the target: an estimate below it needs nothing
 MARGIN = 0.85  # of the noise that is left to sampling
 _LEAST_NOISE = 0.4  # of the target: with less of it no error that remains becomes small
-MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
+_MOST_FUNCTIONS = {1: 128, 2: 40, 3: 12}  # an axis: beyond it single precision is felt
+_MOST_DEGREES = 7  # likewise from four dimensions on, where their sum counts
 MOST_MACRO = 4096.0  # least macro steps
 _MOST_M0 = 200.0
 _MOST_SLOWER = 1e4  # steps of the medium's pace for one without
 MOST_AT_ONCE = 8.0  # times as many walkers as before
+
+
+def how_many(functions: float, dimension: int) -> float:
+    """Products of so many functions an axis, as networks that grow have them."""
+    if dimension <= WITH_A_GRID:
+        return functions**dimension
+    return math.exp(math.lgamma(functions + dimension) - math.lgamma(functions) - math.lgamma(dimension + 1))
+
+
+def most_functions(dimension: int) -> int:
+    """An axis, at most."""
+    return _MOST_FUNCTIONS.get(dimension, _MOST_DEGREES)
 
 
 class Parts(NamedTuple):
@@ -53,7 +68,7 @@ class Parts(NamedTuple):
 
     def too_few(self, functions: int, dimension: int) -> bool:
         """Whether the answer is made of most of the functions, so many an axis."""
-        return self.used > (_MOST_OF_THEM * functions) ** dimension
+        return self.used > how_many(_MOST_OF_THEM * functions, dimension)
 
     def split(self, *, too_few: bool) -> tuple[float, float]:
         """What more walkers make smaller, and what they do not."""
@@ -101,7 +116,7 @@ def improved(effort: Effort, parts: Parts, smooth: float, dimension: int, *, hel
     limit, chosen = _SHARE * smooth, effort
     if too_few and parts.functions > limit:
         more = between(1.25, math.sqrt(parts.functions / limit), 2.0)
-        most = max(effort.functions, MOST_FUNCTIONS[dimension])
+        most = max(effort.functions, most_functions(dimension))
         chosen = replace(chosen, functions=min(most, math.ceil(more * effort.functions)))
     if parts.macro > limit:
         longer = effort.macro_factor * between(2.0, parts.macro / limit, 8.0)

@@ -88,7 +88,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
             raise
     report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
-    warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics)]
+    warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics, truth.by)]
     notes = [target.verdict(metrics, task.asked.target).line] if task.asked.target else []
     report.print_results(
         task, metrics, [*notes, *truth.notes, *budget.advice(metrics)], warnings, truth, recorder.location
@@ -203,6 +203,7 @@ def _told(found: Answer, supervised: SupervisedTraining, task: Task) -> tuple[Fi
             task.problem,
             found.truth,
             found.values,
+            found.drawn,
             supervised.curve,
             task.folder,
             found.fine_values,

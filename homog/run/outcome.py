@@ -83,10 +83,16 @@ def microscale_metrics(found: Microscale | None) -> dict[str, float]:
     return {"rel_l2_microscale": found.size, "rel_l2_microscale_standard_error": found.standard_error}
 
 
-def warnings(metrics: Mapping[str, float | int | str | None]) -> list[str]:
-    """A line for each number that puts the answer, or what it is held against, in doubt."""
-    of_all = (_of_budget, _of_truth, _of_longer_walk, _of_passes, _of_references)
-    return [line for part in of_all for line in part(metrics)]
+def warnings(metrics: Mapping[str, float | int | str | None], by: str = "FEM") -> list[str]:
+    """A line for each number that puts the answer, or what it is held against, in doubt.
+
+    Args:
+        metrics: The numbers.
+        by: What the reference is by, where there is one.
+    """
+    of_all = (_of_budget, _of_truth, _of_longer_walk, _of_passes)
+    lines = [line for part in of_all for line in part(metrics)]
+    return [*lines, *(_of_walks(metrics) if by == "walks" else _of_references(metrics))]
 
 
 def _of_budget(metrics: Mapping[str, float | int | str | None]) -> list[str]:
@@ -149,6 +155,18 @@ def _of_passes(metrics: Mapping[str, float | int | str | None]) -> list[str]:
     return [
         f"the last pass of the nonlinear iteration still changed the answer by {100 * change:.3g} %: it has not"
         " settled; write more optimizer.passes, and at least 2^(passes - 1) optimizer.iterations"
+    ]
+
+
+def _of_walks(metrics: Mapping[str, float | int | str | None]) -> list[str]:
+    """A line where no reference by walks shows as small an error as the answer's own estimate."""
+    smooth = metrics.get("rel_l2_smooth_error_estimate")
+    seen = [found for _, name, _, _ in _HELD_AGAINST if isinstance(found := metrics.get(name), float)]
+    if not seen or not isinstance(smooth, float) or min(seen) <= smooth:
+        return []
+    return [
+        f"the noise of the reference hides errors below {min(seen):.1e}, and the answer's is estimated at {smooth:.1e}:"
+        " write more reference.walkers"
     ]
 
 

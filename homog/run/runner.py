@@ -59,7 +59,8 @@ def run(
                 from homog.run import experiment
             experiment.assist(task, interruption)
             return {}
-        with ReferenceBeside(problem, settings.reference, settings.evaluation.grid, task.cache) as reference:
+        count = settings.evaluation.count(problem.dimension)
+        with ReferenceBeside(problem, settings.reference, count, task.cache) as reference:
             # an import must not be torn; it takes seconds, in which the reference is under way
             with interruption.held():
                 from homog.run import experiment

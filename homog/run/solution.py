@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from torch import nn
 
-from homog.config import EvaluationSettings, RunSettings
+from homog.config import WITH_A_GRID, EvaluationSettings, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.measures import evaluation
@@ -18,7 +18,7 @@ from homog.measures.fine_scale import FineScale, fine_scale
 from homog.measures.longer_walk import LongerWalk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
 from homog.networks import values_without_gradient
-from homog.plots import draw_solution, solution_data
+from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
 from homog.run.task import Plan
@@ -93,7 +93,7 @@ class Solution:
         return float(values) if values.ndim == 0 else values
 
     def error(self, truth: Reference) -> float:
-        """The relative L2 error of u against a reference, on its grid: against u_eps, or u_0 where that is missing.
+        """The relative L2 error of u against a reference, at its places: against u_eps, or u_0 where that is missing.
 
         Raises:
             UserError: If there is nothing to hold it against.
@@ -101,7 +101,10 @@ class Solution:
         known = evaluation.best_reference(truth)
         if known is None or not known.any():
             raise UserError(f"there is no reference to hold u against: {' '.join(truth.notes) or 'it is zero'}")
-        return evaluation.relative_l2(evaluation.values_on_grid(self.network, truth.axes), known)
+        found = evaluation.errors(evaluation.values_at(self.network, truth.places.points), truth)
+        error = found.homogenized if found.fine is None else found.fine
+        assert error is not None
+        return error
 
     def effective_tensor(self) -> EffectiveTensor:
         """a* by walkers, with the standard error of each entry: see `homog.effective_tensor`.
@@ -127,11 +130,14 @@ class Solution:
 
     def plot(self, truth: Reference | None = None) -> "Figure":
         """The figure of a run: coefficient, u, its pointwise error where there is a reference, and cross-sections."""
-        axes = self.problem.domain.axes(self.settings.evaluation.grid) if truth is None else truth.axes
+        domain, evaluated = self.problem.domain, self.settings.evaluation
+        axes = (truth and truth.axes) or drawn_axes(domain, evaluated.count(min(domain.dimension, WITH_A_GRID)))
         values = evaluation.values_on_grid(self.network, axes)
+        held = None if truth is None or truth.axes else evaluation.values_at(self.network, truth.places.points)
         title = budget.title(self.plan.what, self.settings.seed, self.budget)
         name = self.settings.network.title(self.problem.dimension)
-        return draw_solution(solution_data(title, self.problem, axes, values, truth, list(self.curve), answer=name))
+        data = solution_data(title, self.problem, axes, values, truth, list(self.curve), answer=name, at_points=held)
+        return draw_solution(data)
 
     def _points(self, coordinates: tuple[ArrayLike, ...]) -> Float64[np.ndarray, "*batch d"]:
         domain = self.problem.domain

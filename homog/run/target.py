@@ -17,18 +17,20 @@ from typing import Any, NamedTuple
 
 import torch
 
+from homog.config import WITH_A_GRID
 from homog.run.answer import checked, microscale_of
 from homog.run.budget import finds_more
 from homog.run.effort import (
     MARGIN,
     MOST_AT_ONCE,
-    MOST_FUNCTIONS,
     MOST_MACRO,
     Effort,
     Metrics,
     Parts,
     between,
+    how_many,
     improved,
+    most_functions,
     smooth_target,
     with_enough_walkers,
 )
@@ -186,7 +188,8 @@ class _Pilot:
 
     def told(self) -> str:
         """A line about it."""
-        axes = " x ".join([str(self.effort.functions)] * self.plan.problem.dimension)
+        count, dimension = self.effort.functions, self.plan.problem.dimension
+        axes = " x ".join([str(count)] * dimension) if dimension <= WITH_A_GRID else f"{how_many(count, dimension):.0f}"
         names = ("sampling", "functions", "macro step", "micro step")
         shown = ", ".join(f"{name} {part:.1e}" for name, part in zip(names, self.parts[:4], strict=True))
         settings = self.plan.settings
@@ -220,7 +223,7 @@ def _by_longer_walk(pilot: _Pilot, smooth: float, say: Callable[[str], None]) ->
         return effort
     if not finds_more(found.error, found.standard_error, math.hypot(*pilot.parts[:4])):
         return effort
-    functions = max(effort.functions, min(MOST_FUNCTIONS[dimension], math.ceil(1.5 * effort.functions)))
+    functions = max(effort.functions, min(most_functions(dimension), math.ceil(1.5 * effort.functions)))
     macro_factor = max(effort.macro_factor, min(MOST_MACRO, 4 * effort.macro_factor))
     say(f"  a longer walk finds {found.error:.1e} +- {found.standard_error:.0e} in all: more than these know")
     return replace(effort, functions=functions, macro_factor=macro_factor)
@@ -230,7 +233,7 @@ def _dearer(before: Effort, after: Effort, dimension: int) -> float:
     """How many times as long a training takes, half of the time for walks, half for products of functions."""
 
     def of_each(effort: Effort) -> tuple[float, float]:
-        return effort.macro_factor * effort.m0**2 * effort.slower, float(effort.functions ** (2 * dimension))
+        return effort.macro_factor * effort.m0**2 * effort.slower, how_many(effort.functions, dimension) ** 2
 
     walks, products = (new / old for new, old in zip(of_each(after), of_each(before), strict=True))
     return after.walkers / before.walkers * 0.5 * (walks + products)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homog import equation
-from homog.config import BoundsTimeStep, RunSettings
+from homog.config import WITH_A_GRID, BoundsTimeStep, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.run.folder import RunRecord
@@ -55,7 +55,7 @@ class Plan:
             UserError: If the problem is not well posed, or there are no such time steps.
         """
         problem = equation.build(settings.problem, settings.eps) if problem is None else problem
-        _require_affordable(settings.evaluation.grid, problem.dimension)
+        _require_affordable(settings.evaluation.count(problem.dimension), problem.dimension)
         if problem.operator.jumps and settings.method.needs_slopes:
             raise UserError(_JUMPS)
         if problem.has_holes and (not settings.method.knows_holes or settings.evaluation.fine_scale):
@@ -138,7 +138,7 @@ def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
 
 
 def _require_affordable(grid: int, dimension: int) -> None:
-    if grid**dimension > _MOST_POINTS:
+    if dimension <= WITH_A_GRID and grid**dimension > _MOST_POINTS:
         raise UserError(
             f"evaluation.grid={grid} asks for {grid**dimension:.1g} points in {dimension}D:"
             f" write at most {int(_MOST_POINTS ** (1 / dimension))}"

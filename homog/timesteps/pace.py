@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import ndimage
 
+from homog.config import WITH_A_GRID
 from homog.domains import Box, tensor_grid
 from homog.equation import FIELD, SOLUTION, Problem
 from homog.fields.splines import Spline
@@ -49,6 +50,8 @@ def with_pace(
         follows: Whether the walkers choose their steps by the place. If not, the steps stay as they are, and
             `steepness` tells how much too long they are.
     """
+    if problem.dimension > WITH_A_GRID:  # no table of so many axes
+        return replace(steps, steepness=_steepness(problem, steps))
     pace = pace_of(problem, steps.micro_step, m0, most if follows else 1.0)
     if pace is None:
         return steps
@@ -94,6 +97,15 @@ def pace_of(problem: Problem, micro_step: float, m0: float, most: float = math.i
     longest = np.maximum(longest, least).astype(np.float32)
     worst = float((speeds.values * np.sqrt(longest)).max())
     return Pace(speeds.box.lower, speeds.box.upper, longest, speeds.periodic, worst, wanted, slowdown(least))
+
+
+def _steepness(problem: Problem, steps: TimeSteps) -> float:
+    """The largest |V| sqrt(dt) that is seen at random points."""
+    if problem.operator.nonlinear or problem.operator.jumps:
+        return 0.0
+    box = problem.cell or problem.domain
+    points = box.sample(_LOOKS, np.random.default_rng(0))
+    return float(_speed(problem, points).max()) * math.sqrt(steps.micro_step)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     FINE_SCALE = 2
     LONGER_WALK = 3
     BY_HAND = 4
+    REFERENCE = 5
 
 
 _KEYS = 2**40  # of a purpose

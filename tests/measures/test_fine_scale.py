@@ -21,7 +21,8 @@ from homog.fields.splines import interpolate
 from homog.losses.lagged import lagged_spline
 from homog.machine import pieces
 from homog.measures.evaluation import relative_l2, values_on_grid
-from homog.measures.fine_scale import FineScale, control_variate, fine_scale
+from homog.measures.fine_scale import FineScale, fine_scale
+from homog.measures.smooth_answer import smooth_answer
 from homog.run import runner
 from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Scheme, SplineValues, Walkers, stream_key
@@ -106,13 +107,13 @@ def test_the_control_variate_has_mean_zero_and_takes_out_most_of_the_noise(make_
     """Means at 4.5 sigma, points near the boundary among them. Measured: a factor 3 of the deviation at this Dt."""
     problem = make_problem(eps=0.05)
     steps = time_steps(BoundsTimeStep(macro_factor=0.5), 2, 0.05)
-    spline = lagged_spline(Exact("sin(pi*x1)*sin(pi*x2)", problem), problem.domain, 129)
+    smooth = smooth_answer(Exact("sin(pi*x1)*sin(pi*x2)", problem), problem.domain, kernels)
     points = np.concatenate([problem.domain.sample(40, np.random.default_rng(0)), [[0.01, 0.5], [0.01, 0.99]]])
     walk = Walkers(problem, Scheme("drift", "heun", "bridge"), kernels).walk(points, 4096, steps, stream_key(0, 0))
-    control = control_variate(spline, points, walk).astype(float)
+    control = smooth.control(points, walk).astype(float)
     assert walk.left[-1].mean() > 0.5
     assert np.abs(control.mean(1) / (control.std(1) / math.sqrt(4096))).max() < 4.5
-    raw = SplineValues(2, kernels)(spline, points, walk.displacement) + walk.reward
+    raw = smooth.after(points, walk.displacement) + walk.reward
     assert (raw - control).std(1)[:40].mean() < raw.std(1)[:40].mean() / 2.5
 
 

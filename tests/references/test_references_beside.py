@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from homog.config import FEMReference
+from homog.domains import Places
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.references import ReferenceBeside, cache, process
@@ -46,7 +47,7 @@ def test_it_returns_what_is_cached_and_raises_what_went_wrong(
     monkeypatch.setitem(sys.modules, "dolfinx", None)
     with ReferenceBeside(problem, SETTINGS, 21, tmp_path) as beside, pytest.raises(UserError, match="not installed"):
         beside.wait()
-    found = Reference(problem.domain.axes(21), None, None, None, None, 2.5, None, 0, 0.0, ())
+    found = Reference(Places.of(problem.domain, 21), None, None, None, None, 2.5, None, 0, 0.0, ())
     path, question = cache.entry(problem, SETTINGS, 21, tmp_path)
     cache.fetch(path, question, lambda: found)
     with ReferenceBeside(problem, SETTINGS, 21, tmp_path) as beside:

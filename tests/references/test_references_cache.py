@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from homog.config import FEMReference, HomogenizedReference
+from homog.domains import Places
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.references import Reference, cache, reference
@@ -28,7 +29,7 @@ def make_reference() -> Reference:
     random = np.random.default_rng(0)
     axis = np.linspace(0, 1, 21)
     return Reference(
-        axes=(axis, axis),
+        places=Places(axes=(axis, axis)),
         fine=None,
         homogenized=random.standard_normal((21, 21)),
         mean_coefficient=random.standard_normal((21, 21)),
@@ -46,7 +47,9 @@ def make_reference() -> Reference:
 def assert_equal(first: Reference, second: Reference) -> None:
     for field in dataclasses.fields(Reference):
         one, other = getattr(first, field.name), getattr(second, field.name)
-        if isinstance(one, np.ndarray) or field.name == "axes":
+        if field.name == "places":
+            one, other = one.points, other.points
+        if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other)
         else:
             assert one == other, field.name

@@ -16,7 +16,7 @@ from homog.losses import functions
 from homog.measures.evaluation import relative_l2
 from homog.networks import BoundaryAnsatz, Tangent, tangent_in
 from homog.networks.perceptron import Perceptron
-from homog.networks.products import TensorProductSum
+from homog.networks.products import ProductSum
 from homog.solvers.natural_gradient import NaturalGradientDescent
 from homog.solvers.solve import Solve
 from homog.solvers.training import train
@@ -130,7 +130,7 @@ def test_of_a_network_that_is_linear_in_its_weights_the_solve_is_galerkins(
     make_problem, kernels, monkeypatch: pytest.MonkeyPatch
 ):
     """The same functions in another basis, over the same walkers, whatever the steps before have found."""
-    for kind in (Tangent, TensorProductSum):  # in all functions, whatever the noise
+    for kind in (Tangent, ProductSum):  # in all functions, whatever the noise
         monkeypatch.setattr(kind, "nested", lambda self: [np.arange(len(self.weights()))])
         monkeypatch.setattr(kind, "restricted", lambda self, space: self)
     problem = make_problem("1 + 0.5*sin(2*pi*x1/eps)", eps=0.3)

@@ -57,7 +57,7 @@ def test_pack_copies_sound_references_and_names_the_missing_ones(tmp_path: Path,
     home, target = tmp_path / "home", tmp_path / "target"
     energy, preset = runs.RUNS[0], next(run for run in runs.RUNS if run.name == "paper/linear_0.05")
     axis = np.linspace(0, 1, 5)
-    found = Reference((axis, axis), np.ones((5, 5)), None, None, None, 1.0, 1e-4, 25, 1.0, ())
+    found = Reference(Places(axes=(axis, axis)), np.ones((5, 5)), None, None, None, 1.0, 1e-4, 25, 1.0, ())
     settings = energy.settings
     problem = runs.equation.build(settings.problem, settings.eps)
     path, question = cache.entry(problem, settings.reference, settings.evaluation.grid, home / "cache")

@@ -1,0 +1,252 @@
+"""Solutions at points by walks to the boundary: in any dimension, without a mesh, and without anything that learns.
+
+u(x) = E[g(X) + R] at the exit, R the integral of f / (2a) along the path (equation 3 with T = infinity). The mean over
+walkers has noise alone, which their spread tells, and the bias of the micro step, as small as m0 makes it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from homog.config import FeynmanKacReference
+from homog.domains import Box, Places
+from homog.equation import Problem
+from homog.errors import UserError
+from homog.formula.parse import parse, symbol
+from homog.references.limit import effective_law
+from homog.references.mean import mean_coefficient
+from homog.references.result import Reference
+from homog.timesteps.pace import with_pace
+from homog.timesteps.timestep import TimeSteps, micro_bound
+from homog.walkers import Purpose, Scheme, Walkers, point_keys, stream_key
+
+_PART = 0.25  # of the time in which the number of walkers falls to 1/e: then those that are left go on together
+_AT_ONCE = 2**20  # walkers
+_FEWEST = 16  # walkers from a point, whose spread tells the noise
+_PILOTS = 256
+_ACROSS = 128  # mean steps across the shortest side where nothing oscillates
+
+
+class AtPoints(NamedTuple):
+    """A solution at points.
+
+    Attributes:
+        values: At each point, shape (n,).
+        standard_error: Of these, shape (n,).
+    """
+
+    values: Float64[np.ndarray, " n"]
+    standard_error: Float64[np.ndarray, " n"]
+
+    @property
+    def least_error(self) -> float:
+        """The least relative L2 error of something else that shows through the noise, about.
+
+        The mean square of the noise is taken out of that of a difference; what is left of it is the spread of n squares
+        of normal numbers.
+        """
+        size = float(np.mean(self.values**2))
+        noise = float(np.mean(self.standard_error**2))
+        return math.sqrt(math.sqrt(2 / len(self.values)) * noise / size) if size > 0 else 0.0
+
+
+def reference_by_walks(
+    settings: FeynmanKacReference, problem: Problem, kernels: Path, notes: tuple[str, ...], check: Callable[[], None]
+) -> Reference:
+    """u_eps and u_0 at points, as far as walks to the boundary give them.
+
+    Args:
+        settings: How many points and walkers.
+        problem: A linear one.
+        kernels: Folder for compiled kernels.
+        notes: What is to be said besides.
+        check: Called between pieces of work; raises where nobody waits for the reference any more.
+
+    Raises:
+        UserError: For a coefficient that depends on u.
+    """
+    start = time.perf_counter()
+    if problem.operator.nonlinear:
+        raise UserError(
+            "reference=feynman_kac walks in a known medium: a coefficient that depends on u has reference=fem"
+        )
+    places = Places(scattered=problem.domain.spread(settings.points, np.random.default_rng(0)))
+    points, found = places.points, dict[str, AtPoints]()
+    if problem.operator.jumps:
+        notes = (*notes, "the coefficient jumps: walks to the boundary would have the bias of their steps, so no u_eps")
+    elif settings.most_steps:
+        walks = fine_solution(problem, points, settings.walkers, settings.m0, settings.most_steps, kernels)
+        if walks is None:
+            few = f"reference.most_steps={settings.most_steps:g} lets too few walkers go to the boundary: no u_eps"
+            notes = (*notes, few)
+        else:
+            found["main"] = walks
+    check()
+    mean, mean_error = mean_coefficient(problem)
+    oscillating = "eps" in problem.operator.forcing.names | problem.boundary.value.names
+    law, tensor, gap, further = effective_law(problem)
+    notes = (*notes, *further)
+    if oscillating:
+        notes = (*notes, "f or g vary with eps: there is neither u_0 nor u_mean by walks")
+    elif law is not None and tensor is not None:
+        if np.allclose(tensor, np.diag(np.diag(tensor)), rtol=0, atol=1e-9 * float(np.trace(tensor))):
+            found |= limit_solutions(problem, tensor, {"mean": mean}, points, settings.walkers, kernels)
+        else:
+            notes = (*notes, "a* is not diagonal: there is no u_0 by walks")
+    fine, limit, naive = (found.get(name) for name in ("main", "homogenized", "mean"))
+    return Reference(
+        places=places,
+        fine=fine and fine.values,
+        homogenized=limit and limit.values,
+        mean_coefficient=naive and naive.values,
+        effective_tensor=tensor,
+        mean=mean,
+        error_estimate=fine and fine.least_error,
+        unknowns=0,
+        seconds=time.perf_counter() - start,
+        notes=notes,
+        homogenized_error_estimate=limit and math.hypot(limit.least_error, gap or 0.0),
+        mean_coefficient_error_estimate=naive and math.hypot(naive.least_error, mean_error),
+        cell_problem_error_estimate=gap,
+        by="walks",
+        fine_standard_error=fine and fine.standard_error,
+        homogenized_standard_error=limit and limit.standard_error,
+    )
+
+
+def fine_solution(
+    problem: Problem, points: Float64[np.ndarray, "n d"], walkers: int, m0: float, most_steps: float, cache: Path
+) -> AtPoints | None:
+    """u_eps at points of the domain.
+
+    Args:
+        problem: A linear one whose coefficient does not jump.
+        points: x.
+        walkers: From each point; fewer where they would take more steps in all.
+        m0: Mean steps across the smallest scale.
+        most_steps: Micro steps that all walkers may take.
+        cache: Folder for compiled kernels.
+
+    Returns:
+        None where there would be less than 16 walkers a point.
+    """
+    step = micro_bound(problem.scale, m0, problem.dimension)
+    steps = with_pace(_steps(problem.domain, step), problem, m0)
+    paths = _Paths(problem, steps, cache)
+    spread = problem.domain.spread(_PILOTS, np.random.default_rng(1))
+    paths.to_the_boundary(spread, 1)
+    affordable = int(most_steps * _PILOTS / max(1, paths.taken) / len(points))
+    if affordable < _FEWEST:
+        return None
+    ends, rewards = paths.to_the_boundary(points, min(walkers, affordable))
+    return _means(ends + rewards)
+
+
+def limit_solutions(
+    problem: Problem,
+    tensor: Float64[np.ndarray, "d d"],
+    others: Mapping[str, float],
+    points: Float64[np.ndarray, "n d"],
+    walkers: int,
+    cache: Path,
+) -> dict[str, AtPoints]:
+    """u_0 at points, for a diagonal a*; of an isotropic one also the solutions for other constants, by the same paths.
+
+    With a constant coefficient the paths are those of a Brownian motion, whatever the constant: u = E[g(X)] + E[R] / a,
+    R for a = 1. Of a diagonal tensor they are so in coordinates that are stretched along the axes.
+
+    Args:
+        problem: Gives f, g and the domain, in which nothing oscillates.
+        tensor: a*, diagonal.
+        others: Further constants, by name.
+        points: x.
+        walkers: From each point.
+        cache: Folder for compiled kernels.
+
+    Returns:
+        By name, u_0 as `homogenized`.
+    """
+    along = np.diag(tensor)
+    constant = float(np.prod(along) ** (1 / len(along)))
+    stretch = np.sqrt(along / constant)
+    stretched = _stretched(problem, stretch)
+    step = micro_bound(float(stretched.domain.sides.min()), _ACROSS, problem.dimension)
+    paths = _Paths(stretched, _steps(stretched.domain, step), cache)
+    ends, rewards = paths.to_the_boundary(points / stretch, walkers)
+    constants = {"homogenized": constant, **(others if np.allclose(stretch, 1) else {})}
+    return {name: _means(ends + rewards / value) for name, value in constants.items()}
+
+
+def _means(brought_back: Float64[np.ndarray, "n s"]) -> AtPoints:
+    count = brought_back.shape[1]
+    return AtPoints(brought_back.mean(1), brought_back.std(1, ddof=1) / math.sqrt(count))
+
+
+def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"]) -> Problem:
+    """-Laplace u = f in the coordinates x / stretch."""
+    operator, domain = problem.operator, problem.domain
+    names = operator.coefficient.axes
+    places: dict[Any, Any] = {symbol(name): factor * symbol(name) for name, factor in zip(names, stretch, strict=True)}
+    places = {} if np.allclose(stretch, 1) else places
+    forcing = replace(operator.forcing, expression=operator.forcing.expression.xreplace(places))
+    value = replace(problem.boundary.value, expression=problem.boundary.value.expression.xreplace(places))
+    return problem.but(
+        operator=replace(operator, coefficient=parse("1", len(names)), forcing=forcing, field=None),
+        boundary=replace(problem.boundary, value=value),
+        domain=Box(tuple((domain.lower / stretch).tolist()), tuple((domain.upper / stretch).tolist())),
+        cell=None,
+    )
+
+
+def _steps(domain: Box, step: float) -> TimeSteps:
+    """As many as take a part of the time in which walkers leave."""
+    rate = 0.5 * math.pi**2 * float((1 / domain.sides**2).sum())
+    return TimeSteps(step, max(1, math.ceil(_PART / rate / step)), step, 0.0)
+
+
+class _Paths:
+    """Walks to the boundary.
+
+    Attributes:
+        taken: Micro steps of all walks so far.
+    """
+
+    def __init__(self, problem: Problem, steps: TimeSteps, cache: Path) -> None:
+        self._problem, self._steps = problem, steps
+        self._walkers = Walkers(problem, Scheme.suited(jumps=False), cache)
+        self._batches = 0
+        self.taken = 0
+
+    def to_the_boundary(
+        self, points: Float64[np.ndarray, "n d"], walkers: int
+    ) -> tuple[Float64[np.ndarray, "n s"], Float64[np.ndarray, "n s"]]:
+        """g at the exits and R, of so many walkers from each point."""
+        values, rewards = np.zeros((2, len(points), walkers))
+        at_once = max(1, _AT_ONCE // walkers)
+        for first in range(0, len(points), at_once):
+            part = slice(first, first + at_once)
+            g, r = self._exits(np.repeat(points[part], walkers, axis=0))
+            values[part], rewards[part] = g.reshape(-1, walkers), r.reshape(-1, walkers)
+        return values, rewards
+
+    def _exits(self, places: Float64[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+        values, rewards = np.zeros((2, len(places)))
+        domain, numbers = self._problem.domain, np.arange(len(places))
+        while len(numbers):
+            key = stream_key(0, self._batches, Purpose.REFERENCE)
+            self._batches += 1
+            walk = self._walkers.walk(places, 1, self._steps, point_keys(key, len(places), 1))
+            walk.require_finite()
+            self.taken += walk.steps
+            ends = np.clip(places + walk.displacement[:, :, 0].T, domain.lower, domain.upper)
+            rewards[numbers] += walk.reward[:, 0]
+            left = walk.left[:, 0]
+            values[numbers[left]] = self._problem.boundary.at(ends[left])
+            numbers, places = numbers[~left], ends[~left]
+        return values, rewards
