@@ -181,8 +181,8 @@ class Energy(WalkingSettings):
     """The walkers' quadratic energy: no derivative, no bootstrapping (beyond the paper).
 
     Attributes:
-        sampling: uniform; interior, more points in the middle, each of which counts for less; or coefficient, where
-            each counts for a(x, u). None is uniform, and interior from four dimensions on.
+        sampling: uniform; coefficient, more points where a(x, u) is large; or interior, those and more in the middle.
+            None is uniform, and interior from four dimensions on.
     """
 
     macro_step_adds: ClassVar[bool] = True

@@ -22,6 +22,7 @@ from homog.walkers import Lagged, Walk, Walkers, placed
 
 _SHARE = 4  # of the walkers one in so many is looked at earlier
 _SHARE_AGAIN = 8  # and one in so many walks again, with steps half as long and as long as they are
+_CEILING = 0.98  # of places that have a below it, where its largest value is far above most
 _EARLIER = (16, 4)  # parts of the macro step after which it is looked at
 
 
@@ -175,26 +176,27 @@ class EnergyLoss(WalkingLoss[Energy]):
     def _points(self, random: np.random.Generator, lagged: Lagged | None) -> tuple[np.ndarray, Mass]:
         """Points, shape (n, d), and the share of int a dx that each stands for, shape (n,).
 
-        Uniform ones, or those of more that are accepted with probability a / ceiling, about `points`: these have one
-        share, but for places where a is above the ceiling, whose share makes it good.
+        Uniform ones; or those of more, uniform or more in the middle, that are accepted with probability a / ceiling,
+        about `points`: what is left of a is where it is above the ceiling, and in their shares.
         """
         domain, count = self.problem.domain, self.settings.points
         if self.settings.sampling == "uniform":
             points = domain.spread(count, random)
             return points, self._coefficient(points, lagged) * float(np.prod(domain.sides)) / count
-        if self.settings.sampling == "interior":
-            points, density = domain.spread_inside(count, random)
-            return points, self._coefficient(points, lagged) / (count * density)
 
         def coefficient(points: np.ndarray) -> np.ndarray:
             found = self._coefficient(points, lagged)
             assert isinstance(found, np.ndarray)  # to accept points, the host would wait for a GPU: not `capturable`
             return found
 
+        inside = self.settings.sampling == "interior"
         seen = coefficient(domain.spread(4096, np.random.default_rng(0)))
-        ceiling = seen.max()
-        proposed = math.ceil(count * ceiling / seen.mean())
-        points = domain.spread(proposed, random)
-        density = coefficient(points)
-        accepted = random.random(proposed) < density / ceiling
-        return points[accepted], np.maximum(density, ceiling)[accepted] * np.prod(domain.sides) / proposed
+        ceiling = np.quantile(seen, _CEILING) if inside else seen.max()
+        proposed = math.ceil(count * ceiling / np.minimum(seen, ceiling).mean())
+        if inside:
+            points, density = domain.spread_inside(proposed, random)
+        else:
+            points, density = domain.spread(proposed, random), np.full(proposed, 1 / np.prod(domain.sides))
+        values = coefficient(points)
+        accepted = random.random(proposed) < values / ceiling
+        return points[accepted], (np.maximum(values, ceiling) / density)[accepted] / proposed
