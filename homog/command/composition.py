@@ -19,7 +19,10 @@ from homog.machine.home import home
 _SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path, kind in config.KINDS.items()}}
 """The dataclass behind the first line of every YAML file in conf/."""
 
-_TEXTS = {f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path", "field.period")}
+_TEXTS = {
+    *(f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path", "field.period")),
+    *(f"reference.{name}" for name in ("fine", "homogenized")),
+}
 """The settings that are formulas or paths."""
 
 _MAPPINGS = {"problem.parameters", "problem.field.values"}

@@ -200,7 +200,9 @@ def test_each_kind_composes_to_the_defaults_of_its_dataclass(path: str):
         found = getattr(found, name)
     expected = KINDS[path](**known)
     assert found == (
-        expected.suited(nonlinear=False, jumps=False, dimension=2) if isinstance(expected, config.MethodSettings) else expected
+        expected.suited(nonlinear=False, jumps=False, dimension=2)
+        if isinstance(expected, config.MethodSettings)
+        else expected
     )
 
 

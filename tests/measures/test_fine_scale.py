@@ -18,14 +18,13 @@ from homog.domains import Box
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import interpolate
-from homog.losses.lagged import lagged_spline
 from homog.machine import pieces
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.measures.fine_scale import FineScale, fine_scale
 from homog.measures.smooth_answer import smooth_answer
 from homog.run import runner
 from homog.timesteps.timestep import TimeSteps, time_steps
-from homog.walkers import Scheme, SplineValues, Walkers, stream_key
+from homog.walkers import Scheme, Walkers, stream_key
 
 SHORT = TimeSteps(5e-5, 20, 1, 1)
 
