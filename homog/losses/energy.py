@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,16 +10,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import Energy
+from homog.domains import Box
 from homog.fields.splines import Spline
 from homog.losses.assembly import Excursions, Slopes, Sums, sums
 from homog.losses.loss import Draw
-from homog.losses.system import LinearSystem, Tested, smooth_functions
-from homog.losses.walking import Mass, Sample, Value, WalkingLoss
+from homog.losses.system import LinearSystem, Tested, quotients, smooth_functions
+from homog.losses.walking import Forms, Mass, Sample, Value, WalkingLoss
 from homog.machine import ranks
 from homog.networks import BoundaryAnsatz, LinearInFeatures
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Lagged, Walk, Walkers, placed
 
+_AT_ONCE = 2**15  # walkers of a piece that is differentiated
 _SHARE = 4  # of the walkers one in so many is looked at earlier
 _SHARE_AGAIN = 8  # and one in so many walks again, with steps half as long and as long as they are
 _CEILING = 0.98  # of places that have a below it, where its largest value is far above most
@@ -92,6 +94,20 @@ class EnergyLoss(WalkingLoss[Energy]):
         matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
         inputs = self.inputs(sample)
         return LinearSystem(matrix, -control, load, sample.walker_steps), lambda u: self.value(u, inputs)
+
+    def forms(self, iteration: int, lagged: Spline | None) -> Forms:
+        sample = self.sample(iteration, lagged)
+        inputs, control = self.inputs(sample), self._control(sample, self.steps)
+        step = math.sqrt(self.steps.macro_step)
+        values, controls = list[Value](), list[Value]()
+        size = max(1, _AT_ONCE // self.settings.per_point)
+        for first in range(0, len(inputs.starts), size):
+            some = slice(first, first + size)
+            part = Excursions(inputs.starts[some], inputs.ends[some], inputs.stiffness[some], inputs.load[some])
+            values.append(partial(self.value, inputs=part))
+            controls.append(partial(_control_form, starts=part.starts, variate=control[some], step=step,
+                                    domain=self.problem.domain))  # fmt: skip
+        return Forms(values, controls, sample.walker_steps)
 
     def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
@@ -200,3 +216,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         values = coefficient(points)
         accepted = random.random(proposed) < values / ceiling
         return points[accepted], (np.maximum(values, ceiling) / density)[accepted] / proposed
+
+
+def _control_form(
+    u: nn.Module, starts: Float[Tensor, "n d"], variate: Float[Tensor, "n d d"], step: float, domain: Box
+) -> Float[Tensor, ""]:
+    """-1/2 sum over points of grad u . variate . grad u, by the difference quotients of the control variate."""
+    along = quotients(lambda at: u(at)[..., None], starts, step, domain)[..., 0]
+    return -0.5 * torch.einsum("in,nij,jn->", along, variate, along)

@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,22 @@ _WALKERS_A_THREAD = 4
 
 type Value = Callable[[nn.Module], Float[Tensor, ""]]
 """What is minimised, of a network; of several ranks, this one's part."""
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Quadratic forms in u by the walkers of a batch, in pieces that are small enough to be differentiated at once.
+
+    Attributes:
+        values: What is minimised; of several ranks, this one's part.
+        controls: Forms of expectation zero, whose multiples take noise out of the others.
+        walker_steps: Micro steps taken.
+    """
+
+    values: Sequence[Value]
+    controls: Sequence[Value]
+    walker_steps: int
+
 
 Mass = Float64[np.ndarray, " n"] | Float64[Tensor, " n"]
 
@@ -200,6 +216,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
     ) -> tuple[LinearSystem, Value | None]:
         """The equations of a batch; and where they are the slopes of what is minimised, that, by the same walkers."""
+
+    def forms(self, iteration: int, lagged: Spline | None) -> Forms | None:
+        """What is minimised, by the walkers of a batch; None of equations that are the slopes of nothing."""
+        return None
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Any:

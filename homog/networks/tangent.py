@@ -15,6 +15,7 @@ from homog.networks.perceptron import Perceptron
 
 _AT_ONCE = {"cpu": 2**18}  # numbers of J: they stay in the cache
 _MOST_AT_ONCE = 2**26
+_MOST_MODES = 1024  # what comes later is wanted by no answer, and a basis of it is large
 _FLOOR = 1e-12  # of the squares of singular values: below it single precision has nothing left of a mode
 
 
@@ -108,9 +109,14 @@ class Tangent(nn.Module):
         what comes late is rough, or lost in single precision and left out.
         """
         exact = jacobian.double()
-        sizes, directions = torch.linalg.eigh(exact.T @ exact / len(exact))
+        points, weights = exact.shape
+        if weights <= points:
+            sizes, directions = torch.linalg.eigh(exact.T @ exact / points)
+        else:  # the same from the products of the points' rows
+            sizes, rows = torch.linalg.eigh(exact @ exact.T / points)
+            directions = exact.T @ rows / (points * sizes.clamp(min=sizes[-1] * _FLOOR)).sqrt()
         sizes, directions = sizes.flip(0), directions.flip(1)
-        count = int((sizes > _FLOOR * sizes[0]).sum())
+        count = min(_MOST_MODES, int((sizes > _FLOOR * sizes[0]).sum()))
         spaces = [np.arange(size) for size in _sizes(count, len(self.perceptron.center))]
         kept = len(spaces[-1])
         self._span((directions[:, :kept] / sizes[:kept].sqrt()).to(self.change), spaces)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +13,18 @@ from torch import nn
 
 from homog.config import NaturalGradient
 from homog.errors import UserError
-from homog.losses import LinearSystem, Loss, WalkingLoss
+from homog.losses import EnergyLoss, Loss, WalkingLoss
 from homog.losses.walking import Value
 from homog.machine import ranks
 from homog.networks import tangent_in
+from homog.solvers.curvature import ByMatrix, ByProducts, Curvature
 from homog.solvers.galerkin import add_up, linear_in_features
 from homog.solvers.solve import Solve
 
 _LEAST_POINTS = 64  # of a batch
-_MOST_WEIGHTS = 3000  # some seconds for each of the larger steps
+_WITH_A_MATRIX = 1500  # weights, beyond which products with the matrix are faster than it
+_MOST_WITH_A_MATRIX = 3000  # of a method whose equations are the slopes of nothing: some seconds for a larger step
+_MOST_WEIGHTS = 200_000
 _SHARES = (*12 * (16,), *4 * (4,), 2, 2, 1, 1)  # of a batch of the last solve that the steps see, one in so many
 _VARIATE = 0.8  # coefficient of the control variate: any has the same mean, the last solve finds the best
 _DAMPING, _LESS, _MORE, _LEAST = 1e-2, 1 / 4, 8.0, 1e-7  # of Levenberg and Marquardt, in mean diagonals of the matrix
@@ -32,6 +35,7 @@ _POINTS = 4096
 _HOLDS = 0.5  # of the answer's noise: up to which a network stands for the linearised one
 _CLOSE = 0.1  # likewise: with which its fit ends
 _FITS = 40  # steps of its weights
+_WORK_OF_FITS = 2e12  # multiplications of all of them: of a large network there are fewer
 
 
 class NaturalGradientDescent:
@@ -43,7 +47,7 @@ class NaturalGradientDescent:
     identity (Levenberg and Marquardt), more where the energy of the same walkers falls by less than the equations
     foretold, less where it does not. Of a method whose equations are no slopes, DFLM, the damping is steered by how far
     the network of the changed weights is from the linearised one. Batches grow, since the first steps go far and need
-    to know little.
+    to know little. Of the energy over many weights the step is found by conjugate gradients, without the matrix.
 
     The last solve is `GalerkinSolver`'s, over the principal directions of the tangent space, which make up growing
     spaces: with its control variate, error bar, choice of space and time steps. Its answer is the linearised network.
@@ -65,10 +69,11 @@ class NaturalGradientDescent:
         self._settings, self._loss, self._network = settings, loss, network
         self._tangent = tangent_in(network)
         self._linear = linear_in_features(network)
-        if len(self._tangent.change) > _MOST_WEIGHTS:
+        most = _MOST_WEIGHTS if isinstance(loss, EnergyLoss) else _MOST_WITH_A_MATRIX
+        if len(self._tangent.change) > most:
             raise UserError(
                 f"a step for {len(self._tangent.change):,} weights is too much: write a network of at most"
-                f" {_MOST_WEIGHTS:,}, by a smaller network.width or network.depth; experiment=natural_gradient has one"
+                f" {most:,}, by a smaller network.width or network.depth; experiment=natural_gradient has one"
             )
         self._losses: dict[int, WalkingLoss] = {}
         self._damping = _DAMPING
@@ -86,9 +91,13 @@ class NaturalGradientDescent:
             return self._solve.step(iteration)
         loss = self._of_batch(iteration)
         lagged = loss.lagged(self._network)
+        forms = loss.forms(iteration, lagged) if len(self._tangent.change) > _WITH_A_MATRIX else None
+        if forms is not None:
+            self._move(ByProducts(self._network, self._tangent, forms, _VARIATE), forms.values)
+            return forms.walker_steps
         system, value = loss.equations_and_value(self._linear, iteration, lagged)
         add_up([system], self._loss)
-        self._move(system, value)
+        self._move(ByMatrix(system, _VARIATE), None if value is None else [value])
         return system.walker_steps
 
     def draw_ahead(self, iteration: int, until: int) -> None:
@@ -143,28 +152,25 @@ class NaturalGradientDescent:
             self._losses[points] = self._loss.of_points(points)
         return self._losses[points]
 
-    def _move(self, system: LinearSystem, value: Value | None) -> None:
-        """One step, damped as far as the network is bent."""
-        with_control = system.matrix + _VARIATE * system.control
-        (matrix, right), (plain, plain_right) = (
-            (part[:-1, :-1], system.load[:-1] - part[:-1, -1]) for part in (with_control, system.matrix)
-        )
-        size, identity = float(np.mean(np.diag(matrix))), np.eye(len(matrix))
-        theta, before = copy.deepcopy(self._tangent.state_dict()), self._energy_by(value)
+    def _move(self, curvature: Curvature, values: Sequence[Value] | None) -> None:
+        """One step, damped as far as the network is bent; `values` add up to what is minimised, if anything is."""
+        theta, before = copy.deepcopy(self._tangent.state_dict()), self._energy_by(values)
         start = self._values(self._network)
         for _ in range(_TRIES):
-            step = np.linalg.solve(matrix + self._damping * size * identity, right)
-            predicted = step @ (0.5 * matrix @ step - right)
+            step = curvature.step(self._damping)
+            predicted = curvature.predicted(step)
+            foretold = curvature.plain(step)
             self._linear.set_weights(torch.as_tensor(step, dtype=torch.float32))
             linearised = self._values(self._network)
             self._tangent.move()
-            if value is None:
-                self._energy = torch.tensor(0.5 * with_control[-1, -1] - system.load[-1] + predicted)
+            if values is None:
+                assert isinstance(curvature, ByMatrix)
+                self._energy = torch.tensor(curvature.start + predicted)
                 bent = self._values(self._network) - linearised
                 held = float(bent.norm()) <= _BENT * float((linearised - start).norm())
             else:
-                self._energy = self._energy_by(value)
-                bent = float(self._energy - before) - step @ (0.5 * plain @ step - plain_right)
+                self._energy = self._energy_by(values)
+                bent = float(self._energy - before) - foretold
                 held = bent <= _BENT * abs(predicted) + _ROUNDING * abs(float(before))
             if held:
                 self._damping = max(_LEAST, self._damping * _LESS)
@@ -173,11 +179,11 @@ class NaturalGradientDescent:
             self._damping *= _MORE
         self._energy = before
 
-    def _energy_by(self, value: Value | None) -> torch.Tensor:
-        if value is None:
+    def _energy_by(self, values: Sequence[Value] | None) -> torch.Tensor:
+        if values is None:
             return torch.tensor(torch.nan)
         with torch.no_grad():
-            found = value(self._network)
+            found = torch.stack([value(self._network) for value in values]).sum()
         ranks.add([found])
         return found
 
@@ -193,14 +199,12 @@ class NaturalGradientDescent:
         linear, tangent, damping = linear_in_features(network), tangent_in(network), _DAMPING
         wanted = self._values(answer)
         lacking, size = wanted - self._values(network), float(wanted.norm()) or 1.0
-        for _ in range(_FITS):
+        work = float(len(self._points)) * len(tangent.change) * min(len(self._points), len(tangent.change))
+        for _ in range(int(min(_FITS, max(3, _WORK_OF_FITS / work)))):
             if float(lacking.norm()) < _CLOSE * noise * size:
                 break
-            jacobian = self._values(linear.features)
-            matrix, right = jacobian.T @ jacobian, jacobian.T @ lacking
-            kept = copy.deepcopy(tangent.state_dict())
-            matrix.diagonal().add_(damping * matrix.diagonal().mean())
-            linear.set_weights(torch.linalg.solve(matrix, right).float())
+            jacobian, kept = self._values(linear.features), copy.deepcopy(tangent.state_dict())
+            linear.set_weights(_damped_fit(jacobian, lacking, damping).float())
             tangent.move()
             closer = wanted - self._values(network)
             if closer.norm() < lacking.norm():
@@ -220,6 +224,19 @@ class NaturalGradientDescent:
     def _points(self) -> torch.Tensor:
         points = self._loss.problem.domain.spread(_POINTS, np.random.default_rng(0))
         return torch.as_tensor(points, dtype=torch.float32, device=self._tangent.change.device)
+
+
+def _damped_fit(jacobian: torch.Tensor, lacking: torch.Tensor, damping: float) -> torch.Tensor:
+    """(J^T J + damping mean diag 1)^-1 J^T lacking: by the smaller of J^T J and J J^T."""
+    points, weights = jacobian.shape
+    more = damping * float(jacobian.square().sum()) / weights
+    if weights <= points:
+        matrix = jacobian.T @ jacobian
+        matrix.diagonal().add_(more)
+        return torch.linalg.solve(matrix, jacobian.T @ lacking)
+    matrix = jacobian @ jacobian.T
+    matrix.diagonal().add_(more)
+    return jacobian.T @ torch.linalg.solve(matrix, lacking)
 
 
 @dataclass(frozen=True)

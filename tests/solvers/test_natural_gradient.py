@@ -17,6 +17,8 @@ from homog.measures.evaluation import relative_l2
 from homog.networks import BoundaryAnsatz, Tangent, tangent_in
 from homog.networks.perceptron import Perceptron
 from homog.networks.products import ProductSum
+from homog.solvers import curvature, natural_gradient
+from homog.solvers.curvature import ByMatrix, ByProducts
 from homog.solvers.natural_gradient import NaturalGradientDescent
 from homog.solvers.solve import Solve
 from homog.solvers.training import train
@@ -154,6 +156,45 @@ def test_of_a_network_that_is_linear_in_its_weights_the_solve_is_galerkins(
 
 
 @pytest.mark.parametrize("coefficient", ["1 + 0.5*sin(2*pi*x1/eps)", "1 + u**2"])
+def test_products_make_the_steps_of_the_matrix(
+    make_problem, kernels, monkeypatch: pytest.MonkeyPatch, coefficient: str
+):
+    """With as many of them as it takes: a step, what it foretells, and the size that damping is measured in."""
+    loss = losses.build(Energy(points=500, walkers=2), make_problem(coefficient, eps=0.3), SHORT, 0, kernels)
+    network = loss.network(networks.build(MLP(depth=1, width=8, activation="tanh"), loss.problem.domain, 0))
+    tangent, lagged = tangent_in(network), loss.lagged(network)
+    batches = [loss.of_points(500) for _ in range(2)]
+    matrix = ByMatrix(batches[0].equations_and_value(network, 0, lagged)[0], 0.8)
+    forms = batches[1].forms(0, lagged)
+    monkeypatch.setattr(curvature, "_MOST_PRODUCTS", 400)
+    monkeypatch.setattr(curvature, "_CLOSE", 1e-6)
+    products = ByProducts(network, tangent, forms, 0.8)
+    products._size = matrix._size * 1.0
+    wanted, found = (model.step(1e-1) for model in (matrix, products))
+    assert relative_l2(found, wanted) < 2e-3
+    assert products.predicted(wanted) == pytest.approx(matrix.predicted(wanted), rel=1e-3)
+    assert products.plain(wanted) == pytest.approx(matrix.plain(wanted), rel=1e-3)
+    monkeypatch.setattr(curvature, "_PROBES", 400)
+    assert ByProducts(network, tangent, forms, 0.8)._size == pytest.approx(matrix._size, rel=0.2)
+    assert not tangent.change.any()
+
+
+def test_a_network_too_large_for_a_matrix(make_problem, kernels, monkeypatch: pytest.MonkeyPatch):
+    """Steps by products, modes from the points' rows, a fit by them: the sine series, as by the matrix."""
+    problem = make_problem("1", eps=0.3)
+    loss = losses.build(Energy(points=1000, walkers=4), problem, SHORT, 0, kernels)
+    network = loss.network(networks.build(MLP(depth=2, width=40, activation="tanh"), problem.domain, 0))
+    assert len(tangent_in(copy.deepcopy(network)).change) == 1801
+    monkeypatch.setattr(natural_gradient, "_POINTS", 1500)  # fewer than weights
+    (*_, last) = train(loss, network, NaturalGradient(steps=5, iterations=6, groups=3))
+    grid = torch.as_tensor(problem.domain.grid(41).reshape(-1, 2), dtype=torch.float32)
+    found = last.solution(grid).detach().numpy().reshape(41, 41)
+    told = last.optimizer.metrics()["rel_l2_standard_error"]
+    assert told < 3e-2
+    assert relative_l2(found, sine_series(41)) < 2.5 * told
+
+
+@pytest.mark.parametrize("coefficient", ["1 + 0.5*sin(2*pi*x1/eps)", "1 + u**2"])
 def test_a_step_lowers_the_energy_of_its_own_walkers(make_problem, kernels, coefficient: str):
     loss = losses.build(Energy(points=4000, walkers=2), make_problem(coefficient, eps=0.3), SHORT, 0, kernels)
     network = loss.network(networks.build(MLP(depth=2, width=8, activation="tanh"), loss.problem.domain, 0))
@@ -176,8 +217,11 @@ def test_other_networks_and_methods_are_refused_in_one_line(make_problem, kernel
     loss = losses.build(Energy(points=20, walkers=2), problem, SHORT, 0, kernels)
     with pytest.raises(UserError, match="write network=mlp"):
         train(loss, loss.network(networks.build(Legendre(count=3), problem.domain, 0)), NaturalGradient())
-    with pytest.raises(UserError, match=r"20,601 weights is too much.*experiment=natural_gradient"):
-        train(loss, loss.network(networks.build(MLP(), problem.domain, 0)), NaturalGradient())
+    with pytest.raises(UserError, match=r"641,841 weights is too much.*experiment=natural_gradient"):
+        train(loss, loss.network(networks.build(MLP(depth=3, width=565), problem.domain, 0)), NaturalGradient())
+    slopes_of_nothing = losses.build(DFLM(points=20, walkers=2), problem, SHORT, 0, kernels)
+    with pytest.raises(UserError, match=r"20,601 weights is too much: write a network of at most 3,000"):
+        train(slopes_of_nothing, slopes_of_nothing.network(networks.build(MLP(), problem.domain, 0)), NaturalGradient())
     pinn = losses.build(PINN(), problem, None, 0, kernels)
     with pytest.raises(UserError, match="write method=energy or dflm"):
         train(pinn, pinn.network(networks.build(MLP(depth=1, width=4), problem.domain, 0)), NaturalGradient())
