@@ -48,9 +48,11 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
     space["Block"] = lambda: [lanes.Lane(i) for i in range(LANES)]
     of_scalars = space["medium" if medium.has_drift else "ground"]
 
-    def of_vectors(*arguments: Any) -> tuple[Any, Any]:
-        *v, h = of_scalars(*_flat(arguments))
-        return Vector(enumerate(v)) if medium.has_drift else v[0], h
+    def of_vectors(*arguments: Any) -> tuple[Any, ...]:
+        found = of_scalars(*_flat(arguments))
+        data = 1 + medium.kills
+        v = found[:-data]
+        return Vector(enumerate(v)) if medium.has_drift else v[0], *found[-data:]
 
     space["medium"] = space["ground"] = of_vectors
     return space

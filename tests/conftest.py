@@ -71,10 +71,16 @@ def make_problem() -> Callable[..., Problem]:
         dimension: int = 2,
         forcing: str = "10",
         boundary: str = "0",
+        reaction: str = "0",
     ) -> Problem:
         box = DomainSettings(lower=[0.0] * dimension, upper=[1.0] * dimension)
         settings = FormulaProblem(
-            name="a test", coefficient=coefficient, forcing=forcing, boundary=boundary, domain=box
+            name="a test",
+            coefficient=coefficient,
+            forcing=forcing,
+            boundary=boundary,
+            reaction=reaction,
+            domain=box,
         )
         return equation.build(settings, eps)
 

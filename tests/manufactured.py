@@ -27,7 +27,11 @@ class Exact(nn.Module):
 
 
 def with_solution(
-    problem: Problem, coefficient: str, solution: str, field: tuple[Spline, str] | None = None
+    problem: Problem,
+    coefficient: str,
+    solution: str,
+    field: tuple[Spline, str] | None = None,
+    reaction: str | None = None,
 ) -> Problem:
     """The problem with this coefficient, and the forcing and boundary values of this solution.
 
@@ -36,6 +40,7 @@ def with_solution(
         coefficient: In x1, ..., eps, u and `field`.
         solution: In x1, ... and eps.
         field: A spline and the polynomial in x1, ... that it is.
+        reaction: In x1, ... and eps.
     """
     d = problem.dimension
     a, u = parse(coefficient, d, _NAMES), parse(solution, d, ("eps",))
@@ -44,8 +49,10 @@ def with_solution(
     if field is not None:
         inserted = inserted.subs({sympy.Symbol("field", real=True): parse(field[1], d).expression})
     divergence = sum(sympy.diff(inserted * sympy.diff(u.expression, x), x) for x in axes)
-    forcing, spline = Formula("f of the solution", -divergence, a.axes), None if field is None else field[0]
-    operator = Operator(a, forcing, problem.parameters, spline)
+    c = None if reaction is None else parse(reaction, d, ("eps",))
+    load = -divergence if c is None else c.expression * u.expression - divergence
+    forcing, spline = Formula("f of the solution", load, a.axes), None if field is None else field[0]
+    operator = Operator(a, forcing, problem.parameters, spline, c)
     return problem.but(operator=operator, boundary=Dirichlet(u, problem.parameters), cell=None)
 
 

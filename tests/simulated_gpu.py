@@ -73,15 +73,15 @@ class Case:
     table_there: bool = False
     degree: int = 3
     side: float | None = None
+    reaction: str = "0"
 
     @property
     def problem(self) -> Problem:
         box = DomainSettings(lower=[0.0] * self.dimension, upper=[1.0] * self.dimension)
+        made = {"name": "p", "forcing": self.forcing, "reaction": self.reaction, "domain": box}
         if "field" not in self.coefficient:
-            return equation.build(
-                FormulaProblem(name="p", coefficient=self.coefficient, forcing=self.forcing, domain=box), EPS
-            )
-        plain = equation.build(FormulaProblem(name="p", coefficient="1", forcing=self.forcing, domain=box), EPS)
+            return equation.build(FormulaProblem(coefficient=self.coefficient, **made), EPS)
+        plain = equation.build(FormulaProblem(coefficient="1", **made), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
         values = np.sin(4 * np.pi * nodes).sum(-1) / self.dimension
         upper = plain.domain.upper if self.side is None else (self.side,) * self.dimension
@@ -143,6 +143,18 @@ CASES = {
     "jumps of a field": Case("where(field > 0.2, 10, 1 + x1)", 2, STAY, "10 + x1"),
     "beyond single precision": Case(
         STEEP, 2, Scheme("drift", "heun", "bridge"), "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))"
+    ),
+    "reaction": Case(LINEAR, 2, Scheme("drift", "heun", "bridge"), reaction="300*x1 + sin(x2)**2"),
+    "reaction, Euler steps": Case("2 + sin(2*pi*x1/eps)", 1, Scheme("drift", "euler", "clip"), reaction="200"),
+    "reaction and jumps": Case(JUMPS, 2, STAY, "1 + x1", reaction="500*(1 + sin(2*pi*x1/eps))"),
+    "reaction and a field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), "10 + x1", reaction="200*x2"),
+    "reaction and jumps of a field": Case("where(field > 0.2, 10, 1 + x1)", 2, STAY, "10 + x1", reaction="300*x2"),
+    "reaction beyond single precision": Case(
+        STEEP,
+        2,
+        Scheme("drift", "heun", "bridge"),
+        "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))",
+        reaction="300*exp(60*x1)/(1 + exp(200*(x2 - 0.5)))",
     ),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }

@@ -20,7 +20,10 @@ _SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path,
 """The dataclass behind the first line of every YAML file in conf/."""
 
 _TEXTS = {
-    *(f"problem.{name}" for name in ("coefficient", "forcing", "boundary", "period", "field.path", "field.period")),
+    *(
+        f"problem.{name}"
+        for name in ("coefficient", "forcing", "boundary", "reaction", "period", "field.path", "field.period")
+    ),
     *(f"reference.{name}" for name in ("fine", "homogenized")),
 }
 """The settings that are formulas or paths."""

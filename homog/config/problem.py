@@ -38,16 +38,17 @@ class DomainSettings:
 
 @dataclass(kw_only=True)
 class ProblemSettings:
-    """Base of the problems: -div(a grad u) = f in a box, u = g on its boundary (equation 15), written as formulas.
+    """Base of the problems: -div(a grad u) + c u = f in a box, u = g on its boundary, written as formulas (15).
 
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
-    coefficient's also u, the solution.
+    coefficient's also u, the solution. c is `reaction`, at least zero everywhere.
     """
 
     name: str = MISSING
     coefficient: str = MISSING
     forcing: str = MISSING
     boundary: str = "0"
+    reaction: str = "0"
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 

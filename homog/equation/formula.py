@@ -93,8 +93,9 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
 
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
     coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
+    reaction = formula("reaction")
     spline = None if field is None else field.spline
-    operator = Operator(coefficient, forcing, parameters, spline)
+    operator = Operator(coefficient, forcing, parameters, spline, None if reaction.expression == 0 else reaction)
     problem = Statement(operator, Dirichlet(boundary, parameters), domain, scale)
     if field is not None and isinstance(field.spline, Phases):
         _check_phases(problem, field.spline)
@@ -105,7 +106,11 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     _check_jumps(operator, boundary)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
-    for name, given, points in (("forcing", forcing, sample), ("boundary", boundary, closed)):
+    for name, given, points in (
+        ("forcing", forcing, sample),
+        ("boundary", boundary, closed),
+        ("reaction", reaction, closed),
+    ):
         where = f"problem.{name}={given.text}"
         _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
     # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
@@ -116,6 +121,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         along = f"the slope along x{axis + 1} of {where}"
         _check_finite(along, partial, closed, known, lambda axis=axis: operator.slopes_at(closed, values)[..., axis])
     _check_positive(problem, sample)
+    _check_reaction(operator, closed)
     return problem
 
 
@@ -261,6 +267,17 @@ def _check_positive(problem: Statement, points: np.ndarray) -> None:
                 f"problem.coefficient={operator.coefficient.text} is {value:.4g} at {_place(place)}: it must be"
                 " positive on the whole domain"
             )
+
+
+def _check_reaction(operator: Operator, points: np.ndarray) -> None:
+    """Refuse a reaction that feeds u: walkers would weigh more than one, and the energy may have no least value."""
+    values = operator.reaction_at(points)
+    lowest = int(np.argmin(values))
+    if operator.reaction is not None and values[lowest] < 0:
+        raise UserError(
+            f"problem.reaction={operator.reaction.text} is {values[lowest]:.4g} at {_place(points[lowest])}: it must"
+            " not be negative anywhere, or the equation may have no solution or many"
+        )
 
 
 def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ lines, on which intervals are halved until it changes by little on each, and the
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,8 @@ def shortest_length(problem: Problem) -> Lengths:
     Args:
         problem: A checked one.
     """
-    data = (problem.operator.forcing, problem.boundary.value)
-    curvature = tuple(joined(*parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
+    data = (*problem.operator.data, problem.boundary.value)
+    curvature = tuple(reduce(joined, parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(
         slopes=slopes_of_log(problem),

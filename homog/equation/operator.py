@@ -19,19 +19,21 @@ SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solutio
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """-div(a grad u) = f (equation 15).
+    """-div(a grad u) + c u = f (equation 15, with a reaction).
 
     Attributes:
         coefficient: a, a positive formula in x, and where it names them in u and the field.
         forcing: f(x).
         parameters: Value of each parameter, eps among them.
         field: What the coefficient calls `field`, a spline or phases on voxels; or None.
+        reaction: c(x), nowhere negative; None for zero.
     """
 
     coefficient: Formula
     forcing: Formula
     parameters: Mapping[str, float]
     field: Spline | Phases | None = None
+    reaction: Formula | None = None
 
     @property
     def nonlinear(self) -> bool:
@@ -58,6 +60,17 @@ class Operator:
     def forcing_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
         """f at points of shape (..., d)."""
         return at_points(self.forcing, points, self.parameters)
+
+    def reaction_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
+        """c at points of shape (..., d)."""
+        if self.reaction is None:
+            return np.zeros(points.shape[:-1])
+        return at_points(self.reaction, points, self.parameters)
+
+    @property
+    def data(self) -> tuple[Formula, ...]:
+        """f, and c where there is one: what walkers meet on their way besides a."""
+        return (self.forcing,) if self.reaction is None else (self.forcing, self.reaction)
 
     def slopes_at(
         self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None

@@ -25,7 +25,7 @@ _LOOKS = 2**14
 
 @dataclass(frozen=True, eq=False, init=False)
 class Problem(Statement):
-    """-div(a grad u) = f in a box, u = g on its boundary (equation 15).
+    """-div(a grad u) + c u = f in a box, u = g on its boundary (equation 15, with a reaction).
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
 
@@ -36,6 +36,7 @@ class Problem(Statement):
         coefficient: a, positive on the domain.
         forcing: f.
         boundary: g, defined on the whole domain: the boundary ansatz extends it inwards.
+        reaction: c, nowhere negative.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
         domain: The box; the unit square unless it is given.
@@ -60,6 +61,7 @@ class Problem(Statement):
         *,
         forcing: str,
         boundary: str = ProblemSettings.boundary,
+        reaction: str = ProblemSettings.reaction,
         eps: float = RunSettings.eps,
         period: str = FormulaProblem.period,
         domain: Box | None = None,
@@ -68,7 +70,12 @@ class Problem(Statement):
         name: str = "problem",
     ) -> None:
         box = DomainSettings() if domain is None else DomainSettings(lower=[*domain.lower], upper=[*domain.upper])
-        formulas: dict[str, Any] = {"coefficient": coefficient, "forcing": forcing, "boundary": boundary}
+        formulas: dict[str, Any] = {
+            "coefficient": coefficient,
+            "forcing": forcing,
+            "boundary": boundary,
+            "reaction": reaction,
+        }
         rest: dict[str, Any] = {"name": name, "domain": box, "parameters": dict(parameters or {})}
         if field is None:
             settings = FormulaProblem(**formulas, **rest, period=period)
@@ -127,7 +134,8 @@ class Problem(Statement):
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
         operator, boundary = self.operator, self.boundary.value
-        used = operator.coefficient.names | operator.forcing.names | boundary.names
+        used = operator.coefficient.names | boundary.names
+        used = used.union(*(formula.names for formula in operator.data))
         content = {
             "coefficient": str(operator.coefficient.expression),
             "forcing": str(operator.forcing.expression),
@@ -137,6 +145,8 @@ class Problem(Statement):
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
             "period": None if self.cell is None else _period(self.cell),
         }
+        if operator.reaction is not None:
+            content["reaction"] = str(operator.reaction.expression)
         if operator.field is not None:
             content["field"] = self.field_origin or self._field_digest
         return json.dumps(content, sort_keys=True)

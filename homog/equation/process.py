@@ -16,11 +16,13 @@ from homog.formula.parse import symbol
 
 @dataclass(frozen=True, eq=False)
 class Process:
-    """dX = V dt + dW with V = grad a / (2a) (6), and the reward f / (2a) dt along the path.
+    """dX = V dt + dW with V = grad a / (2a) (6), the reward f / (2a) dt along the path, and the killing c / (2a) dt.
 
     Its generator is 1/2 Lap + V.grad = (1/2a) div(a grad), since div(a grad u) = a Lap u + grad a . grad u. So
     -div(a grad u) = f is (generator) u = -f / (2a), which is Dynkin's formula (8); and the process is reversible with
-    the weight a: int a v (generator u) dx = -1/2 int a grad u . grad v dx is symmetric in u and v.
+    the weight a: int a v (generator u) dx = -1/2 int a grad u . grad v dx is symmetric in u and v. With a reaction c
+    the equation is (generator) u - c / (2a) u = -f / (2a): Feynman and Kac's formula, in which a walker's rewards and
+    values count for w = exp(-int c / (2a) dt), the probability that it is still there.
 
     What has no formula, the lagged u of a nonlinear coefficient and a random field, comes in with its slopes:
     grad a = d_x a + (d_u a) grad u + (d_field a) grad field (15).
@@ -46,13 +48,20 @@ class Process:
         u = None if lagged is None else lagged(points)
         return self.operator.forcing_at(points) / (2 * self.operator.coefficient_at(points, u))
 
+    def killing_at(
+        self, points: Float[np.ndarray, "*batch d"], lagged: Spline | None = None
+    ) -> Float[np.ndarray, "*batch"]:
+        """c / (2a) at points of shape (..., d)."""
+        u = None if lagged is None else lagged(points)
+        return self.operator.reaction_at(points) / (2 * self.operator.coefficient_at(points, u))
+
     @property
     def looked_up(self) -> tuple[str, ...]:
         """What the coefficient names and has no formula: of "u" and "field" those that occur."""
         return tuple(name for name in (SOLUTION, FIELD) if name in self.operator.coefficient.names)
 
-    def expressions(self, slope: Callable[[str, int], sympy.Symbol]) -> tuple[Expr, Expr, list[Expr]]:
-        """a, f and grad a as expressions, of which kernels are made.
+    def expressions(self, slope: Callable[[str, int], sympy.Symbol]) -> tuple[Expr, list[Expr], list[Expr]]:
+        """a, the data (f, and c where there is one) and grad a as expressions, of which kernels are made.
 
         Args:
             slope: The symbol for the slope of what is looked up, by its name, along an axis, counted from 1.
@@ -62,4 +71,4 @@ class Process:
         for i, axis in enumerate(self.operator.coefficient.axes, 1):
             inner = (sympy.diff(coefficient, symbol(name)) * slope(name, i) for name in self.looked_up)
             gradient.append(sum(inner, sympy.diff(coefficient, symbol(axis))))
-        return coefficient, self.operator.forcing.expression, gradient
+        return coefficient, [formula.expression for formula in self.operator.data], gradient

@@ -10,10 +10,10 @@ from homog.equation.operator import Operator
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """-div(a grad u) = f in a box, u = g on its boundary (equation 15).
+    """-div(a grad u) + c u = f in a box, u = g on its boundary (equation 15, with a reaction).
 
     Attributes:
-        operator: The equation, -div(a grad u) = f.
+        operator: The equation, -div(a grad u) + c u = f.
         boundary: What holds on the boundary, u = g.
         domain: The box.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
@@ -34,6 +34,11 @@ class Statement:
     def dimension(self) -> int:
         """Number of space dimensions."""
         return self.domain.dimension
+
+    @property
+    def data_names(self) -> frozenset[str]:
+        """The names that occur in f, c and g."""
+        return frozenset[str]().union(self.boundary.value.names, *(formula.names for formula in self.operator.data))
 
     @property
     def parameters(self) -> Mapping[str, float]:

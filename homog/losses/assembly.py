@@ -28,19 +28,33 @@ Sums = tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"], Float64[np.
 
 @dataclass(frozen=True)
 class Excursions:
-    """Starts and ends of walkers and their weights in J(u) = sum 1/2 stiffness (u(X) - u(x))^2 - load u(x).
+    """Starts and ends of walkers and their weights in J.
+
+    J(u) = sum over walkers of 1/2 stiffness (u(X) - u(x))^2 - load u(x), and over points of 1/2 lost u(x)^2.
 
     Attributes:
         starts: x.
         ends: X, of a walker that left the place on the boundary.
         stiffness: Stiffness of each walker; they add up to about the integral of a / (2 Dt).
         load: Load of each walker; they add up to about the integral of f / 2.
+        lost: With a reaction, what each point's walkers have lost of their weights; they add up to about the integral
+            of c / 2. None without one.
     """
 
     starts: Float[Tensor, "n d"]
     ends: Float[Tensor, "n s d"]
     stiffness: Float[Tensor, "n s"]
     load: Float[Tensor, "n s"]
+    lost: Float[Tensor, " n"] | None = None
+
+    def of_points(self, some: slice) -> "Excursions":
+        """Those from some of the points."""
+        lost = None if self.lost is None else self.lost[some]
+        return Excursions(self.starts[some], self.ends[some], self.stiffness[some], self.load[some], lost)
+
+    def root_of_lost(self) -> Float[Tensor, " n"]:
+        """Of each point; of none where nothing is lost."""
+        return self.load.new_zeros(0) if self.lost is None else self.lost.clamp(min=0).sqrt()
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,8 @@ def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slop
         here = functions(network, x)  # (n, functions)
         gained = functions(network, walk.ends[block]) - here[:, None]  # (n, s, functions)
         matrix += _gram((gained * walk.stiffness[block].sqrt()[..., None]).flatten(0, 1), tests)
+        if walk.lost is not None:
+            matrix += _gram(here * walk.root_of_lost()[block, None], tests)
         load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
         along = quotients(lambda at: functions(network, at), x, control.step, control.domain)  # (d, n, functions)
         spread = torch.einsum("nij,jnf->inf", control.variate[block], along)
@@ -104,7 +120,7 @@ def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slop
 def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
     """The same by threads, each with walkers of its own."""
     starts, ends, variate = walk.starts.numpy(), walk.ends.numpy(), control.variate.numpy()
-    scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
+    scale, weight, lost = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy(), walk.root_of_lost().numpy()
     each, dimension = ends.shape[1:]
 
     def functions_at(x: np.ndarray) -> np.ndarray:
@@ -117,7 +133,10 @@ def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, 
         rows = functions_at(ends[first:last].reshape(-1, dimension)).reshape(last - first, each, count)
         rows -= here[:, None]
         rows *= scale[first:last, :, None]
-        return np.vstack([_product(rows.reshape(-1, count), tests), weight[first:last] @ here], dtype=np.float64)
+        matrix = _product(rows.reshape(-1, count), tests)
+        if lost.size:
+            matrix += _product(here * lost[first:last, None], tests)
+        return np.vstack([matrix, weight[first:last] @ here], dtype=np.float64)
 
     def sloped(first: int, last: int) -> np.ndarray:
         x = walk.starts[first:last]
@@ -150,14 +169,14 @@ def _of_products(
 
     starts, ends, lengths = factors.along.numpy(), along_axes(walk.ends).numpy(), factors.lengths
     lift_here, lift_there = network.lift(walk.starts).numpy(), network.lift(walk.ends).numpy()
-    scale, weight = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy()
+    scale, weight, lost = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy(), walk.root_of_lost().numpy()
     each, count = walk.ends.shape[1], len(network.weights()) + 1
     points = max(1, _PIECE // each)
 
     def gained(first: int, last: int) -> np.ndarray:
-        rows = np.empty(((last - first) * each, count), dtype=np.float32)
+        rows = np.empty(((last - first) * (each + (lost.size > 0)), count), dtype=np.float32)
         loads = np.empty(count)
-        compiled.gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, weight, rows, loads)
+        compiled.gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, lost, weight, rows, loads)
         return np.vstack([_product(rows, tests), loads], dtype=np.float64)
 
     *matrix, load = _sum_of(len(starts), points, gained)

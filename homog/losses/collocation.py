@@ -102,6 +102,13 @@ class Coefficients:
         x = torch.as_tensor(points, device=device)
         return torch_at_points(self.operator.forcing, x, self.problem.parameters).float()
 
+    def reaction(self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """c(x) u."""
+        if self.operator.reaction is None:
+            return torch.zeros_like(u)
+        x = torch.as_tensor(points, device=u.device)
+        return torch_at_points(self.operator.reaction, x, self.problem.parameters).to(u.dtype) * u
+
     def boundary_mismatch(self, network: nn.Module, edge: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """u - g at points of the boundary."""
         x = torch.as_tensor(edge, device=next(network.parameters()).device)

@@ -12,7 +12,7 @@ from homog.networks import BoundaryAnsatz
 
 
 class DeepRitzLoss(Loss):
-    """|Omega| mean( a |grad u|^2 / 2 - f u ) over resampled points, plus beta mean |u - g|^2 on the boundary.
+    """|Omega| mean( a |grad u|^2 / 2 + c u^2 / 2 - f u ) over resampled points, plus beta mean |u - g|^2 on the edge.
 
     E and Yu 2018; equation (5) with a coefficient. The mean estimates the integral without bias, so the minimum is that
     of the energy, up to the penalty's own error O(1 / beta).
@@ -54,7 +54,7 @@ class DeepRitzLoss(Loss):
         equation, points = self._equation, inputs.points
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
-        stored = 0.5 * equation.coefficient(points, u) * gradient.square().sum(1)
+        stored = 0.5 * (equation.coefficient(points, u) * gradient.square().sum(1) + equation.reaction(points, u) * u)
         loss = self._volume * (stored - equation.forcing(points, x.device) * u).mean()
         if inputs.edge is not None:
             mismatch = equation.boundary_mismatch(network, inputs.edge)

@@ -32,6 +32,7 @@ class Arrivals:
         left: Whether a walker left; then X lies on the boundary.
         reward: R.
         weight: D.
+        kept: w of a walker, by which what it finds at its end counts: 1 without a reaction.
         brownian: W.
         mass: What each point counts for, 1 on average; None where all count the same.
         edge: Points on the boundary, for a penalty.
@@ -44,6 +45,7 @@ class Arrivals:
     left: Bool[Tensor, "n s"]
     reward: Float[Tensor, "n s"]
     weight: Float[Tensor, "n s"]
+    kept: Float[Tensor, "n s"]
     brownian: Float[Tensor, "d n s"]
     mass: Float[Tensor, " n"] | None
     edge: Float[Tensor, "m d"] | None
@@ -55,7 +57,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
     """mean |u(x) - target(x)|^2 over resampled points, the target without gradient (12).
 
     With drift walkers D = 1. R is the integral of f / (2a), u(X) is g(X) where a walker left, and E is the mean
-    over a point's walkers:
+    over a point's walkers. With a reaction u(X) counts for w = exp(-int c / (2a)), which R has in it:
 
     - `plain`: target = E[(u(X) + R) D], equations (8) and (16).
     - `control_variate`: target = u(x) + E[(u(X) - u(x) + R) D]. The same expectation, since E[D] = 1 holds exactly.
@@ -119,7 +121,8 @@ class DFLMLoss(WalkingLoss[DFLM]):
         if here is None or reached is None:
             here = values_without_gradient(network, inputs.x)
             reached = values_without_gradient(network, inputs.ends)
-        value = torch.where(inputs.left, boundary_values(self.problem, inputs.ends), reached) + inputs.reward
+        value = torch.where(inputs.left, boundary_values(self.problem, inputs.ends), reached)
+        value = inputs.kept * value + inputs.reward
         target = _TARGETS[self.settings.estimator](network, inputs, here, value)
         squares = (network(inputs.x) - target) ** 2
         loss = (squares if inputs.mass is None else inputs.mass * squares).sum() / self.settings.points
@@ -139,13 +142,15 @@ class DFLMLoss(WalkingLoss[DFLM]):
         if settings.boundary == "penalty":
             edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random)
             edge = placed(edge[ranks.share(len(edge))].astype(np.float32), device)
-        x = placed(points.astype(np.float32), device)
+        x, kills = placed(points.astype(np.float32), device), self.problem.operator.reaction is not None
+        weight = torch.exp(placed(walk.log_weight, device))
         return Arrivals(
             x=x,
             ends=x[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
             left=placed(walk.left, self._device),
             reward=placed(walk.reward, self._device),
-            weight=torch.exp(placed(walk.log_weight, self._device)),
+            weight=torch.ones_like(weight) if kills else weight,
+            kept=weight if kills else torch.ones_like(weight),
             brownian=placed(walk.brownian, self._device),
             mass=self._mass(sample),
             edge=edge,
@@ -169,7 +174,8 @@ class DFLMLoss(WalkingLoss[DFLM]):
         sample = self.sample(iteration, lagged)
         walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
-        weight = torch.exp(placed(walk.log_weight, self._device)) / walkers  # D / (n s)
+        kills, factor = self.problem.operator.reaction is not None, torch.exp(placed(walk.log_weight, self._device))
+        weight = (torch.ones_like(factor) if kills else factor) / walkers  # D / (n s)
         ends = starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0)
         reward, brownian = (
             (weight * placed(walk.reward, self._device)).sum(1),
@@ -184,7 +190,8 @@ class DFLMLoss(WalkingLoss[DFLM]):
             for first in range(0, len(starts), rows):
                 block = slice(first, first + rows)
                 here = functions(network, starts[block])  # (n, functions)
-                gained = functions(network, ends[block]) - here[:, None]
+                gained = functions(network, ends[block])
+                gained = (gained * factor[block, :, None] if kills else gained) - here[:, None]
                 tested = here if mass is None else mass[block, None] * here
                 gained = torch.einsum("ns,nsf->nf", weight[block], gained)
                 matrix -= (tested.T @ gained).double().cpu().numpy()

@@ -73,7 +73,8 @@ class EnergyLoss(WalkingLoss[Energy]):
         """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
         here = network(inputs.starts)[:, None]
         gained = network(inputs.ends) - here
-        return (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
+        found = (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
+        return found if inputs.lost is None else found + 0.5 * (inputs.lost * here[:, 0].square()).sum()
 
     def equations(self, network: LinearInFeatures, iteration: int, lagged: Spline | None) -> LinearSystem:
         """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).
@@ -103,7 +104,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         size = max(1, _AT_ONCE // self.settings.per_point)
         for first in range(0, len(inputs.starts), size):
             some = slice(first, first + size)
-            part = Excursions(inputs.starts[some], inputs.ends[some], inputs.stiffness[some], inputs.load[some])
+            part = inputs.of_points(some)
             values.append(partial(self.value, inputs=part))
             controls.append(partial(_control_form, starts=part.starts, variate=control[some], step=step,
                                     domain=self.problem.domain))  # fmt: skip
@@ -167,13 +168,15 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     def _excursions(self, sample: Sample, steps: TimeSteps) -> Excursions:
         walk = sample.walk
-        weight = self._mass(sample, steps)[:, None] * torch.exp(placed(walk.log_weight, self._device))
+        mass, kills = self._mass(sample, steps)[:, None], self.problem.operator.reaction is not None
+        weight = mass * torch.exp(placed(walk.log_weight, self._device))
         starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
             starts=starts,
             ends=starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
             stiffness=weight * (0.5 * (1 + placed(walk.left, self._device).float())),
-            load=weight * placed(walk.reward, self._device),
+            load=(mass if kills else weight) * placed(walk.reward, self._device),  # of one killed, w is in its reward
+            lost=(mass - weight).sum(1) if kills else None,
         )
 
     def _control(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n d d"]:

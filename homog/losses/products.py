@@ -29,8 +29,10 @@ def multiplied(factors, lengths, row):
 
 
 @njit(fastmath=True, nogil=True, cache=True)
-def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, load, rows, loads):
+def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, lost, load, rows, loads):
     """Rows of what functions gain from a walker's start to its end, times its scale; and the sum of load times them.
+
+    With something lost a row of the functions at each point, times it, is behind those of its walkers.
 
     Args:
         first, last: Points.
@@ -40,8 +42,9 @@ def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, loa
         lift_here: The function behind the products at the points, shape (n,).
         lift_there: The same at the ends, shape (n, s).
         scale: Shape (n, s).
+        lost: Shape (n,), or (0,) for nothing.
         load: Shape (n,).
-        rows: Receives them, shape ((last - first) s, m + 1).
+        rows: Receives them, shape ((last - first) s, m + 1), or with one row more for each point.
         loads: Receives the sum over the points of load times the functions there, float64.
     """
     products = rows.shape[1] - 1
@@ -59,6 +62,10 @@ def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, loa
             row[products] = lift_there[point, walker]
             for j in range(products + 1):
                 row[j] = (row[j] - here[j]) * scale[point, walker]
+            k += 1
+        if lost.size:
+            for j in range(products + 1):
+                rows[k, j] = here[j] * lost[point]
             k += 1
 
 

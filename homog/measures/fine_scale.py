@@ -165,12 +165,14 @@ class _Sampler:
         )
 
     def _gained(self, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
-        """u(X) - u(x) + R, both u by the same arithmetic, or g where a walker left."""
+        """w u(X) - u(x) + R, both u by the same arithmetic, or g where a walker left; w = 1 without a reaction."""
         gained = self._smooth.after(points, walk.displacement)
         point, walker = np.nonzero(walk.left)
         domain = self._problem.domain  # g may have no value a rounding error outside
         ends = np.clip(points[point] + walk.displacement[:, point, walker].T, domain.lower, domain.upper)
         gained[point, walker] = self._problem.boundary.at(ends)
+        if self._problem.operator.reaction is not None:
+            gained *= np.exp(walk.log_weight)
         gained -= self._smooth.after(points, np.zeros((points.shape[1], len(points), 1), dtype=np.float32))
         gained += walk.reward
         return gained

@@ -2,7 +2,9 @@
 
 The exact solution fulfils u = E[u(X_T) + R_T] for every T, so the error e = u - u_answer fulfils
 
-    e(x) - E[e(X_T); inside] = E[u_answer(X_T) + R_T] - u_answer(x),
+    e(x) - E[e(X_T); inside] = E[u_answer(X_T) + R_T] - u_answer(x)
+
+(with a reaction w e(X_T) and w u_answer(X_T), w = exp(-int c / (2a))),
 
 whatever method, network and macro step the answer came from. It is solved for e in a few functions psi: smooth ones,
 and the shape of the answer itself, along which an answer that is too large or too small is wrong. The equation is
@@ -194,17 +196,19 @@ def _look(
     here = answer.after(points, nowhere)[:, 0].astype(np.float64)
     there = answer.after(points, walk.displacement)[:, 0].astype(np.float64)
     there[left] = problem.boundary.at(ends[left])
+    kept = np.exp(walk.log_weight[:, 0].astype(np.float64))  # one without a reaction
+    there *= kept
     residual = there - here + walk.reward[:, 0]
     control = answer.control(points, walk)[:, 0].astype(np.float64)
     size = float(control @ control)
     if size > 0:
         residual = residual - (control @ (residual - residual.mean())) / size * control
-    shapes = [here - problem.boundary.at(points), np.where(left, 0.0, there)]
-    shapes[1] -= np.where(left, 0.0, problem.boundary.at(ends))
+    shapes = [here - problem.boundary.at(points), np.where(left, 0.0, there - kept * problem.boundary.at(ends))]
     tests, after = (
         np.column_stack([_functions(places, domain), shape])
         for places, shape in zip((points, ends), shapes, strict=True)
     )
+    after[:, :-1] *= kept[:, None]
     return _Seen(tests, tests - np.where(left[:, None], 0.0, after), residual, here, walk.steps)
 
 

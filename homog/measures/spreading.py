@@ -165,7 +165,8 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     middle, sides = np.asarray(problem.domain.lower) + problem.domain.sides / 2, problem.cell.sides
     far = _FAR * sides.max()
     cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
-    return cell, problem.but(domain=Box(tuple(middle - far), tuple(middle + far)))
+    operator = replace(problem.operator, reaction=None)  # a* knows none
+    return cell, problem.but(operator=operator, domain=Box(tuple(middle - far), tuple(middle + far)))
 
 
 def _measured(

@@ -144,7 +144,7 @@ def _solve(
     mean, mean_error = (None, 0.0) if problem.operator.nonlinear else mean_coefficient(problem)
     systems = dict[str, System]()
     if smooth is None:
-        further = (*further, "f or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
+        further = (*further, "f, c or g vary with eps, and no mesh resolves them: there is neither u_0 nor u_mean")
     elif law is not None:
         systems |= _pair("homogenized", smooth, fine, law)
     systems |= _fine_systems(problem, smooth, fine, following=bool(systems))

@@ -1,5 +1,6 @@
 """The discretised equation by dolfinx: the only file that knows it."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Elements:
     """The discretised equation. Arrays of unknowns are in dolfinx's order of the nodes; see `positions`.
 
     Attributes:
-        problem: Gives f and g.
+        problem: Gives f, c and g.
         lattice: The nodes.
         law: A.
         positions: Where each unknown lies in the flattened lattice.
@@ -94,21 +95,25 @@ class Elements:
             if law.nonlinear:
                 points_of_cell = scalars.element.interpolation_points
                 self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
-            forcing = self._forcing(problem, mesh)
-            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, forcing)
+            of_data = [self._of_load(mesh, values) for values in self._data()]
+            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, *of_data)
             self._flow, self._stiffness, load = (self._fem.form(form, jit_options=options) for form in forms)
         self._load = self._fem.assemble_vector(load).array
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
 
-    def _forcing(self, problem: Problem, mesh: Any) -> Any:
-        """f at the Gauss points of the load."""
+    def _data(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        """f, and c where there is one, as functions of points."""
+        operator = self.problem.operator
+        return [operator.forcing_at] if operator.reaction is None else [operator.forcing_at, operator.reaction_at]
+
+    def _of_load(self, mesh: Any, values: Callable[[np.ndarray], np.ndarray]) -> Any:
+        """A function at the Gauss points of the load."""
         import basix.ufl
 
         kind = basix.ufl.quadrature_element(mesh.basix_cell(), degree=_load_degree(self.lattice.degree))
-        forcing = self._fem.Function(self._fem.functionspace(mesh, kind))
-        points = forcing.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension]
-        forcing.x.array[:] = problem.operator.forcing_at(points)
-        return forcing
+        found = self._fem.Function(self._fem.functionspace(mesh, kind))
+        found.x.array[:] = values(found.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension])
+        return found
 
     def admissible(self, u: np.ndarray) -> np.ndarray:
         """u with the boundary values."""
@@ -117,10 +122,11 @@ class Elements:
         return u
 
     def residual(self, u: np.ndarray, share: float = 1.0, frozen: np.ndarray | None = None) -> Residual | None:
-        """The integral of A grad u . grad v - share f v for each v, zero on the boundary; None where A is not positive.
+        """The integral of A grad u . grad v + c u v - share f v for each v, zero on the boundary; None where A is not
+        positive.
 
-        The size of u is the root of the integral of A (|grad u|^2 + u^2/L^2), L the longest side: not zero where u is
-        constant.
+        The size of u is the root of the integral of A (|grad u|^2 + u^2/L^2) + c u^2, L the longest side: not zero
+        where u is constant.
 
         Args:
             u: The unknowns.
@@ -189,7 +195,7 @@ class Elements:
         return bool(np.isfinite(values).all() and (diagonal > 0).all())
 
 
-def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any) -> tuple[Any, ...]:
+def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any, reaction: Any = None) -> tuple[Any, ...]:
     """The flow of u, its derivative with respect to u, and the load.
 
     Coefficient and forcing are numbers: one compilation serves all problems.
@@ -205,8 +211,11 @@ def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any) -
     if nonlinear:
         change += trial * by_u * ufl.grad(u)
     stiffness = ufl.inner(change, ufl.grad(test)) * there
-    load = forcing * test * ufl.dx(metadata={"quadrature_degree": _load_degree(degree)})
-    return flow, stiffness, load
+    finer = ufl.dx(metadata={"quadrature_degree": _load_degree(degree)})
+    if reaction is not None:
+        flow += reaction * u * test * finer
+        stiffness += reaction * trial * test * finer
+    return flow, stiffness, forcing * test * finer
 
 
 def _load_degree(degree: int) -> int:

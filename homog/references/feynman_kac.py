@@ -1,6 +1,7 @@
 """Solutions at points by walks to the boundary: in any dimension, without a mesh, and without anything that learns.
 
-u(x) = E[g(X) + R] at the exit, R the integral of f / (2a) along the path (equation 3 with T = infinity). The mean over
+u(x) = E[w g(X) + R] at the exit, R the integral of w f / (2a) along the path, w = exp(-int c / (2a)) (equation 3 with
+T = infinity; w = 1 without a reaction). The mean over
 walkers has noise alone, which their spread tells, and the bias of the micro step, as small as m0 makes it.
 """
 
@@ -18,6 +19,7 @@ from homog.config import FeynmanKacReference
 from homog.domains import Box, Places
 from homog.equation import Problem
 from homog.errors import UserError
+from homog.formula import Formula
 from homog.formula.parse import parse, symbol
 from homog.references.limit import effective_law
 from homog.references.mean import mean_coefficient
@@ -89,11 +91,11 @@ def reference_by_walks(
             found["main"] = walks
     check()
     mean, mean_error = mean_coefficient(problem)
-    oscillating = "eps" in problem.operator.forcing.names | problem.boundary.value.names
+    oscillating = "eps" in problem.data_names
     law, tensor, gap, further = effective_law(problem)
     notes = (*notes, *further)
     if oscillating:
-        notes = (*notes, "f or g vary with eps: there is neither u_0 nor u_mean by walks")
+        notes = (*notes, "f, c or g vary with eps: there is neither u_0 nor u_mean by walks")
     elif law is not None and tensor is not None:
         if np.allclose(tensor, np.diag(np.diag(tensor)), rtol=0, atol=1e-9 * float(np.trace(tensor))):
             found |= limit_solutions(problem, tensor, {"mean": mean}, points, settings.walkers, kernels)
@@ -159,7 +161,8 @@ def limit_solutions(
     """u_0 at points, for a diagonal a*; of an isotropic one also the solutions for other constants, by the same paths.
 
     With a constant coefficient the paths are those of a Brownian motion, whatever the constant: u = E[g(X)] + E[R] / a,
-    R for a = 1. Of a diagonal tensor they are so in coordinates that are stretched along the axes.
+    R for a = 1. Of a diagonal tensor they are so in coordinates that are stretched along the axes. With a reaction it
+    is u_0 alone, by walkers of its constant.
 
     Args:
         problem: Gives f, g and the domain, in which nothing oscillates.
@@ -173,12 +176,14 @@ def limit_solutions(
         By name, u_0 as `homogenized`.
     """
     along = np.diag(tensor)
-    constant = float(np.prod(along) ** (1 / len(along)))
+    constant, killed = float(np.prod(along) ** (1 / len(along))), problem.operator.reaction is not None
     stretch = np.sqrt(along / constant)
-    stretched = _stretched(problem, stretch)
+    stretched = _stretched(problem, stretch, constant if killed else 1.0)
     step = micro_bound(float(stretched.domain.sides.min()), _ACROSS, problem.dimension)
     paths = _Paths(stretched, _steps(stretched.domain, step), cache)
     ends, rewards = paths.to_the_boundary(points / stretch, walkers)
+    if killed:
+        return {"homogenized": _means(ends + rewards)}
     constants = {"homogenized": constant, **(others if np.allclose(stretch, 1) else {})}
     return {name: _means(ends + rewards / value) for name, value in constants.items()}
 
@@ -188,17 +193,23 @@ def _means(brought_back: Float64[np.ndarray, "n s"]) -> AtPoints:
     return AtPoints(brought_back.mean(1), brought_back.std(1, ddof=1) / math.sqrt(count))
 
 
-def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"]) -> Problem:
-    """-Laplace u = f in the coordinates x / stretch."""
+def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"], constant: float) -> Problem:
+    """-constant Laplace u + c u = f in the coordinates x / stretch."""
     operator, domain = problem.operator, problem.domain
     names = operator.coefficient.axes
     places: dict[Any, Any] = {symbol(name): factor * symbol(name) for name, factor in zip(names, stretch, strict=True)}
     places = {} if np.allclose(stretch, 1) else places
-    forcing = replace(operator.forcing, expression=operator.forcing.expression.xreplace(places))
-    value = replace(problem.boundary.value, expression=problem.boundary.value.expression.xreplace(places))
+
+    def there(formula: Formula) -> Formula:
+        return replace(formula, expression=formula.expression.xreplace(places))
+
+    coefficient = parse(f"{constant:.17g}", len(names))
+    reaction = None if operator.reaction is None else there(operator.reaction)
     return problem.but(
-        operator=replace(operator, coefficient=parse("1", len(names)), forcing=forcing, field=None),
-        boundary=replace(problem.boundary, value=value),
+        operator=replace(
+            operator, coefficient=coefficient, forcing=there(operator.forcing), field=None, reaction=reaction
+        ),
+        boundary=replace(problem.boundary, value=there(problem.boundary.value)),
         domain=Box(tuple((domain.lower / stretch).tolist()), tuple((domain.upper / stretch).tolist())),
         cell=None,
     )
@@ -237,6 +248,7 @@ class _Paths:
 
     def _exits(self, places: Float64[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         values, rewards = np.zeros((2, len(places)))
+        kept = np.ones(len(places))  # of the walkers' weights
         domain, numbers = self._problem.domain, np.arange(len(places))
         while len(numbers):
             key = stream_key(0, self._batches, Purpose.REFERENCE)
@@ -245,8 +257,9 @@ class _Paths:
             walk.require_finite()
             self.taken += walk.steps
             ends = np.clip(places + walk.displacement[:, :, 0].T, domain.lower, domain.upper)
-            rewards[numbers] += walk.reward[:, 0]
+            rewards[numbers] += kept[numbers] * walk.reward[:, 0]
+            kept[numbers] *= np.exp(walk.log_weight[:, 0])
             left = walk.left[:, 0]
-            values[numbers[left]] = self._problem.boundary.at(ends[left])
+            values[numbers[left]] = kept[numbers[left]] * self._problem.boundary.at(ends[left])
             numbers, places = numbers[~left], ends[~left]
         return values, rewards

@@ -110,11 +110,11 @@ def _across_jumps(problem: Problem, settings: FEMReference) -> Meshes:
 
 
 def smooth_lattice(problem: Problem, settings: FEMReference) -> Lattice | None:
-    """The discretisation for u_0 and u_mean, or None where f or g vary and no mesh resolves them.
+    """The discretisation for u_0 and u_mean, or None where the data vary and no mesh resolves them.
 
-    Where f or g vary with eps it is that of u_eps; otherwise its cells are as small as f and g ask for.
+    Where f, c or g vary with eps it is that of u_eps; otherwise its cells are as small as these ask for.
     """
-    if "eps" in problem.operator.forcing.names | problem.boundary.value.names:
+    if "eps" in problem.data_names:
         fine = fine_lattices(problem, settings)
         return fine.main if fine else None
     degree, cells = _SMOOTH[problem.dimension]
@@ -306,6 +306,6 @@ def _fine_scale(problem: Problem) -> float:
         scales.append(float(problem.cell.sides.min()))
     if FIELD in coefficient:
         scales.append(problem.scale)
-    if "eps" in coefficient | problem.operator.forcing.names | problem.boundary.value.names:
+    if "eps" in coefficient | problem.data_names:
         scales.append(problem.scale)
     return min(scales)

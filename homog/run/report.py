@@ -43,8 +43,10 @@ def print_plainly() -> None:
 
 def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
     """What will be solved, and with which time steps if there are walkers."""
+    reaction = problem.operator.reaction
     _console.print(
-        f"{problem.name}: -div(a grad u) = f in {problem.dimension}D, a = {problem.operator.coefficient.text},"
+        f"{problem.name}: -div(a grad u){' + c u' if reaction else ''} = f in {problem.dimension}D,"
+        f" a = {problem.operator.coefficient.text},{f' c = {reaction.text},' if reaction else ''}"
         f" f = {problem.operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )

@@ -48,12 +48,14 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
     """
     state = _state(medium, dimension)
     handed_on = {"heun": ("b", "v", "y", "h"), "metropolis": ("b", "y")}.get(scheme.step, ()) if medium.tables else ()
+    killed = ["lost", *(["e"] if handed_on and not scheme.may_stay else []), *(["toll"] if scheme.may_stay else [])]
     rows = [
         *_flat(state[part] for part in ("below", "above", "p", "t", "d", "brownian", "m")),
         "reward", "last", "weight", "inside", "age",
         *_flat([state["seen"]]),
         *_flat(state[part] for part in handed_on),
         *(("standing", "paid") if scheme.may_stay else ()),
+        *(killed if medium.kills else ()),
         *(("rest", "tau", "taken") if paced else ()),
     ]  # fmt: skip
     spare = (["spare", "lot"] if scheme.may_stay else ["spare"]) if handed_on else []
@@ -101,6 +103,8 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "METROPOLIS": scheme.may_stay,
         "GIRSANOV": scheme.martingale == "girsanov",
         "BRIDGE": scheme.exit == "bridge",
+        "KILLS": medium.kills,
+        "WEIGHED": medium.kills or scheme.martingale == "girsanov",
         "READS_START": medium.reads_start,
         "PHASES": tuple(range(len(medium.phases))),
         "TABLES": tuple(range(len(medium.tables))),
@@ -144,7 +148,7 @@ def _state(medium: Medium, dimension: int) -> dict[str, Names]:
     """The parts of a walker's state."""
     axes = {name: _along(name, dimension) for name in ["below", "above", "d", "brownian", "m", "b", "v", "y"]}
     numbers = ["reward", "weight", "inside", "gone", "last", "age", "h", "spare", "half_dt", "spread"]
-    numbers += ["standing", "paid", "lot"]
+    numbers += ["standing", "paid", "toll", "lot", "e", "lost"]
     rest: dict[str, Names] = {
         "p": _along("p", dimension) if medium.reads_start else [],
         "t": [f"t{i}" for i in range(len(medium.phases))],

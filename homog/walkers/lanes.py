@@ -23,14 +23,15 @@ from homog.walkers.step import (
     AXES,
     DIMENSION,
     DRAWS,
-    GIRSANOV,
     HALF,
     HEUN,
+    KILLS,
     METROPOLIS,
     MINUS_TWO_LN2,
     ONE,
     SPAN,
     TABLES,
+    WEIGHED,
     ZERO,
     F,
     Number,
@@ -220,14 +221,14 @@ def look_around(block: Block, k: Numbers, tables: Numbers):
 
 def settle_on(walker: Lane, k: Numbers, *, near: bool):
     """The second part of a lane's step that may be refused."""
-    b, m, h = decide(walker, k)
+    b, m, h, growth = decide(walker, k)
     if near:
         gone = exits(walker, b)
         for i in AXES:
             m[i] = b[i] if gone > HALF else m[i]
-        go_on_inside(walker, b, m, h, ZERO, gone)
+        go_on_inside(walker, b, m, h, growth, gone)
     else:
-        go_on(walker, b, m, h, ZERO)
+        go_on(walker, b, m, h, growth)
 
 
 def depart_by_clock(walker: Lane, k: Numbers):
@@ -259,6 +260,8 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
     for i in AXES:
         walker.m[i] = m[i] if inside > HALF else walker.m[i]
     walker.last = h if inside > HALF else walker.last
+    if KILLS:
+        walker.lost = growth if inside > HALF else walker.lost
     walker.age += inside * walker.tau if PACED else inside
     walker.inside = inside * (ONE - gone)
     if PACED:
@@ -267,5 +270,5 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
         walker.d[i] += m[i] if inside > HALF else ZERO
         walker.brownian[i] += b[i] if inside > HALF else ZERO
     walker.reward += h if inside > HALF else ZERO
-    if GIRSANOV:
+    if WEIGHED:
         walker.weight += growth if inside > HALF else ZERO

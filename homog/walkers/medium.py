@@ -19,7 +19,7 @@ double precision too.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,7 @@ from homog.formula.parse import symbol
 from homog.walkers.scaled import Scaled, fits
 
 _TURN = 2 * sympy.pi
+_OF_DATA: tuple[str, ...] = ("h", "e")  # f dt / (2a) and c dt / (2a), for half a step, as the lines set them
 _TERMS = 200  # of a phase's increment: x1**3*x2**3 has 16
 _sin_turns, _cos_turns = sympy.Function("sin_turns"), sympy.Function("cos_turns")
 _FUNCTIONS = {  # as homog.walkers.arithmetic names them
@@ -55,6 +56,7 @@ class Medium:
         lines: Assignments in scalar float32 arithmetic that end by setting the results. They read dt / 2, the
             displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
         has_drift: Whether the results are V dt and h dt; otherwise they are a and h dt.
+        kills: Whether e = c / (2a) dt is the last of the results.
         tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines, or 0. The lines
             read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
@@ -66,6 +68,7 @@ class Medium:
 
     lines: tuple[str, ...]
     has_drift: bool
+    kills: bool
     tables: Mapping[str, int]
     reads_start: bool
     phases: tuple[Expr, ...]
@@ -76,7 +79,8 @@ class Medium:
     @property
     def results(self) -> tuple[str, ...]:
         """The names of the results."""
-        return (*(f"v{i + 1}" for i in range(self.dimension)), "h") if self.has_drift else ("a", "h")
+        first = [f"v{i + 1}" for i in range(self.dimension)] if self.has_drift else ["a"]
+        return (*first, *_OF_DATA[: 1 + self.kills])
 
     def constant_values(self, parameters: Mapping[str, float]) -> np.ndarray:
         """The constants for given parameters, computed in double and rounded once; shape (constants,), float32."""
@@ -108,18 +112,20 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
     process, field = problem.process, problem.operator.field
     degrees = {SOLUTION: 3, FIELD: 3 if field is None else field.degree}
     tables = {name: degrees[name] for name in process.looked_up}
-    coefficient, forcing, gradient = process.expressions(lambda name, axis: _own(f"{name}{axis}"))
-    expressions, ranges = (coefficient, forcing, *(gradient if drift else ())), _ranges(problem)
+    coefficient, data, gradient = process.expressions(lambda name, axis: _own(f"{name}{axis}"))
+    expressions, ranges = (coefficient, *data, *(gradient if drift else ())), _ranges(problem)
     plain = _in_single_precision(expressions, ranges)
     builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
     build = builder.build if plain else builder.build_scaled
-    lines, reads_start = build(*map(builder.with_phases, expressions))
+    coefficient, *rest = map(builder.with_phases, expressions)
+    lines, reads_start = build(coefficient, rest[: len(data)], rest[len(data) :])
     phases, constants, tile = list(builder.phases), tuple(builder.constants), None
     if field is not None and field.tiled and FIELD in tables:
         tile = len(phases)
         ends = zip(builder.x, field.lower, field.upper, strict=True)
         phases += [(x - sympy.Float(low)) / sympy.Float(high - low) for x, low, high in ends]
-    return Medium(lines, drift, tables, reads_start, tuple(phases), constants, problem.dimension, tile)
+    kills = problem.operator.reaction is not None
+    return Medium(lines, drift, kills, tables, reads_start, tuple(phases), constants, problem.dimension, tile)
 
 
 def _ranges(problem: Problem) -> dict[str, Range]:
@@ -211,31 +217,35 @@ class _Builder:
             self.phases.append(phase)
         return _own(f"t{self.phases.index(phase)}")
 
-    def build(self, coefficient: Expr, forcing: Expr, *gradient: Expr) -> tuple[tuple[str, ...], bool]:
+    def build(self, coefficient: Expr, data: Sequence[Expr], gradient: Sequence[Expr]) -> tuple[tuple[str, ...], bool]:
         """The lines, and whether they read the start. Without a gradient they set a."""
         place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
-        expressions = [e.xreplace(place) for e in (coefficient, forcing, *gradient)]
+        expressions = [e.xreplace(place) for e in (coefficient, *data, *gradient)]
         common: Any = sympy.cse([self.hoist(e) for e in expressions], sympy.numbered_symbols("c"), order="none")
         shared, reduced = common
         lines = [f"{name} = {self.emit(value)}" for name, value in shared]
-        a, f, *slopes = (self.emit(e) for e in reduced)
+        a, *rest = (self.emit(e) for e in reduced)
+        met, slopes = zip(_OF_DATA, rest[: len(data)], strict=False), rest[len(data) :]
         if not slopes:  # it may be zero there: no walker is paid for that
-            lines += [f"a = {a}", f"h = half_dt / max(a, LEAST) * ({f})"]
+            lines += [f"a = {a}", *(f"{name} = half_dt / max(a, LEAST) * ({value})" for name, value in met)]
         else:
-            lines += [f"factor = half_dt / ({a})", f"h = factor * ({f})"]
+            lines += [f"factor = half_dt / ({a})", *(f"{name} = factor * ({value})" for name, value in met)]
             lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
         reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
         return tuple(lines), reads_start
 
-    def build_scaled(self, *expressions: Expr) -> tuple[tuple[str, ...], bool]:
+    def build_scaled(
+        self, coefficient: Expr, data: Sequence[Expr], gradient: Sequence[Expr]
+    ) -> tuple[tuple[str, ...], bool]:
         """The same with exponents beside the numbers. The place x1, ..., xd is added up first."""
         assert self.ranges is not None
         whole, turn = np.longdouble(2**24), np.longdouble(0.5)
         for i, phase in enumerate(self.phases):
             most = whole if isinstance(phase, floor) else turn
             self.ranges[f"{_OWN}t{i}"] = -most, most
-        hoisted = [self.hoist(e) for e in expressions]
-        lines = Scaled(self.ranges, self._constant).lines(*hoisted)
+        hoisted = [self.hoist(e) for e in (coefficient, *data, *gradient)]
+        met = dict(zip(_OF_DATA, hoisted[1 : 1 + len(data)], strict=False))
+        lines = Scaled(self.ranges, self._constant).lines(hoisted[0], met, hoisted[1 + len(data) :])
         names = zip(self.x, self.p, self.d, strict=True)
         place = [f"{self.emit(x)} = {self.emit(p)} + {self.emit(d)}" for x, p, d in names]
         reads_start = any(e.has(*self.x, *self.p) for e in hoisted)

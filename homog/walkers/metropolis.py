@@ -5,23 +5,24 @@ min(1, a(Y) / a(x)); else the walker stays (Metropolis et al. 1953). The chain i
 dt is, and its limit has the generator (1/2a) div(a grad): all that is true of walkers that drift is true of these,
 without any derivative of a. Where a is zero none enters: such places are walls that reflect.
 
-    X' = Y or x,        R' = R + h(x) dt,   h = f / (2a)
+    X' = Y or x,        R' = R + h(x) dt,   h = f / (2a),    and with a reaction log w' = log w - c(x) dt / (2a)
 
 A step leaves where the way to the place proposed does, whether that would be accepted or not: so the walk that ends at
 the boundary is reversible too. The price is weak order 1/2, by the steps that are refused at an interface.
 
 Ordinary Python like `homog.walkers.step`, whose names these functions use, and specialised like it.
 
-    a, h; standing, paid  coefficient and h dt at the place proposed; at the walker's own
+    a, h, e               coefficient, h dt and, with a reaction, e = c dt / (2a) at the place proposed
+    standing, paid, toll  the same at the walker's own
     lot                   32 random bits that decide
 """
 
-from homog.walkers.arithmetic import next_bits, uniform
-from homog.walkers.step import AXES, DRAWS, ZERO, Number, Numbers, Vector, Walker, increments
+from homog.walkers.arithmetic import exp, next_bits, uniform
+from homog.walkers.step import AXES, DRAWS, HALF, KILLS, ZERO, Number, Numbers, Vector, Walker, increments
 
 
-def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Number, Number]:
-    """a and h dt at a displacement: the lines that `homog.walkers.medium` writes for a problem's formulas."""
+def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Number, ...]:
+    """a, h dt and, with a reaction, e: the lines that `homog.walkers.medium` writes for a problem's formulas."""
     raise NotImplementedError
 
 
@@ -30,7 +31,11 @@ def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k
 
 def stand(walker: Walker, k: Numbers):
     """Look at the place from which a walker sets out."""
-    a, h = ground(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    if KILLS:
+        a, h, e = ground(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+        walker.toll = e
+    else:
+        a, h = ground(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
     walker.standing = a
     walker.paid = h
 
@@ -53,14 +58,22 @@ def propose(walker: Walker):
 
 
 def decide(walker: Walker, k: Numbers):
-    """Brownian increment, move and h dt of the step, and what the medium is where it ends."""
+    """Brownian increment, move, h dt and growth of log w of the step, and what the medium is where it ends."""
     b = walker.b
     m = Vector()
     h = walker.paid
-    a, g = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    growth = ZERO
+    if KILLS:
+        h = h * exp(walker.weight - HALF * walker.toll)
+        growth = -walker.toll
+        a, g, q = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    else:
+        a, g = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
     taken = uniform(walker.lot) * walker.standing <= a
     for i in AXES:
         m[i] = b[i] if taken else ZERO
     walker.standing = a if taken else walker.standing
     walker.paid = g if taken else walker.paid
-    return b, m, h
+    if KILLS:
+        walker.toll = q if taken else walker.toll  # pyright: ignore[reportPossiblyUnboundVariable]
+    return b, m, h, growth

@@ -36,6 +36,7 @@ def walk(
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
     reward, log_weight, duration = torch.zeros(3, len(x), dtype=torch.float64)
+    kills = problem.operator.reaction is not None
     rest = torch.full((len(x),), steps.count, dtype=torch.float64)  # in micro steps, so that it ends at zero
     taken = 0
     while (rest > 0).any():
@@ -52,9 +53,12 @@ def walk(
             velocity, rate = torch.zeros_like(x), torch.tensor(problem.operator.forcing_at(x.numpy())) / (2 * here)
         else:
             velocity, rate = _medium(problem, x, lagged)
+        loss = _killing(problem, x, lagged)
         if scheme.step == "heun":
-            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(x + velocity * dt + noise, lower, upper), lagged)
+            predicted = x + velocity * dt + noise
+            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(predicted, lower, upper), lagged)
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
+            loss = (loss + _killing(problem, torch.clamp(predicted, lower, upper), lagged)) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
         left, part, face, side = _leaves(x, x + move, lower, upper, -dt[:, 0] / 2 * torch.log(uniform))
@@ -64,11 +68,15 @@ def walk(
         end[left, face[left]] = wall[left]
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
-        reward += torch.where(inside, rate * dt[:, 0] * torch.where(left, part, 1.0), 0.0)
+        loss = loss * dt[:, 0]
+        middle = torch.exp(log_weight - loss / 2) if kills else torch.ones_like(loss)
+        reward += torch.where(inside, middle * rate * dt[:, 0] * torch.where(left, part, 1.0), 0.0)
         duration += inside * dt[:, 0]
         if scheme.martingale == "girsanov":
             growth = (velocity * noise).sum(1) - 0.5 * dt[:, 0] * (velocity**2).sum(1)
             log_weight += torch.where(inside, growth, 0.0)
+        if kills:
+            log_weight -= torch.where(inside, loss * torch.where(left, part, 1.0), 0.0)
         inside = inside & ~left
 
     def by_axis(values: torch.Tensor) -> np.ndarray:
@@ -98,6 +106,11 @@ def _medium(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> tuple[t
     """V = grad a / (2a) and f / (2a) at x of shape (m, d)."""
     points, process = x.numpy(), problem.process
     return torch.from_numpy(process.drift_at(points, lagged)), torch.from_numpy(process.reward_at(points, lagged))
+
+
+def _killing(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> torch.Tensor:
+    """c / (2a) at x of shape (m, d)."""
+    return torch.tensor(problem.process.killing_at(x.numpy(), lagged))
 
 
 def _coefficient(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> torch.Tensor:

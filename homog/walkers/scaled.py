@@ -56,15 +56,15 @@ class Scaled:
         self._numbers: dict[Expr, Number] = {}
         self._lines: list[str] = []
 
-    def lines(self, coefficient: Expr, forcing: Expr, *slopes: Expr) -> tuple[str, ...]:
-        """Assignments that end by setting h = f dt / (2a) and v1, ... = slopes dt / (2a), or without slopes a."""
-        a, f, *rest = (self._number(e) for e in (coefficient, forcing, *slopes))
+    def lines(self, coefficient: Expr, data: Mapping[str, Expr], slopes: Sequence[Expr]) -> tuple[str, ...]:
+        """Assignments that end by setting data dt / (2a), by name, and v1, ... = slopes dt / (2a); without slopes a."""
+        a, *rest = (self._number(e) for e in (coefficient, *data.values(), *slopes))
         if not slopes:
             whole = self._name("m", f"{a.mantissa} * exp2({a.exponent})") if a.exponent else a.mantissa
             self._lines.append(f"a = {whole}")
         a = self._near_one(a, _FINAL_BITS)
         self._lines.append(f"factor = half_dt / {a.mantissa}")
-        for name, value in (("h", f), *((f"v{i + 1}", slope) for i, slope in enumerate(rest))):
+        for name, value in zip((*data, *(f"v{i + 1}" for i in range(len(slopes)))), rest, strict=True):
             scale = "" if value.exponent == a.exponent else f" * exp2({_difference(value.exponent, a.exponent)})"
             self._lines.append(f"{name} = factor * {value.mantissa}{scale}")
         return tuple(self._lines)

@@ -6,10 +6,12 @@ For dX = V dt + dB (`drift`, equation 7) or X = B (`girsanov`, equation 13), wit
     heun:  X' = X + (V(X) + V(Y)) dt / 2 + dB,          R' = R + (h(X) + h(Y)) dt / 2,  Y = X + V(X) dt + dB
                                                                                         (held in the closed domain)
 
-and log D' = log D + V.dB - |V|^2 dt / 2 for `girsanov`. A step leaves the domain where it ends outside or, with the
-`bridge` rule, touched a face on the way: a Brownian bridge between distances l0 and l1 to a face touches it with
-probability exp(-2 l0 l1 / dt). Of several faces the likeliest is tested, so in a corner the probability is low by
-the product of two small ones.
+and log D' = log D + V.dB - |V|^2 dt / 2 for `girsanov`. With a reaction c, e = c dt / (2a) likewise, for `heun` the
+mean of both ends: log w' = log w - e, and h dt counts for w exp(-e / 2), w in the middle of the step.
+
+A step leaves the domain where it ends outside or, with the `bridge` rule, touched a face on the way: a Brownian bridge
+between distances l0 and l1 to a face touches it with probability exp(-2 l0 l1 / dt). Of several faces the likeliest is
+tested, so in a corner the probability is low by the product of two small ones.
 
 This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
 dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it, and
@@ -17,7 +19,7 @@ dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.th
 
     b, c, s               Brownian increment of the step; a further one; state of the walker's stream
     d, y                  displacement from the start; where an Euler step would lead
-    v, h; z, g            V dt and h dt at d; the same at y
+    v, h, e; z, g, q      V dt, h dt and c dt / (2a) at d; the same at y
     m                     move of the step
     below, above          distances of the start from the lower faces and from the upper faces
     p, t, seen, k         what the medium reads: the start, its phases, values and slopes from tables, constants
@@ -34,6 +36,7 @@ from numba import float32, int32, uint32, uint64
 from homog.config.method import suited_step
 from homog.walkers.arithmetic import (
     cos_turn,
+    exp,
     fraction,
     log2,
     next_bits,
@@ -100,6 +103,7 @@ class Scheme:
 DIMENSION = 2
 AXES: Sequence[int] = range(DIMENSION)
 HEUN, METROPOLIS, GIRSANOV, BRIDGE = True, False, False, True
+KILLS, WEIGHED = False, False  # whether there is a reaction; whether walkers have weights, by that or as girsanov ones
 DRAWS: Sequence[int] = (0,)  # increments that a step adds up
 READS_START = True  # whether the medium reads p
 PHASES: Sequence[int] = ()
@@ -131,29 +135,30 @@ class Walker:
     Attributes:
         below, above, p, t: See above.
         d, brownian: Displacement; sum of the Brownian increments.
-        reward, weight: R and log D.
-        m, last: Move and h dt of the last step that it took.
+        reward, weight: R and log D, or log w of one that is killed.
+        m, last, lost: Move, h dt and growth of log w of the last step that it took.
         age: Steps, or the time, that it walked.
         s: State of its stream, four of uint32.
         seen: What was looked up: the value of each table, then its slopes.
         half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
-        b, v, h, y, spare: What one part of a step hands to the next; `spare` is uint32.
-        standing, paid, lot: Of `homog.walkers.metropolis`: a and h dt at its place, and what is handed on, uint32.
+        b, v, h, e, y, spare: What one part of a step hands to the next; `spare` is uint32.
+        standing, paid, toll, lot: Of `homog.walkers.metropolis`: a, h dt and e at its place, and what is handed on,
+            uint32.
     """
 
     def __init__(self) -> None:
         self.below, self.above, self.p, self.t, self.s, self.seen = _vectors(6)
         self.d, self.brownian, self.m, self.b, self.v, self.y = _vectors(6)
         self.reward = self.weight = self.last = self.age = self.half_dt = self.spread = self.h = self.spare = ZERO
-        self.standing = self.paid = self.lot = ZERO
+        self.standing = self.paid = self.toll = self.lot = self.e = self.lost = ZERO
 
 
 def _vectors(count: int) -> Iterator[Numbers]:
     return (Vector() for _ in range(count))
 
 
-def medium(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Numbers, Number]:
-    """V dt and h dt at a displacement: the lines that `homog.walkers.medium` writes for a problem's formulas."""
+def medium(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Numbers, ...]:
+    """V dt, h dt and, with a reaction, e: the lines that `homog.walkers.medium` writes for a problem's formulas."""
     raise NotImplementedError
 
 
@@ -248,6 +253,8 @@ def set_out(walker: Walker, number: Number, point: Number, places: np.ndarray, k
     for j in PHASES:
         walker.t[j] = places[3 * DIMENSION + j, point]
     walker.reward = walker.weight = walker.last = walker.age = ZERO
+    if KILLS:
+        walker.lost = ZERO
     walker.s = stream_state(uint64(keys[point]), number - point * per_point)
 
 
@@ -315,7 +322,11 @@ def depart(walker: Walker, k: Numbers):
         for i in AXES:
             b[i] = b[i] + c[i]
     walker.s = s
-    v, h = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    if KILLS:
+        v, h, e = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+        walker.e = e
+    else:
+        v, h = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
     if HEUN:
         y = ahead(walker.d, v, b, walker.below, walker.above)
         walker.y = y
@@ -326,17 +337,29 @@ def depart(walker: Walker, k: Numbers):
 
 
 def arrive(walker: Walker, k: Numbers):
-    """The second part: Brownian increment, move, h dt and what is added to log D, over the whole step."""
+    """The second part: Brownian increment, move, h dt and what is added to log D or log w, over the whole step."""
     b = walker.b
     v = walker.v
     h = walker.h
-    if HEUN:
+    if HEUN and KILLS:
+        y = walker.y
+        z, g, q = medium(y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+        for i in AXES:
+            v[i] = HALF * (v[i] + z[i])
+        h = HALF * (h + g)
+        e = HALF * (walker.e + q)
+    elif HEUN:
         y = walker.y
         z, g = medium(y, walker.half_dt, walker.p, walker.t, walker.seen, k)
         for i in AXES:
             v[i] = HALF * (v[i] + z[i])
         h = HALF * (h + g)
     m, growth = move(b, v, walker.half_dt)
+    if KILLS and not HEUN:
+        e = walker.e
+    if KILLS:
+        h = h * exp(walker.weight - HALF * e)  # pyright: ignore[reportPossiblyUnboundVariable, reportOperatorIssue]
+        growth = -e  # pyright: ignore[reportPossiblyUnboundVariable, reportOperatorIssue]
     return b, m, h, growth
 
 
@@ -352,20 +375,23 @@ def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
         walker.d[i] += m[i]
         walker.brownian[i] += b[i]
     walker.reward += h
-    if GIRSANOV:
+    if WEIGHED:
         walker.weight += growth
 
 
 def bring_back(walker: Walker, number: Number, duration: Number, gone: Number, found: np.ndarray, left: np.ndarray):
     """Write down what a walker found: in rows as in `homog.walkers.batch.Found`.
 
-    One that left lies where it met the boundary, and R keeps that share of its last step.
+    One that left lies where it met the boundary, and R and log w keep that share of its last step.
     """
     place, share = settle(walker.d, walker.m, walker.below, walker.above)
     for i in AXES:
         found[i, number] = place[i] if gone else walker.d[i]
         found[DIMENSION + i, number] = walker.brownian[i]
     found[2 * DIMENSION, number] = walker.reward - (ONE - share) * walker.last if gone else walker.reward
-    found[2 * DIMENSION + 1, number] = walker.weight
+    if KILLS:
+        found[2 * DIMENSION + 1, number] = walker.weight - (ONE - share) * walker.lost if gone else walker.weight
+    else:
+        found[2 * DIMENSION + 1, number] = walker.weight
     found[2 * DIMENSION + 2, number] = duration
     left[number] = gone

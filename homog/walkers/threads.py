@@ -19,11 +19,11 @@ from homog.walkers.step import (
     DRAWS,
     HALF,
     HEUN,
+    KILLS,
     METROPOLIS,
     MINUS_TWO_LN2,
     SPAN,
     TABLES,
-    ZERO,
     F,
     Number,
     Numbers,
@@ -101,6 +101,8 @@ def step(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
         walker.gone = crossed > HALF
         walker.m = m
         walker.last = h
+        if KILLS:
+            walker.lost = growth
     go_on(walker, b, m, h, growth)
 
 
@@ -109,7 +111,7 @@ def step_or_stay(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
     propose(walker)
     if TABLES:
         look_up(walker, walker.y, tables)
-    b, m, h = decide(walker, k)
+    b, m, h, growth = decide(walker, k)
     if near:
         crossed = exits(walker, b)
         walker.gone = crossed > HALF
@@ -117,4 +119,6 @@ def step_or_stay(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
             m[i] = b[i] if walker.gone else m[i]
         walker.m = m
         walker.last = h
-    go_on(walker, b, m, h, ZERO)
+        if KILLS:
+            walker.lost = growth
+    go_on(walker, b, m, h, growth)

@@ -69,7 +69,7 @@ MISTAKES = [
     (["problem.parameters.b=1"], "+problem.parameters.b="),
     (["=3"], "unknown"),
     (
-        ["problem.domain.lower=[0,0,0]", "problem.domain.upper=[1,1,1]"],
+        ["problem.domain.lower=[0,0,0]", "problem.domain.upper=[1,1,1]", "evaluation.grid=501"],
         "evaluation.grid=501 asks for 1e+08 points in 3D",
     ),
 ]

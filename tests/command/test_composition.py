@@ -19,6 +19,7 @@ NEEDED = {
     "fixed": ["timestep.micro_step=1.0e-5", "timestep.macro_step=1.0e-3"],
     "ratio": ["timestep.ratio=0.25", "timestep.macro_step=1.0e-3"],
     "server": ["tracking.uri=http://127.0.0.1:1"],
+    "exact": ["reference.fine=x1"],
 }
 
 
@@ -220,4 +221,4 @@ def test_a_run_without_any_choice_has_the_defaults_of_the_schema():
     found = settings()
     for name in ("eps", "device", "seed", "name", "force", "resume", "checkpoint"):
         assert getattr(found, name) == config.RunSettings.__dataclass_fields__[name].default
-    assert found.evaluation == config.EvaluationSettings()
+    assert found.evaluation == config.EvaluationSettings().suited(2)

@@ -34,7 +34,7 @@ LINES = [
     ("time=3", "write one of "),
     ("problem.domain=[0,1]", "problem.domain.lower=[0.0,0.0] problem.domain.upper=[1.0,1.0]"),
     ("problem.domain=unit", "problem.domain.lower=[0.0,0.0]"),
-    ("evaluation=101", "evaluation.grid=501"),
+    ("evaluation=101", "evaluation.points=4096"),
 ]
 
 

@@ -87,7 +87,7 @@ def test_a_parameter_may_not_take_a_name_that_means_something(name: str):
         equation.build(settings, 0.1)
 
 
-@pytest.mark.parametrize("corners", [([0.0], [0.0]), ([0.0, 0.0], [1.0]), ([0.0] * 4, [1.0] * 4), ([], [])])
+@pytest.mark.parametrize("corners", [([0.0], [0.0]), ([0.0, 0.0], [1.0]), ([0.0] * 11, [1.0] * 11), ([], [])])
 def test_a_box_that_is_none_is_refused(corners):
     with pytest.raises(UserError, match=r"problem\.domain"):
         DomainSettings(lower=corners[0], upper=corners[1])

@@ -16,6 +16,7 @@ from numba import cuda, types
 from numba.cuda import dispatcher
 
 from homog import losses
+from homog.domains import Places
 from homog.references import Reference, cache
 from homog.timesteps.timestep import TimeSteps
 
