@@ -182,7 +182,7 @@ def reference(problem: Problem, settings: ReferenceSettings | None = None, grid:
     Args:
         problem: The problem.
         settings: Which solutions, and how accurately; `homog.FEMReference()` unless given.
-        grid: Points an axis; unless given 501, in three dimensions 101.
+        grid: Points an axis; unless given 501, in three dimensions 61.
 
     Raises:
         UserError: If dolfinx is missing, or something in the settings cannot work.

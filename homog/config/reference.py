@@ -92,7 +92,7 @@ class ExactReference(ReferenceSettings):
 class EvaluationSettings:
     """Where and how often errors are measured, and whether walkers put the fine scale back at the end.
 
-    Errors are measured on `grid` equidistant points an axis (None: 501, and 101 in three dimensions), from four
+    Errors are measured on `grid` equidistant points an axis (None: 501, and 61 in three dimensions), from four
     dimensions on at `points` points in all, every `every` iterations (None: a hundredth of all). With
     `fine_scale`, `fine_scale_walkers` from each of these points walk `fine_scale_macro_factor` times the lower bound of
     Dt (23), in micro steps at the bound (21) of the time steps' eps and m0.
@@ -118,7 +118,7 @@ class EvaluationSettings:
 
     def suited(self, dimension: int) -> "EvaluationSettings":
         """The same with the grid that suits a dimension, where none was chosen."""
-        return self if self.grid is not None else replace(self, grid=501 if dimension < WITH_A_GRID else 101)
+        return self if self.grid is not None else replace(self, grid=501 if dimension < WITH_A_GRID else 61)
 
     def count(self, dimension: int) -> int:
         """Points an axis, or where there is no grid in all."""

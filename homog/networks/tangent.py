@@ -15,7 +15,7 @@ from homog.networks.perceptron import Perceptron
 
 _AT_ONCE = {"cpu": 2**18}  # numbers of J: they stay in the cache
 _MOST_AT_ONCE = 2**26
-_MOST_MODES = 1024  # what comes later is wanted by no answer, and a basis of it is large
+_MOST_MODES = 256  # as many as 16 x 16 polynomials: what comes later is wanted by no answer, and a basis of it is dear
 _FLOOR = 1e-12  # of the squares of singular values: below it single precision has nothing left of a mode
 
 

@@ -22,7 +22,9 @@ from homog.solvers.galerkin import add_up, linear_in_features
 from homog.solvers.solve import Solve
 
 _LEAST_POINTS = 64  # of a batch
-_WITH_A_MATRIX = 1500  # weights, beyond which products with the matrix are faster than it
+_WITH_A_MATRIX = (
+    2000  # weights, beyond which products with the matrix are faster than it: 1,441 and 2,701 were measured
+)
 _MOST_WITH_A_MATRIX = 3000  # of a method whose equations are the slopes of nothing: some seconds for a larger step
 _MOST_WEIGHTS = 200_000
 _SHARES = (*12 * (16,), *4 * (4,), 2, 2, 1, 1)  # of a batch of the last solve that the steps see, one in so many
@@ -35,7 +37,7 @@ _POINTS = 4096
 _HOLDS = 0.5  # of the answer's noise: up to which a network stands for the linearised one
 _CLOSE = 0.1  # likewise: with which its fit ends
 _FITS = 40  # steps of its weights
-_WORK_OF_FITS = 2e12  # multiplications of all of them: of a large network there are fewer
+_WORK_OF_FITS = 4e11  # multiplications of all of them: of a large network there are fewer
 
 
 class NaturalGradientDescent:

@@ -24,6 +24,7 @@ WALKERS = ["method.walkers=2", "method.boundary_points=10"]
 OTHERS = {  # what is shrunk where the preset's name has this word
     "pinn": NETWORK,
     "energy_adam": [*NETWORK, "method.walkers=2", "optimizer.last_layer=2"],
+    "interior_layer": ["network.depth=1", "network.width=6", "method.walkers=2", "optimizer.steps=2"],
     "natural_gradient": ["network.depth=1", "network.width=6", "method.walkers=2", "optimizer.steps=2"],
     "dimensions": ["network.count=2", "evaluation.points=64", "method.walkers=2"],
     "dflm_galerkin": ["network.count=3", "method.walkers=2"],
@@ -37,7 +38,7 @@ def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path, monkeypatch: p
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
         walkers = next((more for word, more in OTHERS.items() if word in preset), NETWORK + WALKERS)
-        reference = [] if "dimensions" in preset else ["reference=homogenized"]
+        reference = [] if "dimensions" in preset or "layer" in preset else ["reference=homogenized"]
         composed = compose("run", [f"experiment={preset}", *SHRUNK, *reference, *walkers])
         settings = composition.settings_of(composed)
     runner.run(settings, tmp_path, shared)  # presets share references and kernels
