@@ -13,7 +13,18 @@ from manufactured import Exact, with_solution
 from orders import assert_orders
 
 from homog import losses, networks
-from homog.config import DFLM, PINN, DeepRitz, Energy, FEMReference, FormulaProblem, Galerkin, Legendre, MethodSettings
+from homog.config import (
+    DFLM,
+    PINN,
+    BoundsTimeStep,
+    DeepRitz,
+    Energy,
+    FEMReference,
+    FormulaProblem,
+    Galerkin,
+    Legendre,
+    MethodSettings,
+)
 from homog.domains import Box
 from homog.equation import Problem
 from homog.errors import UserError
@@ -24,7 +35,8 @@ from homog.measures.longer_walk import longer_walk
 from homog.references import reference
 from homog.references.feynman_kac import fine_solution, limit_solutions
 from homog.solvers.training import train
-from homog.timesteps.timestep import TimeSteps
+from homog.timesteps.pace import pace_of
+from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 
 MakeProblem = Callable[..., Problem]
@@ -62,6 +74,23 @@ def test_kernel_and_oracle_agree(make_problem: MakeProblem, kernels: Path, schem
         one, other = (getattr(walk, name)[same] for walk in (found, exactly))
         assert np.abs(one - other).max() < tolerance * np.abs(other).max()
     assert -0.3 < found.log_weight.min() < -0.01
+
+
+def test_walkers_with_clocks_of_their_own_are_killed_by_them(make_problem: MakeProblem, kernels: Path):
+    problem = make_problem("1 + 49.5*(1 + tanh((x1 - 0.4321)/1e-3))", 0.1, forcing="1", reaction="3000*(1 + x2)")
+    steps = time_steps(BoundsTimeStep(macro_factor=0.02), 2, problem.scale)
+    steps = replace(steps, pace=pace_of(problem, steps.micro_step, 12.0, 40.0))
+    assert steps.pace is not None
+    points, key = problem.domain.sample(12, np.random.default_rng(1)), stream_key(5, 2)
+    points[:8, 0] = np.linspace(0.42, 0.445, 8)
+    found = Walkers(problem, Scheme(), kernels).walk(points, 3, steps, key)
+    exactly = oracle.walk(problem, Scheme(), points, 3, steps, key)
+    # one that looks up the cell beside its own by rounding takes other steps
+    same = np.isclose(found.duration, exactly.duration, rtol=1e-4)
+    assert same.mean() > 0.8
+    np.testing.assert_allclose(found.log_weight[same], exactly.log_weight[same], rtol=2e-3)
+    np.testing.assert_allclose(found.reward[same], exactly.reward[same], rtol=2e-3)
+    assert found.log_weight.min() < -0.05
 
 
 def test_walkers_in_a_constant_medium_weigh_what_the_time_says(make_problem: MakeProblem, kernels: Path):
