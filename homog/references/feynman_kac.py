@@ -1,8 +1,8 @@
 """Solutions at points by walks to the boundary: in any dimension, without a mesh, and without anything that learns.
 
 u(x) = E[w g(X) + R] at the exit, R the integral of w f / (2a) along the path, w = exp(-int c / (2a)) (equation 3 with
-T = infinity; w = 1 without a reaction). The mean over
-walkers has noise alone, which their spread tells, and the bias of the micro step, as small as m0 makes it.
+T = infinity; w = 1 without a reaction). The mean over walkers has noise, which their spread tells, and the bias of the
+micro step, as small as m0 makes it.
 """
 
 import math
@@ -32,6 +32,7 @@ _PART = 0.25  # of the time in which the number of walkers falls to 1/e: then th
 _AT_ONCE = 2**20  # walkers
 _FEWEST = 16  # walkers from a point, whose spread tells the noise
 _PILOTS = 256
+_MARGIN = 4  # times as many steps as they are thought to take
 _ACROSS = 128  # mean steps across the shortest side where nothing oscillates
 
 
@@ -83,7 +84,7 @@ def reference_by_walks(
     if problem.operator.jumps:
         notes = (*notes, "the coefficient jumps: walks to the boundary would have the bias of their steps, so no u_eps")
     elif settings.most_steps:
-        walks = fine_solution(problem, points, settings.walkers, settings.m0, settings.most_steps, kernels)
+        walks = fine_solution(problem, points, settings.walkers, settings.m0, settings.most_steps, kernels, check)
         if walks is None:
             few = f"reference.most_steps={settings.most_steps:g} lets too few walkers go to the boundary: no u_eps"
             notes = (*notes, few)
@@ -98,7 +99,7 @@ def reference_by_walks(
         notes = (*notes, "f, c or g vary with eps: there is neither u_0 nor u_mean by walks")
     elif law is not None and tensor is not None:
         if np.allclose(tensor, np.diag(np.diag(tensor)), rtol=0, atol=1e-9 * float(np.trace(tensor))):
-            found |= limit_solutions(problem, tensor, {"mean": mean}, points, settings.walkers, kernels)
+            found |= limit_solutions(problem, tensor, {"mean": mean}, points, settings.walkers, kernels, check)
         else:
             notes = (*notes, "a* is not diagonal: there is no u_0 by walks")
     fine, limit, naive = (found.get(name) for name in ("main", "homogenized", "mean"))
@@ -122,8 +123,18 @@ def reference_by_walks(
     )
 
 
+def _never() -> None:
+    """Somebody always waits."""
+
+
 def fine_solution(
-    problem: Problem, points: Float64[np.ndarray, "n d"], walkers: int, m0: float, most_steps: float, cache: Path
+    problem: Problem,
+    points: Float64[np.ndarray, "n d"],
+    walkers: int,
+    m0: float,
+    most_steps: float,
+    cache: Path,
+    check: Callable[[], None] = _never,
 ) -> AtPoints | None:
     """u_eps at points of the domain.
 
@@ -134,19 +145,23 @@ def fine_solution(
         m0: Mean steps across the smallest scale.
         most_steps: Micro steps that all walkers may take.
         cache: Folder for compiled kernels.
+        check: Called between pieces of work.
 
     Returns:
-        None where there would be less than 16 walkers a point.
+        None where there would be less than 16 walkers a point, or where some hardly find a way out.
     """
     step = micro_bound(problem.scale, m0, problem.dimension)
     steps = with_pace(_steps(problem.domain, step), problem, m0)
-    paths = _Paths(problem, steps, cache)
-    spread = problem.domain.spread(_PILOTS, np.random.default_rng(1))
-    paths.to_the_boundary(spread, 1)
-    affordable = int(most_steps * _PILOTS / max(1, paths.taken) / len(points))
-    if affordable < _FEWEST:
+    paths = _Paths(problem, steps, cache, check, most_steps)
+    try:
+        paths.to_the_boundary(problem.domain.spread(_PILOTS, np.random.default_rng(1)), 1)
+        affordable = int(most_steps * _PILOTS / max(1, paths.taken) / len(points))
+        if affordable < _FEWEST:
+            return None
+        paths.most = _MARGIN * most_steps
+        ends, rewards = paths.to_the_boundary(points, min(walkers, affordable))
+    except _TooLong:
         return None
-    ends, rewards = paths.to_the_boundary(points, min(walkers, affordable))
     return _means(ends + rewards)
 
 
@@ -157,6 +172,7 @@ def limit_solutions(
     points: Float64[np.ndarray, "n d"],
     walkers: int,
     cache: Path,
+    check: Callable[[], None] = _never,
 ) -> dict[str, AtPoints]:
     """u_0 at points, for a diagonal a*; of an isotropic one also the solutions for other constants, by the same paths.
 
@@ -171,6 +187,7 @@ def limit_solutions(
         points: x.
         walkers: From each point.
         cache: Folder for compiled kernels.
+        check: Called between pieces of work.
 
     Returns:
         By name, u_0 as `homogenized`.
@@ -180,7 +197,7 @@ def limit_solutions(
     stretch = np.sqrt(along / constant)
     stretched = _stretched(problem, stretch, constant if killed else 1.0)
     step = micro_bound(float(stretched.domain.sides.min()), _ACROSS, problem.dimension)
-    paths = _Paths(stretched, _steps(stretched.domain, step), cache)
+    paths = _Paths(stretched, _steps(stretched.domain, step), cache, check, math.inf)
     ends, rewards = paths.to_the_boundary(points / stretch, walkers)
     if killed:
         return {"homogenized": _means(ends + rewards)}
@@ -221,15 +238,27 @@ def _steps(domain: Box, step: float) -> TimeSteps:
     return TimeSteps(step, max(1, math.ceil(_PART / rate / step)), step, 0.0)
 
 
+class _TooLong(Exception):
+    """Walkers have taken more steps than they may."""
+
+
 class _Paths:
     """Walks to the boundary.
 
+    Args:
+        problem: Gives the medium.
+        steps: Of a part of the way.
+        cache: Folder for compiled kernels.
+        check: Called between the parts.
+        most: As below.
+
     Attributes:
         taken: Micro steps of all walks so far.
+        most: How many they may become.
     """
 
-    def __init__(self, problem: Problem, steps: TimeSteps, cache: Path) -> None:
-        self._problem, self._steps = problem, steps
+    def __init__(self, problem: Problem, steps: TimeSteps, cache: Path, check: Callable[[], None], most: float) -> None:
+        self._problem, self._steps, self._check, self.most = problem, steps, check, most
         self._walkers = Walkers(problem, Scheme.suited(jumps=False), cache)
         self._batches = 0
         self.taken = 0
@@ -237,7 +266,11 @@ class _Paths:
     def to_the_boundary(
         self, points: Float64[np.ndarray, "n d"], walkers: int
     ) -> tuple[Float64[np.ndarray, "n s"], Float64[np.ndarray, "n s"]]:
-        """g at the exits and R, of so many walkers from each point."""
+        """w g at the exits and R, of so many walkers from each point.
+
+        Raises:
+            _TooLong: If they take too many steps.
+        """
         values, rewards = np.zeros((2, len(points), walkers))
         at_once = max(1, _AT_ONCE // walkers)
         for first in range(0, len(points), at_once):
@@ -251,6 +284,9 @@ class _Paths:
         kept = np.ones(len(places))  # of the walkers' weights
         domain, numbers = self._problem.domain, np.arange(len(places))
         while len(numbers):
+            self._check()
+            if self.taken > self.most:
+                raise _TooLong
             key = stream_key(0, self._batches, Purpose.REFERENCE)
             self._batches += 1
             walk = self._walkers.walk(places, 1, self._steps, point_keys(key, len(places), 1))

@@ -103,7 +103,7 @@ def test_a_reference_by_walks_comes_back_from_the_cache(make_problem: MakeProble
     [
         ("1 + where(x1 > 0.5, 1, 0)", "10", "the coefficient jumps"),
         ("1 + 0.5*sin(2*pi*(x1 + x2)/eps)", "10", "a* is not diagonal"),
-        ("1 + 0.5*sin(2*pi*x1/eps)", "sin(x1/eps)", "f or g vary with eps"),
+        ("1 + 0.5*sin(2*pi*x1/eps)", "sin(x1/eps)", "f, c or g vary with eps"),
     ],
 )
 def test_what_is_missing_is_said(make_problem: MakeProblem, tmp_path: Path, coefficient: str, forcing: str, note: str):
