@@ -29,7 +29,7 @@ _CPU = torch.device("cpu")
 
 def main() -> None:
     """Print a row for each answer."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--widths", type=float, nargs="+", default=[0.05, 0.02])
     arguments = parser.parse_args()

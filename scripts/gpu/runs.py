@@ -52,7 +52,9 @@ class Run:
         """Where the reference of the run lies in a HOMOG_HOME, and whether it is there and sound."""
         settings = self.settings
         problem = equation.build(settings.problem, settings.eps)
-        path, question = cache.entry(problem, settings.reference, settings.evaluation.grid, home / "cache")
+        path, question = cache.entry(
+            problem, settings.reference, settings.evaluation.count(problem.dimension), home / "cache"
+        )
         return path, cache._read(path, question) is not None
 
 

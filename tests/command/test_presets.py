@@ -34,6 +34,8 @@ OTHERS = {  # what is shrunk where the preset's name has this word
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(answer, "checked", lambda network, plan, walker_steps: None)  # at least 1e8 steps each
+    if "dimensions" in preset:  # 1e9 steps each
+        monkeypatch.setattr(answer, "effective_tensor_by_walkers", lambda problem, seed, cache: None)
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):

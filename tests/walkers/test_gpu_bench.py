@@ -61,7 +61,9 @@ def test_pack_copies_sound_references_and_names_the_missing_ones(tmp_path: Path,
     found = Reference(Places(axes=(axis, axis)), np.ones((5, 5)), None, None, None, 1.0, 1e-4, 25, 1.0, ())
     settings = energy.settings
     problem = runs.equation.build(settings.problem, settings.eps)
-    path, question = cache.entry(problem, settings.reference, settings.evaluation.grid, home / "cache")
+    path, question = cache.entry(
+        problem, settings.reference, settings.evaluation.count(problem.dimension), home / "cache"
+    )
     cache.fetch(path, question, lambda: found)
     damaged, _ = preset.reference(home)
     damaged.write_bytes(b"not a reference")
