@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from homog.config import DFLM, Energy
 from homog.equation import Problem
+from homog.errors import UserError
 from homog.fields.splines import Spline
 from homog.formula.evaluate import torch_at_points
 from homog.losses.ahead import Ahead
@@ -133,6 +134,11 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
             nonlinear=problem.operator.nonlinear, jumps=problem.operator.jumps, dimension=problem.dimension
         )
         assert settings.step is not None
+        if settings.martingale == "girsanov" and problem.operator.reaction is not None:
+            raise UserError(
+                "method.martingale=girsanov gives walkers weights of its own: with problem.reaction write"
+                " method.martingale=drift"
+            )
         assert settings.table is not None
         self.nodes = settings.table  # an axis of the table of u
         self.problem = problem

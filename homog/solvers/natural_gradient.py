@@ -22,9 +22,7 @@ from homog.solvers.galerkin import add_up, linear_in_features
 from homog.solvers.solve import Solve
 
 _LEAST_POINTS = 64  # of a batch
-_WITH_A_MATRIX = (
-    2000  # weights, beyond which products with the matrix are faster than it: 1,441 and 2,701 were measured
-)
+_WITH_A_MATRIX = 2000  # weights, beyond which products with the matrix take less than it: between 1,441 and 2,701
 _MOST_WITH_A_MATRIX = 3000  # of a method whose equations are the slopes of nothing: some seconds for a larger step
 _MOST_WEIGHTS = 200_000
 _SHARES = (*12 * (16,), *4 * (4,), 2, 2, 1, 1)  # of a batch of the last solve that the steps see, one in so many

@@ -220,6 +220,12 @@ def test_what_is_refused(make_problem: MakeProblem, reaction: str, said: str):
         make_problem("2", reaction=reaction)
 
 
+def test_walkers_with_weights_of_their_own_are_refused(make_problem: MakeProblem, kernels: Path):
+    settings = Energy(points=16, walkers=1, martingale="girsanov", step="euler")
+    with pytest.raises(UserError, match=r"with problem\.reaction write method\.martingale=drift"):
+        losses.build(settings, make_problem("2", reaction="1"), TimeSteps(1e-3, 2, 1, 1), 0, kernels)
+
+
 def test_settings_have_it():
     assert FormulaProblem(name="p", coefficient="1", forcing="1").reaction == "0"
     assert Problem("2", forcing="1", reaction="3").operator.reaction_at(np.zeros((2, 2))).tolist() == [3.0, 3.0]

@@ -212,6 +212,23 @@ def test_a_step_lowers_the_energy_of_its_own_walkers(make_problem, kernels, coef
         assert after < before + 1e-2 * abs(before)
 
 
+def test_the_error_falls_like_the_root_of_the_walkers(make_problem, kernels):
+    """Sixteen times the walkers of the last solve: a quarter of the error, root mean squares over three seeds; 4.2 was measured."""
+    problem, found = make_problem("1", eps=0.3), np.empty((2, 3))
+    grid = torch.as_tensor(problem.domain.grid(41).reshape(-1, 2), dtype=torch.float32)
+    for seed in range(3):
+        for row, iterations in enumerate((3, 48)):
+            loss = losses.build(Energy(points=2048, walkers=2), problem, TimeSteps(2.5e-3, 2, 1, 1), seed, kernels)
+            network = networks.build(MLP(depth=1, width=16, activation="tanh", spread=3.0), problem.domain, seed)
+            settings = NaturalGradient(steps=8, iterations=iterations, groups=3)
+            (*_, last) = train(loss, loss.network(network), settings)
+            answer = last.solution(grid).detach().numpy().reshape(41, 41)
+            found[row, seed] = relative_l2(answer, sine_series(41))
+    few, many = np.sqrt(np.mean(found**2, axis=1))
+    assert many < 1.5e-2
+    assert 2.5 < few / many < 6.5
+
+
 def test_other_networks_and_methods_are_refused_in_one_line(make_problem, kernels):
     problem = make_problem("1", eps=0.3)
     loss = losses.build(Energy(points=20, walkers=2), problem, SHORT, 0, kernels)
