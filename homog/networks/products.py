@@ -1,6 +1,7 @@
 """Sums over products of functions of one coordinate each."""
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 
@@ -103,16 +104,21 @@ class ProductSum(nn.Module):
             found = np.column_stack([np.repeat(found, lengths, axis=0), number])
         return found
 
-    def _lengths(self) -> list[np.ndarray]:
-        """For each axis, how many functions along it each product over the axes before is taken times."""
-        found = [np.array([self.count])]
-        for _ in self.center[1:]:
-            before = found[-1]
-            if self.total:  # a product times p_0, p_1, ... leaves that much less to those that follow
-                found.append(np.concatenate([length - np.arange(length) for length in before]))
-            else:
-                found.append(np.full(int(before.sum()), self.count))
-        return found
+    def _lengths(self) -> tuple[np.ndarray, ...]:
+        return _lengths(self.count, len(self.center), self.total)
+
+
+@functools.cache
+def _lengths(count: int, dimension: int, total: bool) -> tuple[np.ndarray, ...]:
+    """For each axis, how many functions along it each product over the axes before is taken times."""
+    found = [np.array([count])]
+    for _ in range(1, dimension):
+        before = found[-1]
+        if total:  # a product times p_0, p_1, ... leaves that much less to those that follow
+            found.append(np.concatenate([length - np.arange(length) for length in before]))
+        else:
+            found.append(np.full(int(before.sum()), count))
+    return tuple(found)
 
 
 def cosines(t: Float[Tensor, "*batch"], count: int) -> Float[Tensor, "*batch count"]:
