@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from homog.machine import threads
 
@@ -70,7 +71,7 @@ def make_problem() -> Callable[..., Problem]:
         eps: float = 0.05,
         dimension: int = 2,
         forcing: str = "10",
-        boundary: str = "0",
+        boundary: Any = "0",
         reaction: str = "0",
     ) -> Problem:
         box = DomainSettings(lower=[0.0] * dimension, upper=[1.0] * dimension)

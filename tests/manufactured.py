@@ -1,11 +1,14 @@
 """Problems whose solution is known: made from the solution, or the sine series of -Lap u = 10."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import sympy
 import torch
 from torch import nn
 
-from homog.equation import Dirichlet, Operator, Problem
+from homog.equation import Boundary, Dirichlet, Neumann, Operator, Periodic, Problem, Robin
+from homog.equation.boundary import Condition
 from homog.fields.splines import Spline
 from homog.formula import Formula, parse
 from homog.formula.evaluate import torch_at_points
@@ -32,8 +35,10 @@ def with_solution(
     solution: str,
     field: tuple[Spline, str] | None = None,
     reaction: str | None = None,
+    walls: Sequence[str] | None = None,
+    factor: str = "2 + x1",
 ) -> Problem:
-    """The problem with this coefficient, and the forcing and boundary values of this solution.
+    """The problem with this coefficient, and the forcing and what holds on the faces of this solution.
 
     Args:
         problem: Gives domain and parameters.
@@ -41,6 +46,8 @@ def with_solution(
         solution: In x1, ... and eps.
         field: A spline and the polynomial in x1, ... that it is.
         reaction: In x1, ... and eps.
+        walls: For x1-, x1+, ... value, flux, robin or periodic; None: the value is given on all faces.
+        factor: k of robin faces, in x1, ... and eps.
     """
     d = problem.dimension
     a, u = parse(coefficient, d, _NAMES), parse(solution, d, ("eps",))
@@ -53,7 +60,18 @@ def with_solution(
     load = -divergence if c is None else c.expression * u.expression - divergence
     forcing, spline = Formula("f of the solution", load, a.axes), None if field is None else field[0]
     operator = Operator(a, forcing, problem.parameters, spline, c)
-    return problem.but(operator=operator, boundary=Dirichlet(u, problem.parameters), cell=None)
+    boundary = Boundary.given(u, problem.parameters)
+    if walls is not None:
+        k, faces = parse(factor, d, ("eps",)), list[Condition]()
+        for number, kind in enumerate(walls):
+            outward = (1 if number % 2 else -1) * inserted * sympy.diff(u.expression, axes[number // 2])
+            flux = Formula("q of the solution", outward, a.axes)
+            both = Formula("q of the solution", outward + k.expression * u.expression, a.axes)
+            faces.append(
+                {"value": Dirichlet(u), "flux": Neumann(flux), "robin": Robin(k, both), "periodic": Periodic()}[kind]
+            )
+        boundary = Boundary.of(faces, problem.domain, problem.parameters)
+    return problem.but(operator=operator, boundary=boundary, cell=None)
 
 
 def sine_series(axis: np.ndarray) -> np.ndarray:

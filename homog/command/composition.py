@@ -195,7 +195,8 @@ def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
     Hydra adds keys.
 
     A comma outside of all brackets separates the values of a sweep, which are quoted one by one; one inside is part of
-    the text, and for the formula's parser to refuse.
+    the text, and for the formula's parser to refuse. In a mapping such as problem.boundary={x1: {flux: sin(x2)}} the
+    formulas are quoted.
     """
     quoted = []
     for argument in arguments:
@@ -203,10 +204,20 @@ def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
         if key in _MAPPINGS and value.lstrip().startswith("{"):
             argument = f"++{argument}"
         if equals and key.lstrip("+") in _TEXTS and not value.lstrip().startswith(("'", '"', "choice(")):
-            escaped = (part.replace("'", r"\'") for part in _parts(value))
-            argument = f"{key}=" + ",".join(f"'{part}'" for part in escaped)
+            argument = f"{key}=" + ",".join(map(_quoted, _parts(value)))
         quoted.append(argument)
     return quoted
+
+
+def _quoted(value: str) -> str:
+    """A formula in quotes; of a mapping those in it."""
+    text = value.strip()
+    if text.startswith(("'", '"')):
+        return text
+    if not (text.startswith("{") and text.endswith("}")):
+        return "'" + value.replace("'", r"\'") + "'"
+    entries = (part.partition(":") for part in _parts(text[1:-1]))
+    return "{" + ", ".join(f"{key.strip()}: {_quoted(inner)}" if colon else key for key, colon, inner in entries) + "}"
 
 
 def _parts(value: str) -> list[str]:

@@ -21,7 +21,7 @@ class PINN(MethodSettings):
     small: ClassVar[Mapping[str, Mapping[str, Any]]] = {"method": {"points": 1000}, "optimizer": {"iterations": 3000}}
 
     points: int = 2000
-    boundary_points: int = 400  # N_b, with boundary=penalty
+    boundary_points: int = 400  # N_b, with boundary=penalty, and where a flux is given
     boundary: str = "ansatz"
     weights: str = "fixed"
     interior_weight: float = 1.0  # lambda_Omega
@@ -32,11 +32,6 @@ class PINN(MethodSettings):
     @property
     def needs_slopes(self) -> bool:
         return True
-
-    @property
-    def edge_points(self) -> int:
-        """Points on the boundary that an iteration draws."""
-        return self.boundary_points if self.boundary == "penalty" else 0
 
     def __post_init__(self) -> None:
         count("method.points", self.points)
@@ -62,14 +57,9 @@ class DeepRitz(MethodSettings):
     small: ClassVar[Mapping[str, Mapping[str, Any]]] = {"optimizer": {"iterations": 1000}}
 
     points: int = 2000
-    boundary_points: int = 400  # N_b, with boundary=penalty
+    boundary_points: int = 400  # N_b, with boundary=penalty, and where a flux is given
     boundary: str = "ansatz"
     boundary_weight: float = 500.0  # beta
-
-    @property
-    def edge_points(self) -> int:
-        """Points on the boundary that an iteration draws."""
-        return self.boundary_points if self.boundary == "penalty" else 0
 
     def __post_init__(self) -> None:
         count("method.points", self.points)

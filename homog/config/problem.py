@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
+from homog.config.boundary import face_conditions
 from homog.config.checks import MISSING, label, require
 from homog.config.field import FieldSettings
 from homog.errors import UserError
@@ -38,16 +40,18 @@ class DomainSettings:
 
 @dataclass(kw_only=True)
 class ProblemSettings:
-    """Base of the problems: -div(a grad u) + c u = f in a box, u = g on its boundary, written as formulas (15).
+    """Base of the problems: -div(a grad u) + c u = f in a box, with conditions on its faces, written as formulas (15).
 
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
-    coefficient's also u, the solution. c is `reaction`, at least zero everywhere.
+    coefficient's also u, the solution. c is `reaction`, at least zero everywhere. `boundary` is g, for u = g on all
+    faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which condition holds:
+    {value: g}, {flux: q} for n.a grad u = q, {robin: {factor: k, flux: q}} for n.a grad u + k u = q, or periodic.
     """
 
     name: str = MISSING
     coefficient: str = MISSING
     forcing: str = MISSING
-    boundary: str = "0"
+    boundary: Any = "0"
     reaction: str = "0"
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
@@ -69,6 +73,7 @@ class ProblemSettings:
 
     def __post_init__(self) -> None:
         label("problem.name", self.name)
+        face_conditions(self.boundary, len(self.domain.lower))
         if self.nonlinear and len(self.domain.lower) > WITH_A_GRID:
             raise UserError(
                 "problem.coefficient depends on u, which walkers read from a table on a grid: at most three dimensions"

@@ -79,9 +79,27 @@ class Box:
             t = np.clip(t - (before - uniform) / _inside(t), 0.0, 1.0)
         return np.asarray(self.lower) + t * self.sides, _inside(t).prod(1) / float(np.prod(self.sides))
 
-    def sample_boundary(self, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
-        """Uniform points on the boundary, shape (count, d), float64."""
-        areas = np.repeat(np.prod(self.sides) / self.sides, 2)  # of the faces lower1, upper1, lower2, ...
+    def face_area(self, face: int) -> float:
+        """Of x1-, x1+, x2-, ..., by its number; 1 in one dimension, where it is a point."""
+        return float(np.prod(np.delete(self.sides, face // 2)))
+
+    def spread_on(self, face: int, count: int, random: np.random.Generator) -> Float64[np.ndarray, "count d"]:
+        """Points on a face, spread like those of `spread`."""
+        axis, ends = face // 2, (self.lower, self.upper)
+        points = np.full((count, self.dimension), ends[face % 2][axis])
+        others = [i for i in range(self.dimension) if i != axis]
+        if others:
+            across = Box(tuple(self.lower[i] for i in others), tuple(self.upper[i] for i in others))
+            points[:, others] = across.spread(count, random)
+        return points
+
+    def sample_boundary(
+        self, count: int, random: np.random.Generator, faces: Sequence[bool] | None = None
+    ) -> Float64[np.ndarray, "count d"]:
+        """Uniform points on the boundary, or on some of x1-, x1+, x2-, ..., shape (count, d), float64."""
+        areas = np.repeat(np.prod(self.sides) / self.sides, 2)
+        if faces is not None:
+            areas = areas * faces
         face = random.choice(areas.size, size=count, p=areas / areas.sum())
         points = self.sample(count, random)
         ends = np.stack([self.lower, self.upper])

@@ -16,7 +16,8 @@ from homog import fields
 from homog.config import FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.field import DEGREES
 from homog.domains.box import Box
-from homog.equation.boundary import Dirichlet
+from homog.equation.boundary import Boundary
+from homog.equation.faces import conditions, refuse_faces
 from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.positivity import not_positive
 from homog.equation.statement import Statement
@@ -92,29 +93,29 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         return parse(getattr(settings, name), domain.dimension, names, where=f"problem.{name}")
 
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
-    coefficient, forcing, boundary = formula("coefficient", *known), formula("forcing"), formula("boundary")
-    reaction = formula("reaction")
+    coefficient, forcing, reaction = formula("coefficient", *known), formula("forcing"), formula("reaction")
+    boundary = Boundary.of(conditions(settings.boundary, domain.dimension, parameters), domain, parameters)
     spline = None if field is None else field.spline
     operator = Operator(coefficient, forcing, parameters, spline, None if reaction.expression == 0 else reaction)
-    problem = Statement(operator, Dirichlet(boundary, parameters), domain, scale)
+    problem = Statement(operator, boundary, domain, scale)
     if field is not None and isinstance(field.spline, Phases):
         _check_phases(problem, field.spline)
         problem = _without_islands(problem, field.spline)
     elif field is not None:
         _check_nodes(problem, field)
         _check_between_nodes(problem, field)
-    _check_jumps(operator, boundary)
+    _check_jumps(operator)
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
     for name, given, points in (
         ("forcing", forcing, sample),
-        ("boundary", boundary, closed),
+        ("boundary", boundary.value, closed),
         ("reaction", reaction, closed),
     ):
         where = f"problem.{name}={given.text}"
         _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
     # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
-    values = at_points(boundary, closed, parameters)
+    values = boundary.at(closed)
     where, known = f"problem.coefficient={coefficient.text}", operator.names_at(closed, values)
     _check_finite(where, coefficient, closed, known, lambda: operator.coefficient_at(closed, values))
     for axis, partial in enumerate(coefficient.gradient()):  # walkers drift along it: a must have continuous slopes
@@ -122,6 +123,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         _check_finite(along, partial, closed, known, lambda axis=axis: operator.slopes_at(closed, values)[..., axis])
     _check_positive(problem, sample)
     _check_reaction(operator, closed)
+    refuse_faces(problem)
     return problem
 
 
@@ -135,7 +137,7 @@ def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
     return {"eps": eps, **given}
 
 
-def _check_jumps(operator: Operator, boundary: Formula) -> None:
+def _check_jumps(operator: Operator) -> None:
     """Refuse jumps where the equation has none."""
     solution = symbol(SOLUTION)
     for place in places_of_jumps(operator.coefficient.expression):
@@ -144,10 +146,6 @@ def _check_jumps(operator: Operator, boundary: Formula) -> None:
                 f"problem.coefficient={operator.coefficient.text} jumps where {place} does: it may jump with the place"
                 " and the field, and must go on continuously with u; write min, max or tanh"
             )
-    if places_of_jumps(boundary.expression):
-        raise UserError(
-            f"problem.boundary={boundary.text} jumps, and u with it: write boundary values that go on continuously"
-        )
 
 
 def _check_finite(

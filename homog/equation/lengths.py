@@ -81,7 +81,7 @@ def shortest_length(problem: Problem) -> Lengths:
     Args:
         problem: A checked one.
     """
-    data = (*problem.operator.data, problem.boundary.value)
+    data = problem.data
     curvature = tuple(reduce(joined, parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(

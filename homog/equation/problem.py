@@ -13,7 +13,7 @@ import numpy as np
 
 from homog.config import DomainSettings, FieldProblem, FieldSettings, FormulaProblem, ProblemSettings, RunSettings
 from homog.domains.box import Box
-from homog.equation.boundary import Dirichlet
+from homog.equation.boundary import Boundary
 from homog.equation.formula import stated
 from homog.equation.operator import Operator
 from homog.equation.process import Process
@@ -25,7 +25,7 @@ _LOOKS = 2**14
 
 @dataclass(frozen=True, eq=False, init=False)
 class Problem(Statement):
-    """-div(a grad u) + c u = f in a box, u = g on its boundary (equation 15, with a reaction).
+    """-div(a grad u) + c u = f in a box, with a condition on each face (equation 15, with a reaction).
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
 
@@ -35,7 +35,9 @@ class Problem(Statement):
     Args:
         coefficient: a, positive on the domain.
         forcing: f.
-        boundary: g, defined on the whole domain: the boundary ansatz extends it inwards.
+        boundary: g, for u = g on all faces, defined on the whole domain: the boundary ansatz extends it inwards. Or a
+            mapping from faces, "x1-", "x1+", ..., axes or "all" to {"value": g} for u = g, {"flux": q} for
+            n.a grad u = q, {"robin": {"factor": k, "flux": q}} for n.a grad u + k u = q, or "periodic".
         reaction: c, nowhere negative.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
@@ -60,7 +62,7 @@ class Problem(Statement):
         coefficient: str,
         *,
         forcing: str,
-        boundary: str = ProblemSettings.boundary,
+        boundary: str | Mapping[str, Any] = ProblemSettings.boundary,
         reaction: str = ProblemSettings.reaction,
         eps: float = RunSettings.eps,
         period: str = FormulaProblem.period,
@@ -94,9 +96,11 @@ class Problem(Statement):
         scale: float,
         cell: Box | None = None,
     ) -> "Problem":
-        """A problem of parts that were looked at before: see the attributes; `boundary` is g."""
+        """A problem of parts that were looked at before: see the attributes; `boundary` is g, on all faces."""
         problem = object.__new__(cls)
-        problem._set(Statement(operator, Dirichlet(boundary, operator.parameters), domain, scale, cell), name, None)
+        problem._set(
+            Statement(operator, Boundary.given(boundary, operator.parameters), domain, scale, cell), name, None
+        )
         return problem
 
     def _set(self, statement: Statement, name: str, settings: ProblemSettings | None) -> None:
@@ -133,13 +137,12 @@ class Problem(Statement):
 
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
-        operator, boundary = self.operator, self.boundary.value
-        used = operator.coefficient.names | boundary.names
-        used = used.union(*(formula.names for formula in operator.data))
+        operator = self.operator
+        used = operator.coefficient.names | self.data_names
         content = {
             "coefficient": str(operator.coefficient.expression),
             "forcing": str(operator.forcing.expression),
-            "boundary": str(boundary.expression),
+            "boundary": self.boundary.content(),
             "lower": self.domain.lower,
             "upper": self.domain.upper,
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},

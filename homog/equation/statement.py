@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from homog.domains.box import Box
-from homog.equation.boundary import Dirichlet
+from homog.equation.boundary import Boundary
 from homog.equation.operator import Operator
+from homog.formula import Formula
 
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """-div(a grad u) + c u = f in a box, u = g on its boundary (equation 15, with a reaction).
+    """-div(a grad u) + c u = f in a box, with a condition on each face (equation 15, with a reaction).
 
     Attributes:
         operator: The equation, -div(a grad u) + c u = f.
-        boundary: What holds on the boundary, u = g.
+        boundary: What holds on each face.
         domain: The box.
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
         cell: A cell of the coefficient's period, in the lower corner of the domain; None where it has none.
@@ -23,7 +24,7 @@ class Statement:
     """
 
     operator: Operator
-    boundary: Dirichlet
+    boundary: Boundary
     domain: Box
     scale: float
     cell: Box | None = None
@@ -37,8 +38,18 @@ class Statement:
 
     @property
     def data_names(self) -> frozenset[str]:
-        """The names that occur in f, c and g."""
-        return frozenset[str]().union(self.boundary.value.names, *(formula.names for formula in self.operator.data))
+        """The names that occur in f, c and on the boundary."""
+        return frozenset[str]().union(*(formula.names for formula in self.data))
+
+    @property
+    def data(self) -> tuple[Formula, ...]:
+        """f, c where there is one, and what is given on the boundary."""
+        return (*self.operator.data, *self.boundary.formulas())
+
+    @property
+    def kills(self) -> bool:
+        """Whether walkers have weights, by a reaction or by walls that let something out."""
+        return self.operator.reaction is not None or bool(self.boundary.factors)
 
     @property
     def parameters(self) -> Mapping[str, float]:

@@ -5,7 +5,7 @@ take pieces of the walkers, and what these give is added up in order, so that it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +30,8 @@ Sums = tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"], Float64[np.
 class Excursions:
     """Starts and ends of walkers and their weights in J.
 
-    J(u) = sum over walkers of 1/2 stiffness (u(X) - u(x))^2 - load u(x), and over points of 1/2 lost u(x)^2.
+    J(u) = sum over walkers of 1/2 stiffness (u(X) - u(x))^2 - load u(x), over points of 1/2 lost u(x)^2, and over
+    walkers from faces of 1/2 drain u(X)^2 - push u(X).
 
     Attributes:
         starts: x.
@@ -39,6 +40,9 @@ class Excursions:
         load: Load of each walker; they add up to about the integral of f / 2.
         lost: With a reaction, what each point's walkers have lost of their weights; they add up to about the integral
             of c / 2. None without one.
+        through: Where walkers are that set out from faces; None where none do.
+        push: Load of each of them; they add up to about 1/2 of the integral of q.
+        drain: The same for the square; they add up to about 1/2 of the integral of k.
     """
 
     starts: Float[Tensor, "n d"]
@@ -46,11 +50,20 @@ class Excursions:
     stiffness: Float[Tensor, "n s"]
     load: Float[Tensor, "n s"]
     lost: Float[Tensor, " n"] | None = None
+    through: Float[Tensor, "p d"] | None = None
+    push: Float[Tensor, " p"] | None = None
+    drain: Float[Tensor, " p"] | None = None
 
     def of_points(self, some: slice) -> "Excursions":
-        """Those from some of the points."""
+        """Those from some of the points, and as large a share of those from faces."""
         lost = None if self.lost is None else self.lost[some]
-        return Excursions(self.starts[some], self.ends[some], self.stiffness[some], self.load[some], lost)
+        found = Excursions(self.starts[some], self.ends[some], self.stiffness[some], self.load[some], lost)
+        if self.through is None or self.push is None or self.drain is None:
+            return found
+        begin, end, _ = some.indices(len(self.starts))
+        first, last = (len(self.push) * number // len(self.starts) for number in (begin, end))
+        own = slice(first, last)
+        return replace(found, through=self.through[own], push=self.push[own], drain=self.drain[own])
 
     def root_of_lost(self) -> Float[Tensor, " n"]:
         """Of each point; of none where nothing is lost."""
@@ -87,13 +100,31 @@ def sums(
         tests: Numbers i of the functions, where not all are wanted; j are those of all, the lift last.
     """
     with torch.no_grad():
-        on_host = network.on_host() if walk.starts.device.type == "cpu" else None
-        if on_host is not None:
-            return _on_host(on_host, len(network.weights()) + 1, walk, control, tests)
-        factors = network.factors(walk.starts) if walk.starts.device.type == "cpu" else None
-        if factors is None:
-            return _of_any_functions(network, walk, control, tests)
-        return _of_products(network, walk, control, factors, _compiled(kernels), tests)
+        matrix, slope, load = _sums(network, walk, control, kernels, tests)
+        if walk.through is None or walk.push is None or walk.drain is None:
+            return matrix, slope, load
+        drains = bool(walk.drain.any())
+        for block in range(0, len(walk.push), ROWS):
+            some = slice(block, block + ROWS)
+            there = functions(network, walk.through[some])
+            pushed = (walk.push[some] @ there).double().cpu().numpy()
+            load = load + (pushed if tests is None else pushed[tests])
+            if drains:
+                matrix = matrix + _gram(there * walk.drain[some, None].sqrt(), tests)
+        return matrix, slope, load
+
+
+def _sums(
+    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path, tests: np.ndarray | None
+) -> Sums:
+    """Those of walkers from the points."""
+    on_host = network.on_host() if walk.starts.device.type == "cpu" else None
+    if on_host is not None:
+        return _on_host(on_host, len(network.weights()) + 1, walk, control, tests)
+    factors = network.factors(walk.starts) if walk.starts.device.type == "cpu" else None
+    if factors is None:
+        return _of_any_functions(network, walk, control, tests)
+    return _of_products(network, walk, control, factors, _compiled(kernels), tests)
 
 
 def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:

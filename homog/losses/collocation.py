@@ -4,6 +4,7 @@ Points are drawn in double precision and the data are computed in it: a phase x 
 by 4e-3 already at eps = 1e-4. The network itself works in single precision.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from homog.domains import REFLECTING
 from homog.equation import FIELD, SOLUTION, Problem
-from homog.formula.evaluate import torch_at_points
+from homog.formula.evaluate import at_points, torch_at_points
 from homog.networks import boundary_values
 from homog.walkers import point_generator
 
@@ -39,26 +41,32 @@ class Points:
 
     Attributes:
         points: Uniform in the domain.
-        edge: Uniform on the boundary, for a penalty; None where the network has the boundary values built in.
+        edge: Uniform where u is given, for a penalty; None where the network has the boundary values built in.
+        walls: Uniform on each face where the flux is given, by its number.
     """
 
     points: Float64[np.ndarray, "n d"]
     edge: Float64[np.ndarray, "m d"] | None
+    walls: Mapping[int, Float64[np.ndarray, "m d"]]
 
 
-def drawn_points(problem: Problem, count: int, edge: int, seed: int, iteration: int) -> Points:
+def drawn_points(problem: Problem, count: int, on_boundary: int, seed: int, iteration: int, *, penalty: bool) -> Points:
     """The points of one iteration: a function of the seed and the iteration.
 
     Args:
         problem: Gives the domain.
         count: Points in the domain.
-        edge: Points on the boundary; 0 for none.
+        on_boundary: Points where u is given, and of the others each a share of it.
         seed: Seed of the points.
         iteration: Number of the iteration.
+        penalty: Whether points where u is given are wanted.
     """
-    random = point_generator(seed, iteration)
-    points = problem.domain.sample(count, random)
-    return Points(points, problem.domain.sample_boundary(edge, random) if edge else None)
+    random, domain, kinds = point_generator(seed, iteration), problem.domain, problem.boundary.walls
+    points = domain.sample(count, random)
+    edge = domain.sample_boundary(on_boundary, random, kinds.absorbs) if penalty and any(kinds.absorbs) else None
+    reflecting = [number for number, kind in enumerate(kinds.faces) if kind == REFLECTING]
+    each = max(1, on_boundary // len(kinds.faces))
+    return Points(points, edge, {number: domain.spread_on(number, each, random) for number in reflecting})
 
 
 def as_input(points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, "n d"]:
@@ -108,6 +116,22 @@ class Coefficients:
             return torch.zeros_like(u)
         x = torch.as_tensor(points, device=u.device)
         return torch_at_points(self.operator.reaction, x, self.problem.parameters).to(u.dtype) * u
+
+    def rates(self, face: int, points: Float64[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+        """k and q of n.a grad u + k u = q on a face, at points of it."""
+        found = np.zeros((2, len(points)), dtype=np.float32)
+        for row, given in zip(found, (self.problem.boundary.factors, self.problem.boundary.fluxes), strict=True):
+            if face in given:
+                row[:] = at_points(given[face], points, self.problem.parameters)
+        return found[0], found[1]
+
+    def flux_mismatch(self, network: nn.Module, face: int, points: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
+        """n.a grad u + k u - q at points of a face."""
+        x = as_input(points, next(network.parameters()).device)
+        u, gradient = value_and_gradient(network, x)
+        factor, flux = (torch.as_tensor(rate, device=u.device) for rate in self.rates(face, points))
+        outward = gradient[:, face // 2] * (1 if face % 2 else -1)
+        return self.coefficient(points, u) * outward + factor * u - flux
 
     def boundary_mismatch(self, network: nn.Module, edge: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """u - g at points of the boundary."""

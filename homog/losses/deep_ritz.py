@@ -1,5 +1,6 @@
 """The deep Ritz method: the energy of which the solution is the minimum (equation 5)."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from homog.networks import BoundaryAnsatz
 
 class DeepRitzLoss(Loss):
     """|Omega| mean( a |grad u|^2 / 2 + c u^2 / 2 - f u ) over resampled points, plus beta mean |u - g|^2 on the edge.
+
+    Faces with n.a grad u + k u = q add their integrals of k u^2 / 2 - q u, of which they are the natural conditions.
 
     E and Yu 2018; equation (5) with a coefficient. The mean estimates the integral without bias, so the minimum is that
     of the energy, up to the penalty's own error O(1 / beta).
@@ -48,7 +51,11 @@ class DeepRitzLoss(Loss):
 
     def draw(self, network: nn.Module, iteration: int) -> Draw:
         settings = self.settings
-        return Draw(drawn_points(self.problem, settings.points, settings.edge_points, self.seed, iteration), 0)
+        penalty = settings.boundary == "penalty"
+        drawn = drawn_points(
+            self.problem, settings.points, settings.boundary_points, self.seed, iteration, penalty=penalty
+        )
+        return Draw(drawn, 0)
 
     def value(self, network: nn.Module, inputs: Points) -> Float[Tensor, ""]:
         equation, points = self._equation, inputs.points
@@ -56,6 +63,10 @@ class DeepRitzLoss(Loss):
         u, gradient = value_and_gradient(network, x)
         stored = 0.5 * (equation.coefficient(points, u) * gradient.square().sum(1) + equation.reaction(points, u) * u)
         loss = self._volume * (stored - equation.forcing(points, x.device) * u).mean()
+        for face, there in inputs.walls.items():
+            factor, flux = (torch.as_tensor(rate, device=x.device) for rate in equation.rates(face, there))
+            u = network(torch.as_tensor(there, dtype=torch.float32, device=x.device))
+            loss = loss + self.problem.domain.face_area(face) * (0.5 * factor * u.square() - flux * u).mean()
         if inputs.edge is not None:
             mismatch = equation.boundary_mismatch(network, inputs.edge)
             loss = loss + self.settings.boundary_weight * mismatch.square().mean()

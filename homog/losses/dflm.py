@@ -139,10 +139,11 @@ class DFLMLoss(WalkingLoss[DFLM]):
             still = np.zeros((self.problem.dimension, len(points), 1), dtype=np.float32)
             here = placed(self._look_up(table, points, still)[:, 0], device)
             reached = placed(self._look_up(table, points, walk.on_host().displacement), device)
-        if settings.boundary == "penalty":
-            edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random)
+        absorbs = self.problem.boundary.walls.absorbs
+        if settings.boundary == "penalty" and any(absorbs):
+            edge = self.problem.domain.sample_boundary(settings.boundary_points, sample.random, absorbs)
             edge = placed(edge[ranks.share(len(edge))].astype(np.float32), device)
-        x, kills = placed(points.astype(np.float32), device), self.problem.operator.reaction is not None
+        x, kills = placed(points.astype(np.float32), device), self.problem.kills
         weight = torch.exp(placed(walk.log_weight, device))
         return Arrivals(
             x=x,
@@ -174,7 +175,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
         sample = self.sample(iteration, lagged)
         walk, walkers = sample.walk, sample.total * self.settings.per_point
         starts = placed(sample.points.astype(np.float32), self._device)
-        kills, factor = self.problem.operator.reaction is not None, torch.exp(placed(walk.log_weight, self._device))
+        kills, factor = self.problem.kills, torch.exp(placed(walk.log_weight, self._device))
         weight = (torch.ones_like(factor) if kills else factor) / walkers  # D / (n s)
         ends = starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0)
         reward, brownian = (

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from homog.config import Energy
 from homog.domains import Box
+from homog.equation import Problem
 from homog.fields.splines import Spline
 from homog.losses.assembly import Excursions, Slopes, Sums, sums
+from homog.losses.inflow import Inflow, Inflows, legs
 from homog.losses.loss import Draw
 from homog.losses.system import LinearSystem, Tested, quotients, smooth_functions
 from homog.losses.walking import Forms, Mass, Sample, Value, WalkingLoss
@@ -44,6 +46,12 @@ class EnergyLoss(WalkingLoss[Energy]):
     The boundary ansatz holds u = g (with a penalty the energy is ill-conditioned), so that u(X) = g(X) where a walker
     left. A nonlinear coefficient is read, here and on the path, from a table of the network it is called with.
 
+    With a reaction and where walls let something out, walkers have weights w = exp(-int c / (2a) - int k / a dl), l the
+    local time on a face; then P is that of w, the two squares count for w, and 1/(2 Dt) int a u^2 (1 - E[w]) is added,
+    E[w] over all walkers. What walls let in, and without a reaction what they let out, is measured by walkers from them
+    (`homog.losses.inflow`). A face that reflects leaves P self-adjoint, and so does one through which walkers come in
+    again across.
+
     Args:
         settings: Sample sizes and scheme.
         problem: What is solved.
@@ -58,8 +66,9 @@ class EnergyLoss(WalkingLoss[Energy]):
         return BoundaryAnsatz(network, self.problem)
 
     def draw(self, network: nn.Module, iteration: int) -> Draw:
-        sample = self.sample(iteration, self.lagged_for_walkers(network))
-        return Draw(self.inputs(sample), sample.walker_steps)
+        lagged = self.lagged_for_walkers(network)
+        sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
+        return Draw(self.inputs(sample, inflow), self._taken(sample, inflow))
 
     def remedy(self) -> str:
         """What to write instead where a training by Adam runs away."""
@@ -74,7 +83,12 @@ class EnergyLoss(WalkingLoss[Energy]):
         here = network(inputs.starts)[:, None]
         gained = network(inputs.ends) - here
         found = (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
-        return found if inputs.lost is None else found + 0.5 * (inputs.lost * here[:, 0].square()).sum()
+        if inputs.lost is not None:
+            found = found + 0.5 * (inputs.lost * here[:, 0].square()).sum()
+        if inputs.through is None or inputs.push is None or inputs.drain is None:
+            return found
+        there = network(inputs.through)
+        return found + (0.5 * inputs.drain * there.square() - inputs.push * there).sum()
 
     def equations(self, network: LinearInFeatures, iteration: int, lagged: Spline | None) -> LinearSystem:
         """S v = load, the slopes of J zero: S_ij = sum stiffness dphi_i dphi_j with dphi = phi(X) - phi(x).
@@ -83,22 +97,23 @@ class EnergyLoss(WalkingLoss[Energy]):
         Products are taken in single precision over blocks of walkers and summed in double precision.
         """
         sample = self.sample(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
+        inflow = self._inflow(iteration, lagged)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow)
         tests = smooth_functions(network)
-        tested = self._tested(network, sample, lagged, tests) if len(tests) else None
-        return LinearSystem(matrix, -control, load, sample.walker_steps, tested)
+        tested = self._tested(network, sample, inflow, iteration, lagged, tests) if len(tests) else None
+        return LinearSystem(matrix, -control, load, self._taken(sample, inflow), tested)
 
     def equations_and_value(
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
     ) -> tuple[LinearSystem, Value]:
-        sample = self.sample(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps)
-        inputs = self.inputs(sample)
-        return LinearSystem(matrix, -control, load, sample.walker_steps), lambda u: self.value(u, inputs)
+        sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow)
+        inputs = self.inputs(sample, inflow)
+        return LinearSystem(matrix, -control, load, self._taken(sample, inflow)), lambda u: self.value(u, inputs)
 
     def forms(self, iteration: int, lagged: Spline | None) -> Forms:
-        sample = self.sample(iteration, lagged)
-        inputs, control = self.inputs(sample), self._control(sample, self.steps)
+        sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
+        inputs, control = self.inputs(sample, inflow), self._control(sample, self.steps)
         step = math.sqrt(self.steps.macro_step)
         values, controls = list[Value](), list[Value]()
         size = max(1, _AT_ONCE // self.settings.per_point)
@@ -108,14 +123,49 @@ class EnergyLoss(WalkingLoss[Energy]):
             values.append(partial(self.value, inputs=part))
             controls.append(partial(_control_form, starts=part.starts, variate=control[some], step=step,
                                     domain=self.problem.domain))  # fmt: skip
-        return Forms(values, controls, sample.walker_steps)
+        return Forms(values, controls, self._taken(sample, inflow))
 
-    def _tested(self, network: LinearInFeatures, sample: Sample, lagged: Lagged | None, tests: np.ndarray) -> Tested:
+    @staticmethod
+    def _walked(problem: Problem) -> Problem:
+        """Without q: it has walkers of its own."""
+        return problem.but(boundary=problem.boundary.without_flux()) if problem.boundary.fluxes else problem
+
+    @cached_property
+    def _inflows(self) -> Inflows | None:
+        """The points on faces with a q or a k; None where there is no such face."""
+        walkers, boundary = self.settings.points * self.settings.per_point, self.problem.boundary
+        there = bool(boundary.fluxes or boundary.factors)
+        return Inflows(self.problem, walkers, self.seed, self._device) if there else None
+
+    def _inflow(self, iteration: int, lagged: Lagged | None) -> Inflow | None:
+        """What a batch's walkers from faces bring back."""
+        if self._inflows is None:
+            return None
+        return self._inflows.walk(self.walkers, legs(self.steps, self._parts), iteration, lagged)
+
+    @property
+    def _parts(self) -> int:
+        """What the number of steps has to be a multiple of."""
+        return self.walkers.scheme.parts if self.walkers.scheme.may_stay else 1
+
+    @staticmethod
+    def _taken(sample: Sample, inflow: Inflow | None) -> int:
+        return sample.walker_steps + (0 if inflow is None else inflow.walker_steps * ranks.count())
+
+    def _tested(
+        self,
+        network: LinearInFeatures,
+        sample: Sample,
+        inflow: Inflow | None,
+        iteration: int,
+        lagged: Lagged | None,
+        tests: np.ndarray,
+    ) -> Tested:
         """What other time steps say, by some of a sample's walkers on the same paths."""
-        scheme, each = self.walkers.scheme, self.settings.per_point
+        scheme, each, every = self.walkers.scheme, self.settings.per_point, _SHARE_AGAIN
         early, again = (self._some(sample, share) for share in (_SHARE, _SHARE_AGAIN))
         if scheme.may_stay:
-            again, shorter, longer = sample, self.steps, self.steps.lengthened(scheme.parts)
+            again, every, shorter, longer = sample, 1, self.steps, self.steps.lengthened(scheme.parts)
             by_shorter = again.walk
             lacks = 1 / (scheme.parts**scheme.order - 1)
         else:
@@ -131,10 +181,30 @@ class EnergyLoss(WalkingLoss[Energy]):
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
             for _, walk, _ in walks:
                 walk.require_finite()
-        systems = [self._sums(network, some, walk, steps, tests) for some, walk, steps in walks]
+        inflows = self._other_inflows(iteration, lagged, every)
+        systems = [
+            self._sums(network, some, walk, steps, through, tests)
+            for (some, walk, steps), through in zip(walks, inflows, strict=True)
+        ]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
         first, second = (part.count / self.steps.count for part in self._early)
         return Tested(matrix, -control, load, (first, second), lacks)
+
+    def _other_inflows(self, iteration: int, lagged: Lagged | None, every: int) -> list[Inflow | None]:
+        """What came in through faces, for each of the five systems: by a share of the walkers, like the sample's."""
+        if self._inflows is None:
+            return [None] * 5
+        whole, parts = legs(self.steps, self._parts), self.walkers.scheme.parts
+        if self.walkers.scheme.may_stay:
+            shorter, longer = whole, [(steps.lengthened(parts), share) for steps, share in whole]
+        else:
+            shorter, longer = [(steps.shortened(parts), share) for steps, share in whole], whole
+        early = [legs(part, self._parts) for part in self._early]
+        return [
+            *(self._inflows.walk(self.walkers, times, iteration, lagged, _SHARE) for times in (*early, whole)),
+            self._inflows.walk(self.walkers, shorter, iteration, lagged, every),
+            self._inflows.walk(self._along, longer, iteration, lagged, every),
+        ]
 
     def _some(self, sample: Sample, share: int) -> Sample:
         """One point in so many, the same ones however many ranks there are."""
@@ -152,23 +222,29 @@ class EnergyLoss(WalkingLoss[Energy]):
     def _along(self) -> Walkers:
         """Walkers whose steps are along the paths of those that take shorter ones."""
         scheme = self.walkers.scheme
-        return Walkers(self.problem, scheme.along(scheme.parts), self._cache, self._walks_on)
+        return Walkers(self.walkers.problem, scheme.along(scheme.parts), self._cache, self._walks_on)
 
     def _sums(
-        self, network: LinearInFeatures, sample: Sample, walk: Walk, steps: TimeSteps, tests: np.ndarray | None = None
+        self,
+        network: LinearInFeatures,
+        sample: Sample,
+        walk: Walk,
+        steps: TimeSteps,
+        inflow: Inflow | None,
+        tests: np.ndarray | None = None,
     ) -> Sums:
         """The sums over a walk from a sample's points, tested with all functions or with some."""
         sample = replace(sample, walk=walk)
         variate = Slopes(self._control(sample, steps), math.sqrt(steps.macro_step), self.problem.domain)
-        return sums(network, self._excursions(sample, steps), variate, self._cache, tests)
+        return sums(network, self._excursions(sample, steps, inflow), variate, self._cache, tests)
 
-    def inputs(self, sample: Sample) -> Excursions:
+    def inputs(self, sample: Sample, inflow: Inflow | None = None) -> Excursions:
         """What walkers brought back, as the terms of J."""
-        return self._excursions(sample, self.steps)
+        return self._excursions(sample, self.steps, inflow)
 
-    def _excursions(self, sample: Sample, steps: TimeSteps) -> Excursions:
+    def _excursions(self, sample: Sample, steps: TimeSteps, inflow: Inflow | None) -> Excursions:
         walk = sample.walk
-        mass, kills = self._mass(sample, steps)[:, None], self.problem.operator.reaction is not None
+        mass, kills = self._mass(sample, steps)[:, None], self.problem.kills
         weight = mass * torch.exp(placed(walk.log_weight, self._device))
         starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
@@ -176,7 +252,10 @@ class EnergyLoss(WalkingLoss[Energy]):
             ends=starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
             stiffness=weight * (0.5 * (1 + placed(walk.left, self._device).float())),
             load=(mass if kills else weight) * placed(walk.reward, self._device),  # of one killed, w is in its reward
-            lost=(mass - weight).sum(1) if kills else None,
+            lost=(mass - weight).sum(1) if self.problem.operator.reaction is not None else None,
+            through=None if inflow is None else inflow.places,
+            push=None if inflow is None else inflow.load,
+            drain=None if inflow is None else inflow.drain,
         )
 
     def _control(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n d d"]:

@@ -26,7 +26,8 @@ from homog.networks import BoundaryAnsatz
 class PINNLoss(Loss):
     """lambda_r mean |r(x)|^2 over resampled points, plus lambda_b mean |u - g|^2 on the boundary (equation 3).
 
-    r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f.
+    r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f. Faces with n.a grad u + k u = q add
+    lambda_b mean |n.a grad u + k u - q|^2, each.
 
     `weights=ntk` sets lambda_b = tr(K) / tr(K_uu) and lambda_r = tr(K) / tr(K_rr), K the tangent kernel of u on the
     boundary and of r inside (Wang, Yu and Perdikaris 2022, algorithm 1): both terms then fall at the same mean rate.
@@ -64,7 +65,10 @@ class PINNLoss(Loss):
 
     def draw(self, network: nn.Module, iteration: int) -> Draw:
         settings = self.settings
-        drawn = drawn_points(self.problem, settings.points, settings.edge_points, self.seed, iteration)
+        penalty = settings.boundary == "penalty"
+        drawn = drawn_points(
+            self.problem, settings.points, settings.boundary_points, self.seed, iteration, penalty=penalty
+        )
         renewed = settings.weights == "ntk" and iteration % settings.update_every == 0
         if drawn.edge is not None and (self.weights is None or renewed):
             self.weights = self._balance(network, drawn.points, drawn.edge)
@@ -72,12 +76,13 @@ class PINNLoss(Loss):
 
     def value(self, network: nn.Module, inputs: Points) -> Float[Tensor, ""]:
         squares = self.residual(network, inputs.points).square().mean()
-        if inputs.edge is None:
-            return self.settings.interior_weight * squares
-        assert self.weights is not None  # from the first `draw` on
-        interior, boundary = self.weights
-        mismatch = self._equation.boundary_mismatch(network, inputs.edge)
-        return interior * squares + boundary * mismatch.square().mean()
+        interior, boundary = self.weights or (self.settings.interior_weight, self.settings.boundary_weight)
+        loss = interior * squares
+        for face, there in inputs.walls.items():
+            loss = loss + boundary * self._equation.flux_mismatch(network, face, there).square().mean()
+        if inputs.edge is not None:
+            loss = loss + boundary * self._equation.boundary_mismatch(network, inputs.edge).square().mean()
+        return loss
 
     def state(self) -> dict[str, Any]:
         return {"weights": self.weights}

@@ -134,10 +134,10 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
             nonlinear=problem.operator.nonlinear, jumps=problem.operator.jumps, dimension=problem.dimension
         )
         assert settings.step is not None
-        if settings.martingale == "girsanov" and problem.operator.reaction is not None:
+        if settings.martingale == "girsanov" and (problem.kills or not problem.boundary.walls.all_absorbing):
             raise UserError(
-                "method.martingale=girsanov gives walkers weights of its own: with problem.reaction write"
-                " method.martingale=drift"
+                "method.martingale=girsanov gives walkers weights of its own, and knows u on all faces: with"
+                " problem.reaction, or another problem.boundary, write method.martingale=drift"
             )
         assert settings.table is not None
         self.nodes = settings.table  # an axis of the table of u
@@ -153,13 +153,18 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
             _log.warning("%s; here the walkers stay on the CPU", missing)
         self._walks_on = _CPU if missing else device
         self.walkers = Walkers(
-            problem, Scheme(settings.martingale, settings.step, settings.exit), cache, self._walks_on
+            self._walked(problem), Scheme(settings.martingale, settings.step, settings.exit), cache, self._walks_on
         )
         self._tally = Tally()
         self._arrived: np.ndarray | None = None  # where the points of sampling=walkers go on
         self._last = -1
         on_cpu = self._walks_on.type == "cpu"
         self._ahead = Ahead(self._draw_linear, None if on_cpu else self._draw_together)
+
+    @staticmethod
+    def _walked(problem: Problem) -> Problem:
+        """The problem that walkers from the points see."""
+        return problem
 
     def draw_ahead(self, iteration: int, until: int) -> None:
         """Send walkers ahead of their iteration, from that one on and up to the one before `until`.
@@ -226,10 +231,6 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
     def forms(self, iteration: int, lagged: Spline | None) -> Forms | None:
         """What is minimised, by the walkers of a batch; None of equations that are the slopes of nothing."""
         return None
-
-    @abstractmethod
-    def inputs(self, sample: Sample) -> Any:
-        """What walkers brought back, as tensors on the device, in a dataclass."""
 
     def remedy_for_overflow(self) -> str:
         if self.settings.martingale == "drift":

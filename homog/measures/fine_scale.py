@@ -65,7 +65,7 @@ def fine_scale(
         network: u, trained.
         problem: What is solved.
         steps: Time steps of its own, short ones.
-        points: x, shape (..., d); on the boundary u_fine is g.
+        points: x, shape (..., d); on faces where u is given u_fine is g.
         walkers: From each point, at least 2.
         seed: Seed of the walkers; the values are a function of it whatever the thread count and `at_once`.
         cache: Folder for compiled kernels.
@@ -80,7 +80,7 @@ def fine_scale(
     shape, points = points.shape[:-1], points.reshape(-1, problem.dimension)
     values = problem.boundary.at(points).copy()
     variances = np.zeros(len(points))
-    inside = np.flatnonzero(((points > problem.domain.lower) & (points < problem.domain.upper)).all(1))
+    inside = np.flatnonzero(~problem.boundary.walls.on_absorbing(points, problem.domain))
     sampler = _Sampler(problem, steps, smooth, walkers, stream_key(seed, 0, Purpose.FINE_SCALE), cache)
     # parts that end where a block of lanes does: the same blocks, and with them the same rounding, whatever the parts
     grain = LANES // math.gcd(LANES, walkers)
@@ -165,13 +165,13 @@ class _Sampler:
         )
 
     def _gained(self, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
-        """w u(X) - u(x) + R, both u by the same arithmetic, or g where a walker left; w = 1 without a reaction."""
+        """w u(X) - u(x) + R, both u by the same arithmetic, or g where a walker left; w = 1 where nothing is lost."""
         gained = self._smooth.after(points, walk.displacement)
         point, walker = np.nonzero(walk.left)
         domain = self._problem.domain  # g may have no value a rounding error outside
         ends = np.clip(points[point] + walk.displacement[:, point, walker].T, domain.lower, domain.upper)
         gained[point, walker] = self._problem.boundary.at(ends)
-        if self._problem.operator.reaction is not None:
+        if self._problem.kills:
             gained *= np.exp(walk.log_weight)
         gained -= self._smooth.after(points, np.zeros((points.shape[1], len(points), 1), dtype=np.float32))
         gained += walk.reward

@@ -4,7 +4,7 @@ The exact solution fulfils u = E[u(X_T) + R_T] for every T, so the error e = u -
 
     e(x) - E[e(X_T); inside] = E[u_answer(X_T) + R_T] - u_answer(x)
 
-(with a reaction w e(X_T) and w u_answer(X_T), w = exp(-int c / (2a))),
+(with a reaction w e(X_T) and w u_answer(X_T), w = exp(-int c / (2a)), and likewise with walls that let something out),
 
 whatever method, network and macro step the answer came from. It is solved for e in a few functions psi: smooth ones,
 and the shape of the answer itself, along which an answer that is too large or too small is wrong. The equation is
@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Float64
 from torch import nn
 
-from homog.domains import Box
+from homog.domains import ABSORBING, PERIODIC, Box, Walls
 from homog.equation import Problem
 from homog.measures.smooth_answer import SmoothAnswer, smooth_answer
 from homog.timesteps.pace import with_pace
@@ -205,7 +205,7 @@ def _look(
         residual = residual - (control @ (residual - residual.mean())) / size * control
     shapes = [here - problem.boundary.at(points), np.where(left, 0.0, there - kept * problem.boundary.at(ends))]
     tests, after = (
-        np.column_stack([_functions(places, domain), shape])
+        np.column_stack([_functions(places, domain, problem.boundary.walls), shape])
         for places, shape in zip((points, ends), shapes, strict=True)
     )
     after[:, :-1] *= kept[:, None]
@@ -217,7 +217,9 @@ def _rate(answer: SmoothAnswer, problem: Problem) -> float:
 
     The longer T, the fewer walkers: beyond the time in which what is looked for decays, walkers tell less and less.
     """
-    slowest = 0.5 * math.pi**2 * float((1 / problem.domain.sides**2).sum())
+    waves = problem.boundary.walls.lowest_wave(problem.domain)
+    longest = math.pi / 2 / float(problem.domain.sides.max())  # where nothing holds u but what it loses
+    slowest = 0.5 * max(float((waves**2).sum()), longest**2)
     points = problem.domain.spread(_LOOKS, np.random.default_rng(0))
     size = float(np.mean((answer(points) - problem.boundary.at(points)) ** 2))
     slope = float(np.mean((answer.slopes(points) ** 2).sum(-1)))
@@ -239,20 +241,39 @@ def _planned(steps: TimeSteps, problem: Problem, rate: float, affordable: float)
     return replace(steps, count=longest), walkers // _GROUPS * _GROUPS
 
 
-def _functions(points: Float64[np.ndarray, "n d"], domain: Box) -> Float64[np.ndarray, "n m"]:
-    """Products over the axes of (1 - t^2) times Legendre polynomials of the lowest degrees, zero on the boundary.
+def _functions(points: Float64[np.ndarray, "n d"], domain: Box, walls: Walls) -> Float64[np.ndarray, "n m"]:
+    """Products over the axes of (1 - t^2) times Legendre polynomials of the lowest degrees, zero where u is given.
 
-    From four dimensions on those of total degree one: the product of all 1 - t^2, by itself and times each t.
+    Along axes on which it is given at one end, or at none, a factor less; along periodic ones sines and cosines. From
+    four dimensions on those of total degree one: the product of all 1 - t^2, by itself and times each t.
     """
     places = 2 * (points - domain.lower) / domain.sides - 1
+    ends = list(zip(places.T, walls.below, walls.above, strict=True))
+    held = [_distance(*end)[:, None] for end in ends]
+    degree = _FUNCTIONS.get(domain.dimension, 2)
+    along = [_waves(t, degree) if below == PERIODIC else np.polynomial.legendre.legvander(t, degree - 1)
+             for t, below, _ in ends]  # fmt: skip
     if domain.dimension not in _FUNCTIONS:
-        return (1 - places**2).prod(1, keepdims=True) * np.column_stack([np.ones(len(points)), places])
-    degree = _FUNCTIONS[domain.dimension]
+        return np.prod(held, axis=0) * np.column_stack([np.ones(len(points)), *(values[:, 1] for values in along)])
     found = np.ones((len(points), 1))
-    for t in places.T:
-        along = (1 - t**2)[:, None] * np.polynomial.legendre.legvander(t, degree - 1)
-        found = (found[:, :, None] * along[:, None, :]).reshape(len(points), -1)
+    for distance, values in zip(held, along, strict=True):
+        found = (found[:, :, None] * (distance * values)[:, None, :]).reshape(len(points), -1)
     return found
+
+
+def _distance(t: np.ndarray, below: str, above: str) -> np.ndarray:
+    """What is zero at the ends of [-1, 1] where u is given."""
+    if below == above == ABSORBING:
+        return 1 - t**2
+    return (1 + t if below == ABSORBING else np.ones_like(t)) * (1 - t if above == ABSORBING else 1.0)
+
+
+def _waves(t: np.ndarray, count: int) -> np.ndarray:
+    """1, cos(pi t), sin(pi t), ..."""
+    angles = np.pi * t[:, None] * np.arange(1, count // 2 + 1)
+    return np.column_stack([np.ones(len(t)), np.stack([np.cos(angles), np.sin(angles)], -1).reshape(len(t), -1)])[
+        :, :count
+    ]
 
 
 def _found(seen: _Seen, steps: TimeSteps) -> LongerWalk:

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from homog.config import BoundsTimeStep
 from homog.domains import Box
-from homog.equation import Problem
+from homog.equation import Boundary, Problem
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.references.cell import correctors_of
@@ -166,7 +166,8 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     far = _FAR * sides.max()
     cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
     operator = replace(problem.operator, reaction=None)  # a* knows none
-    return cell, problem.but(operator=operator, domain=Box(tuple(middle - far), tuple(middle + far)))
+    boundary = Boundary.given(problem.boundary.value, problem.parameters)  # whatever it is: none gets there
+    return cell, problem.but(operator=operator, boundary=boundary, domain=Box(tuple(middle - far), tuple(middle + far)))
 
 
 def _measured(

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from homog.domains import ABSORBING
 from homog.equation import Problem
 from homog.formula.evaluate import torch_at_points
 from homog.networks.linear import Evaluate, Factors, LinearInFeatures
@@ -17,13 +19,17 @@ _MOST_AT_ONCE = 2**20
 
 
 class BoundaryAnsatz(nn.Module):
-    """u(x) = g(x) + distance(x) * network(x), exact on the boundary.
+    """u(x) = g(x) + distance(x) * network(x), exact on the faces where u is given.
 
     distance is the product over the axes of 4 (x - lower)(upper - x) / side^2: zero on the boundary, 1 in the middle.
+    Along an axis that has u given on one face alone it is the distance from that, over the side; and 1 along one that
+    has it on none.
     """
 
     lower: torch.Tensor
     sides: torch.Tensor
+    below: torch.Tensor
+    above: torch.Tensor
 
     def __init__(self, network: nn.Module, problem: Problem) -> None:
         super().__init__()
@@ -31,6 +37,11 @@ class BoundaryAnsatz(nn.Module):
         self.problem = problem
         self.register_buffer("lower", torch.tensor(problem.domain.lower, dtype=torch.float32))
         self.register_buffer("sides", torch.tensor(problem.domain.sides, dtype=torch.float32))
+        walls = problem.boundary.walls
+        self._all_held = walls.all_absorbing
+        if not self._all_held:
+            for name, kinds in (("below", walls.below), ("above", walls.above)):
+                self.register_buffer(name, torch.tensor([float(kind == ABSORBING) for kind in kinds]))
 
     def forward(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """u at x of shape (..., d); shape (...)."""
@@ -55,11 +66,12 @@ class BoundaryAnsatz(nn.Module):
         if inner is None:
             return None
         lower, sides = self.lower.numpy(), self.sides.numpy()
+        held = (None, None) if self._all_held else (self.below.numpy(), self.above.numpy())
 
         def evaluate(x: np.ndarray, found: np.ndarray) -> None:
             inner(x, found)
             share = (x - lower) / sides
-            found *= (4 * share * (1 - share)).prod(1, keepdims=True)
+            found *= _along(share, *held).prod(1, keepdims=True)
             found[:, -1] += g.at(x)
 
         return evaluate
@@ -87,13 +99,24 @@ class BoundaryAnsatz(nn.Module):
         return reduce(torch.mul, self._distances(x).unbind(-1))
 
     def _distances(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-        share = (x - self.lower) / self.sides
-        return 4 * share * (1 - share)
+        return _along((x - self.lower) / self.sides, *((None, None) if self._all_held else (self.below, self.above)))
 
     def _linear(self) -> LinearInFeatures:
         if not isinstance(self.network, LinearInFeatures):
             raise TypeError(f"{type(self.network).__name__} has no features")
         return self.network
+
+
+def _along(share: Any, below: Any, above: Any) -> Any:
+    """The distance along each axis, from how far a point is along its side and whether u is given at its ends.
+
+    Args:
+        share: Of NumPy or torch, shape (..., d).
+        below, above: 1 where u is given at the lower end, or the upper one, else 0; None where it is at all.
+    """
+    if below is None:
+        return 4 * share * (1 - share)
+    return (1 - below * (1 - share)) * (1 - above * share) * (1 + 3 * below * above)
 
 
 def values_without_gradient(network: nn.Module, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -62,20 +62,34 @@ class Perceptron(nn.Module):
         domain: The box that x lies in.
         settings: Depth, width, activation, and the cube that the box is mapped to before the first layer.
         generator: Draws the initial weights.
-        inputs: Numbers that reach the first layer; None: as many as the domain has axes.
+        inputs: Numbers that reach the first layer; None: as many as `embed` gives.
+        periodic: Whether each axis is; the first layer sees the cosine and the sine of those. None for no axis.
     """
 
     center: torch.Tensor
     factor: torch.Tensor
+    lower: torch.Tensor
+    turn: torch.Tensor
 
-    def __init__(self, domain: Box, settings: MLP, generator: torch.Generator, inputs: int | None = None) -> None:
+    def __init__(
+        self,
+        domain: Box,
+        settings: MLP,
+        generator: torch.Generator,
+        inputs: int | None = None,
+        periodic: Sequence[bool] | None = None,
+    ) -> None:
         super().__init__()
+        self._periodic = tuple(periodic or ()) if any(periodic or ()) else ()
+        if self._periodic:
+            self.register_buffer("lower", torch.tensor(domain.lower, dtype=torch.float32))
+            self.register_buffer("turn", torch.tensor(2 * math.pi / domain.sides, dtype=torch.float32))
         center, factor = np.zeros(domain.dimension), np.ones(domain.dimension)
         if settings.scale is not None:
             center, factor = (domain.lower + domain.sides / 2), 2 * settings.scale / domain.sides
         self.register_buffer("center", torch.tensor(center, dtype=torch.float32))
         self.register_buffer("factor", torch.tensor(factor, dtype=torch.float32))
-        sizes = [inputs or domain.dimension, *[settings.width] * settings.depth, 1]
+        sizes = [inputs or domain.dimension + sum(self._periodic), *[settings.width] * settings.depth, 1]
         layers: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(sizes):
             layer = nn.Linear(fan_in, fan_out)
@@ -91,8 +105,16 @@ class Perceptron(nn.Module):
         return self.layers(self.embed(x))[..., 0]
 
     def embed(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch inputs"]:
-        """What the first layer sees of x: its coordinates in the cube."""
-        return (x - self.center) * self.factor
+        """What the first layer sees of x: its coordinates in the cube; of periodic ones cosine and sine."""
+        places = (x - self.center) * self.factor
+        if not self._periodic:
+            return places
+        angles = (x - self.lower) * self.turn
+        seen = []
+        for axis, periodic in enumerate(self._periodic):
+            angle = angles[..., axis]
+            seen += [torch.cos(angle), torch.sin(angle)] if periodic else [places[..., axis]]
+        return torch.stack(seen, dim=-1)
 
     def lift(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Zero: see `LinearInFeatures`."""
@@ -185,6 +207,8 @@ class Perceptron(nn.Module):
 
     def embed_on_host(self, x: np.ndarray) -> np.ndarray:
         """`embed`, by NumPy."""
+        if self._periodic:
+            return Perceptron.embed(self, torch.from_numpy(x)).numpy()
         return (x - self.center.numpy()) * self.factor.numpy()
 
     def along(
@@ -245,9 +269,17 @@ class FourierPerceptron(Perceptron):
 
     wave_numbers: torch.Tensor
 
-    def __init__(self, domain: Box, settings: FourierMLP, generator: torch.Generator) -> None:
-        wave_numbers = settings.sigma * torch.randn(settings.features // 2, domain.dimension, generator=generator)
-        super().__init__(domain, settings, generator, settings.features)
+    def __init__(
+        self,
+        domain: Box,
+        settings: FourierMLP,
+        generator: torch.Generator,
+        *,
+        periodic: Sequence[bool] | None = None,
+    ) -> None:
+        seen = domain.dimension + sum(periodic or ())
+        wave_numbers = settings.sigma * torch.randn(settings.features // 2, seen, generator=generator)
+        super().__init__(domain, settings, generator, settings.features, periodic)
         self.register_buffer("wave_numbers", wave_numbers)
 
     def embed(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch inputs"]:

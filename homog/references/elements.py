@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from filelock import FileLock
 
+from homog.domains import ABSORBING, PERIODIC
 from homog.equation import Problem
+from homog.formula.evaluate import at_points
 from homog.references.factorisation import Rows
 from homog.references.lattice import Lattice
 from homog.references.laws import Law
@@ -53,14 +57,17 @@ def _mesh(dolfinx: Any, lattice: Lattice) -> Any:
 class Elements:
     """The discretised equation. Arrays of unknowns are in dolfinx's order of the nodes; see `positions`.
 
+    Along a periodic axis the nodes of the upper face are copies of those of the lower one (`joined`): what the residual
+    has at a copy is added to its original, and the rows of copies are those of the unit matrix.
+
     Attributes:
-        problem: Gives f, c and g.
+        problem: Gives f, c and what holds on the faces.
         lattice: The nodes.
         law: A.
         positions: Where each unknown lies in the flattened lattice.
         points: Coordinates of each unknown, shape (unknowns, d).
-        on_boundary: The unknowns on the boundary.
-        boundary_values: g on the boundary, zero inside.
+        on_boundary: The unknowns on the faces where u is given.
+        boundary_values: g there, zero elsewhere.
     """
 
     def __init__(self, problem: Problem, lattice: Lattice, law: Law, cache: Path) -> None:
@@ -73,9 +80,7 @@ class Elements:
         space = self._fem.functionspace(mesh, ("Lagrange", lattice.degree))
         self.points = space.tabulate_dof_coordinates()[:, : lattice.dimension]
         self.positions = lattice.positions(self.points)
-        mesh.topology.create_connectivity(lattice.dimension - 1, lattice.dimension)
-        facets = dolfinx.mesh.exterior_facet_indices(mesh.topology)
-        self.on_boundary = self._fem.locate_dofs_topological(space, lattice.dimension - 1, facets)
+        self.on_boundary, self._copies = self._of_faces()
         self.boundary_values = np.zeros(lattice.unknowns)
         edge = self.points[self.on_boundary]
         self.boundary_values[self.on_boundary] = problem.boundary.at(edge)
@@ -96,9 +101,10 @@ class Elements:
                 points_of_cell = scalars.element.interpolation_points
                 self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
             of_data = [self._of_load(mesh, values) for values in self._data()]
-            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, *of_data)
+            on_faces = self._on_faces(dolfinx, mesh, space)
+            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, on_faces, *of_data)
             self._flow, self._stiffness, load = (self._fem.form(form, jit_options=options) for form in forms)
-        self._load = self._fem.assemble_vector(load).array
+        self._load = self._gathered(self._fem.assemble_vector(load).array)
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
 
     def _data(self) -> list[Callable[[np.ndarray], np.ndarray]]:
@@ -115,9 +121,71 @@ class Elements:
         found.x.array[:] = values(found.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension])
         return found
 
+    def _of_faces(self) -> tuple[np.ndarray, np.ndarray]:
+        """The unknowns on faces where u is given; and of each its number, or that of what it is a copy of."""
+        lattice, walls = self.lattice, self.problem.boundary.walls
+        places = np.stack(np.unravel_index(self.positions, lattice.shape))
+        given, original = np.zeros(lattice.unknowns, dtype=bool), places.copy()
+        for axis, (below, above) in enumerate(zip(walls.below, walls.above, strict=True)):
+            last = lattice.shape[axis] - 1
+            given |= (places[axis] == 0) & (below == ABSORBING) | (places[axis] == last) & (above == ABSORBING)
+            if below == PERIODIC:
+                original[axis][places[axis] == last] = 0
+        numbers = np.empty(lattice.unknowns, dtype=np.int64)
+        numbers[self.positions] = np.arange(lattice.unknowns)
+        return np.flatnonzero(given).astype(np.int32), numbers[np.ravel_multi_index(tuple(original), lattice.shape)]
+
+    def _on_faces(self, dolfinx: Any, mesh: Any, space: Any) -> list[tuple[Any, Any, Any]]:
+        """Of each face with a flux or a factor the measure, and q and k; None where there is none."""
+        import ufl
+
+        boundary, dimension = self.problem.boundary, self.lattice.dimension
+        faces = sorted(boundary.fluxes.keys() | boundary.factors.keys())
+        if not faces:
+            return []
+        facets, tags = list[np.ndarray](), list[np.ndarray]()
+        ends = self.lattice.lower, self.lattice.upper
+        for face in faces:
+            axis, end = face // 2, ends[face % 2][face // 2]
+            near = 1e-6 * (ends[1][axis] - ends[0][axis]) / self.lattice.cells[axis]
+            found = dolfinx.mesh.locate_entities_boundary(
+                mesh, dimension - 1, lambda x, axis=axis, end=end, near=near: np.abs(x[axis] - end) < near
+            )
+            facets.append(found)
+            tags.append(np.full(len(found), face, dtype=np.int32))
+        numbers, marks = np.concatenate(facets), np.concatenate(tags)
+        order = np.argsort(numbers)
+        marked = dolfinx.mesh.meshtags(mesh, dimension - 1, numbers[order], marks[order])
+        degree = _load_degree(self.lattice.degree)
+        measure = ufl.Measure("ds", domain=mesh, subdomain_data=marked, metadata={"quadrature_degree": degree})
+
+        def on_nodes(given: Any, face: int) -> Any:
+            if face not in given:
+                return None
+            found = self._fem.Function(space)
+            there = (
+                np.abs(self.points[:, face // 2] - ends[face % 2][face // 2]) < 1e-9 * self.problem.domain.sides.max()
+            )
+            found.x.array[there] = at_points(given[face], self.points[there], self.problem.parameters)
+            return found
+
+        return [(measure(face), on_nodes(boundary.fluxes, face), on_nodes(boundary.factors, face)) for face in faces]
+
+    def _gathered(self, values: np.ndarray) -> np.ndarray:
+        """What a form has at copies, added to what it has at their originals, in place; zero at copies."""
+        copies = np.flatnonzero(self._copies != np.arange(len(self._copies)))
+        if copies.size:
+            np.add.at(values, self._copies[copies], values[copies])
+            values[copies] = 0
+        return values
+
+    def joined(self, u: np.ndarray) -> np.ndarray:
+        """u with the values of originals at their copies."""
+        return u[self._copies]
+
     def admissible(self, u: np.ndarray) -> np.ndarray:
-        """u with the boundary values."""
-        u = u.copy()
+        """u with the values that are given, and those of originals at copies."""
+        u = self.joined(u)
         u[self.on_boundary] = self.boundary_values[self.on_boundary]
         return u
 
@@ -140,6 +208,7 @@ class Elements:
         sides = np.subtract(self.lattice.upper, self.lattice.lower)
         scale = float(np.abs(self._coefficient.x.array).mean() * np.prod(sides) / sides.max() ** 2)
         size = float(np.sqrt(max(0.0, u @ flow) + scale * np.mean(u**2)))
+        flow = self._gathered(flow)
         flow -= share * self._load
         flow[self.on_boundary] = 0
         return Residual(flow, size)
@@ -158,7 +227,11 @@ class Elements:
             self._by_u.x.array[:] = 0 if frozen else self._law_there(self._u_there.x.array, 1).ravel()
         self._matrix.set_value(0)
         self._fem.assemble_matrix(self._matrix, self._stiffness, bcs=[self._condition])
-        return self._matrix.indptr, self._matrix.indices, self._matrix.data
+        rows = self._matrix.indptr, self._matrix.indices, self._matrix.data
+        if self._join is None:
+            return rows
+        joined = self._joined(sp.csr_matrix((rows[2], rows[1], rows[0])))
+        return joined.indptr, joined.indices, joined.data
 
     @property
     def contrast(self) -> float:
@@ -180,8 +253,33 @@ class Elements:
             values = self.law.at(points)(between, 0)
             return values[..., axis, axis] if self.law.shape else values
 
-        matrix = finite_volumes(self.lattice, across)[self.positions][:, self.positions]
+        def lost(axis: int, side: int, points: np.ndarray) -> np.ndarray | None:
+            factor = self.problem.boundary.factors.get(2 * axis + side)
+            return None if factor is None else at_points(factor, points, self.problem.parameters)
+
+        reaction = None if self.problem.operator.reaction is None else self.problem.operator.reaction_at
+        matrix = finite_volumes(self.lattice, across, self.problem.boundary.walls, lost, reaction)
+        matrix = matrix[self.positions][:, self.positions]
+        if self._join is not None:
+            matrix = self._joined(matrix)
         return matrix.indptr, matrix.indices, matrix.data
+
+    @cached_property
+    def _join(self) -> sp.csr_matrix | None:
+        """Takes originals to all unknowns; None where there are no copies."""
+        own = np.arange(len(self._copies))
+        if (self._copies == own).all():
+            return None
+        return sp.csr_matrix((np.ones(len(own)), (own, self._copies)), shape=(len(own), len(own)))
+
+    def _joined(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
+        """A matrix of all unknowns as one of the originals, with rows of the unit matrix where u is given or copied."""
+        assert self._join is not None
+        unit = np.zeros(len(self._copies))
+        unit[self._copies != np.arange(len(unit))] = 1
+        found = sp.csr_matrix(self._join.T @ matrix @ self._join + sp.diags(unit))
+        found.sort_indices()
+        return found
 
     def _take(self, u: np.ndarray) -> bool:
         """Put u and A(x, u) into the forms; whether A is positive."""
@@ -195,10 +293,12 @@ class Elements:
         return bool(np.isfinite(values).all() and (diagonal > 0).all())
 
 
-def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any, reaction: Any = None) -> tuple[Any, ...]:
+def _forms(
+    nonlinear: bool, u: Any, coefficient: Any, by_u: Any, on_faces: Any, forcing: Any, reaction: Any = None
+) -> tuple[Any, ...]:
     """The flow of u, its derivative with respect to u, and the load.
 
-    Coefficient and forcing are numbers: one compilation serves all problems.
+    Coefficient and forcing are numbers: one compilation serves all problems with conditions of the same kinds.
     """
     import ufl
 
@@ -215,7 +315,14 @@ def _forms(nonlinear: bool, u: Any, coefficient: Any, by_u: Any, forcing: Any, r
     if reaction is not None:
         flow += reaction * u * test * finer
         stiffness += reaction * trial * test * finer
-    return flow, stiffness, forcing * test * finer
+    load = forcing * test * finer
+    for there, flux, factor in on_faces:
+        if flux is not None:
+            load += flux * test * there
+        if factor is not None:
+            flow += factor * u * test * there
+            stiffness += factor * trial * test * there
+    return flow, stiffness, load
 
 
 def _load_degree(degree: int) -> int:

@@ -32,6 +32,7 @@ _PART = 0.25  # of the time in which the number of walkers falls to 1/e: then th
 _AT_ONCE = 2**20  # walkers
 _FEWEST = 16  # walkers from a point, whose spread tells the noise
 _PILOTS = 256
+_NOTHING = 1e-9  # of a walker's weight, beyond which nobody waits for its end
 _MARGIN = 4  # times as many steps as they are thought to take
 _ACROSS = 128  # mean steps across the shortest side where nothing oscillates
 
@@ -177,8 +178,8 @@ def limit_solutions(
     """u_0 at points, for a diagonal a*; of an isotropic one also the solutions for other constants, by the same paths.
 
     With a constant coefficient the paths are those of a Brownian motion, whatever the constant: u = E[g(X)] + E[R] / a,
-    R for a = 1. Of a diagonal tensor they are so in coordinates that are stretched along the axes. With a reaction it
-    is u_0 alone, by walkers of its constant.
+    R for a = 1. Of a diagonal tensor they are so in coordinates that are stretched along the axes. With a reaction, or
+    walls that let something out, it is u_0 alone, by walkers of its constant.
 
     Args:
         problem: Gives f, g and the domain, in which nothing oscillates.
@@ -193,7 +194,7 @@ def limit_solutions(
         By name, u_0 as `homogenized`.
     """
     along = np.diag(tensor)
-    constant, killed = float(np.prod(along) ** (1 / len(along))), problem.operator.reaction is not None
+    constant, killed = float(np.prod(along) ** (1 / len(along))), problem.kills
     stretch = np.sqrt(along / constant)
     stretched = _stretched(problem, stretch, constant if killed else 1.0)
     step = micro_bound(float(stretched.domain.sides.min()), _ACROSS, problem.dimension)
@@ -211,14 +212,15 @@ def _means(brought_back: Float64[np.ndarray, "n s"]) -> AtPoints:
 
 
 def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"], constant: float) -> Problem:
-    """-constant Laplace u + c u = f in the coordinates x / stretch."""
+    """-constant Laplace u + c u = f in the coordinates x / stretch, in which less by it flows through a face."""
     operator, domain = problem.operator, problem.domain
     names = operator.coefficient.axes
     places: dict[Any, Any] = {symbol(name): factor * symbol(name) for name, factor in zip(names, stretch, strict=True)}
     places = {} if np.allclose(stretch, 1) else places
 
-    def there(formula: Formula) -> Formula:
-        return replace(formula, expression=formula.expression.xreplace(places))
+    def there(formula: Formula, factor: float = 1.0) -> Formula:
+        scaled = formula.expression if factor == 1 else factor * formula.expression
+        return replace(formula, expression=scaled.xreplace(places))
 
     coefficient = parse(f"{constant:.17g}", len(names))
     reaction = None if operator.reaction is None else there(operator.reaction)
@@ -226,7 +228,7 @@ def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"], constant: f
         operator=replace(
             operator, coefficient=coefficient, forcing=there(operator.forcing), field=None, reaction=reaction
         ),
-        boundary=replace(problem.boundary, value=there(problem.boundary.value)),
+        boundary=problem.boundary.mapped(lambda face, formula: there(formula, 1 / float(stretch[face // 2])), there),
         domain=Box(tuple((domain.lower / stretch).tolist()), tuple((domain.upper / stretch).tolist())),
         cell=None,
     )
@@ -297,5 +299,6 @@ class _Paths:
             kept[numbers] *= np.exp(walk.log_weight[:, 0])
             left = walk.left[:, 0]
             values[numbers[left]] = kept[numbers[left]] * self._problem.boundary.at(ends[left])
-            numbers, places = numbers[~left], ends[~left]
+            on = ~left & (kept[numbers] > _NOTHING)
+            numbers, places = numbers[on], ends[on]
         return values, rewards

@@ -47,11 +47,11 @@ def solve_linear(
         raise _too_much(elements)
     guess = np.zeros_like(lifted) if start is None else start - lifted
     with _Solver(elements, at) as solver:
-        u = lifted + solver(-residual.values, guess, TOLERANCE)
+        u = elements.joined(lifted + solver(-residual.values, guess, TOLERANCE))
         if elements.contrast < _HIGH_CONTRAST:
             return u
         for _ in range(_MOST_REFINEMENTS):
-            change = solver(-_residual(elements, u, at), np.zeros_like(u), _REFINEMENT)
+            change = elements.joined(solver(-_residual(elements, u, at), np.zeros_like(u), _REFINEMENT))
             u = u + change
             share = float(np.linalg.norm(change) / (np.linalg.norm(u) or 1.0))
             if share <= _MOST_CHANGE:

@@ -119,13 +119,14 @@ class _Path:
 def _path(elements: Elements) -> _Path | None:
     """None where no constant makes the coefficient positive."""
     values = elements.boundary_values[elements.on_boundary]
+    values = values if values.size else np.zeros(1)
     for reference in (values.mean(), values.min(), values.max()):
         flat = np.full(elements.lattice.unknowns, reference)
         if elements.residual(flat) is not None:
             scale = float(values.max() - values.min()) or abs(float(reference)) or 1.0
             kirchhoff = Kirchhoff(elements.problem, float(reference), scale)
             lifted = np.zeros_like(flat)
-            lifted[elements.on_boundary] = kirchhoff(values)
+            lifted[elements.on_boundary] = kirchhoff(elements.boundary_values[elements.on_boundary])
             return _Path(elements, kirchhoff, solve_linear(elements, lifted, frozen=flat))
     return None
 
@@ -152,7 +153,7 @@ class _Equation:
         return self.elements.residual(u, self.share)
 
     def correction(self, u: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        return self.multigrid.general(self.elements.stiffness(u), residual, _GMRES_TOLERANCE)
+        return self.elements.joined(self.multigrid.general(self.elements.stiffness(u), residual, _GMRES_TOLERANCE))
 
     def norm(self, residual: np.ndarray) -> float:
         return self.multigrid.norm(residual)

@@ -1,16 +1,23 @@
 """A cheap matrix that is close to the stiffness matrix of high-order elements."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
 
-from homog.domains import tensor_grid
+from homog.domains import ABSORBING, Walls, tensor_grid
 from homog.references.lattice import Lattice
 
 
-def finite_volumes(lattice: Lattice, coefficient: Callable[[int, np.ndarray], np.ndarray]) -> sp.csr_matrix:
-    """-div(a grad u) by finite volumes around the nodes, a row of the unit matrix for each node on the boundary.
+def finite_volumes(
+    lattice: Lattice,
+    coefficient: Callable[[int, np.ndarray], np.ndarray],
+    walls: Walls | None = None,
+    lost: Callable[[int, int, np.ndarray], np.ndarray | None] | None = None,
+    reaction: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> sp.csr_matrix:
+    """-div(a grad u) + c u by finite volumes around the nodes, a row of the unit matrix for each where u is given.
 
     On Gauss-Lobatto nodes a low-order discretisation is spectrally equivalent to the elements of high degree, whatever
     the degree (Canuto, Hussaini, Quarteroni and Zang, Spectral Methods: Fundamentals, section 4.4), and its
@@ -19,16 +26,26 @@ def finite_volumes(lattice: Lattice, coefficient: Callable[[int, np.ndarray], np
     Args:
         lattice: The nodes, N of them in d dimensions.
         coefficient: Gives a across faces normal to an axis, shape (...), from the axis and points of shape (..., d).
+        walls: The kinds of the faces; None: u is given on all of them.
+        lost: Gives k on a face of the domain, from the axis, its side and points; None where there is none.
+        reaction: Gives c at points; None for zero.
 
     Returns:
-        Shape (N, N), symmetric and positive definite.
+        Shape (N, N), symmetric and positive definite if something fixes u.
     """
     nodes, shape, dimension = lattice.nodes, lattice.shape, lattice.dimension
     widths = [np.gradient(x) * np.where(np.isin(np.arange(x.size), (0, x.size - 1)), 0.5, 1.0) for x in nodes]
     number = np.arange(lattice.unknowns, dtype=np.int32).reshape(shape)
     inner = np.zeros(shape, dtype=bool)
-    inner[(slice(1, -1),) * dimension] = True
+    walls = walls or Walls.absorbing(dimension)
+    inner[tuple(
+        slice(1 if below == ABSORBING else 0, -1 if above == ABSORBING else None)
+        for below, above in zip(walls.below, walls.above, strict=True)
+    )] = True  # fmt: skip
     diagonal = np.where(inner, 0.0, 1.0)
+    if reaction is not None:
+        volumes = functools.reduce(np.multiply.outer, widths)
+        diagonal += np.where(inner, volumes * reaction(tensor_grid(nodes)), 0)
     rows, columns, values = [], [], []
     for axis in range(dimension):
         before = tuple(slice(None, -1) if i == axis else slice(None) for i in range(dimension))
@@ -40,6 +57,14 @@ def finite_volumes(lattice: Lattice, coefficient: Callable[[int, np.ndarray], np
             flow *= factor.reshape([-1 if j == i else 1 for j in range(dimension)])
         diagonal[before] += np.where(inner[before], flow, 0)
         diagonal[after] += np.where(inner[after], flow, 0)
+        for side, end in ((0, 0), (1, -1)):
+            on_face = tuple(slice(end, end + 1 or None) if i == axis else slice(None) for i in range(dimension))
+            given = None if lost is None else lost(axis, side, tensor_grid(nodes)[on_face])
+            if given is not None:
+                across = functools.reduce(
+                    np.multiply.outer, [np.ones(1) if i == axis else width for i, width in enumerate(widths)]
+                )
+                diagonal[on_face] += np.where(inner[on_face], given * across, 0)
         both = inner[before] & inner[after]
         rows += [number[before][both], number[after][both]]
         columns += [number[after][both], number[before][both]]

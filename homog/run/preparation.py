@@ -22,7 +22,7 @@ def prepare_network(
         UserError: If the method cannot solve the problem.
     """
     loss = losses.build(settings.method, problem, steps, settings.seed, kernels, device)
-    network = loss.network(networks.build(settings.network, problem.domain, settings.seed))
+    network = loss.network(networks.build(settings.network, problem.domain, settings.seed, problem.boundary.walls))
     if isinstance(settings.optimizer, NaturalGradient):
         tangent_in(network)
     return loss, network.to(device)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from homog.domains import ABSORBING, PERIODIC, REFLECTING
 from homog.equation import FIELD
 from homog.walkers import lanes, step
 from homog.walkers.compiled import SCALAR
@@ -48,6 +49,9 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
     """
     state = _state(medium, dimension)
     handed_on = {"heun": ("b", "v", "y", "h"), "metropolis": ("b", "y")}.get(scheme.step, ()) if medium.tables else ()
+    reflects = any(_reflects(medium))
+    if reflects and handed_on and scheme.may_stay:
+        handed_on = (*handed_on, "way", "push")
     killed = ["lost", *(["e"] if handed_on and not scheme.may_stay else []), *(["toll"] if scheme.may_stay else [])]
     rows = [
         *_flat(state[part] for part in ("below", "above", "p", "t", "d", "brownian", "m")),
@@ -55,10 +59,11 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
         *_flat([state["seen"]]),
         *_flat(state[part] for part in handed_on),
         *(("standing", "paid") if scheme.may_stay else ()),
-        *(killed if medium.kills else ()),
+        *((name for name in killed if name == "lost" or medium.kills) if medium.fades else ()),
         *(("rest", "tau", "taken") if paced else ()),
     ]  # fmt: skip
     spare = (["spare", "lot"] if scheme.may_stay else ["spare"]) if handed_on else []
+    spare += _flat([state["chance"]]) if handed_on and reflects and not scheme.may_stay else []
     bits = [*_flat([state["s"]]), *spare, *(["number"] if paced else [])]
     kept = {"lanes": rows, "bits": bits}
     places = {name: f"{buffer}[{name.upper()} + i]" for buffer, names in kept.items() for name in names}
@@ -104,7 +109,15 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "GIRSANOV": scheme.martingale == "girsanov",
         "BRIDGE": scheme.exit == "bridge",
         "KILLS": medium.kills,
-        "WEIGHED": medium.kills or scheme.martingale == "girsanov",
+        "FADES": medium.fades,
+        "WEIGHED": medium.fades or scheme.martingale == "girsanov",
+        "ABSORBING": ABSORBING,
+        "REFLECTING": REFLECTING,
+        "PERIODIC": PERIODIC,
+        "WALLS": (medium.faces[::2], medium.faces[1::2]),
+        "WALLED": any(_reflects(medium)),
+        "REFLECTS": _reflects(medium),
+        "SIDES": (0, 1),
         "READS_START": medium.reads_start,
         "PHASES": tuple(range(len(medium.phases))),
         "TABLES": tuple(range(len(medium.tables))),
@@ -117,7 +130,19 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
 
 def _static(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, Any]:
     spline = tuple(ast.Name(LOOKUP[degree]) if degree else None for degree in medium.tables.values())
-    return {**static_names(medium, dimension, scheme), "SPLINE": spline, "SPAN": step.SPAN}
+    wall = tuple(ast.Name(f"wall_{face}") if face in medium.walls else None for face in range(2 * dimension))
+    return {**static_names(medium, dimension, scheme), "SPLINE": spline, "WALL": wall, "SPAN": step.SPAN}
+
+
+def _reflects(medium: Medium) -> tuple[bool, ...]:
+    """Whether an axis has a face that does."""
+    return tuple(REFLECTING in pair for pair in zip(medium.faces[::2], medium.faces[1::2], strict=True))
+
+
+def _called_at_walls(medium: Medium) -> list[str]:
+    """Further functions of numbers, where there are walls that call them."""
+    called = {"around": PERIODIC in medium.faces, "mean_of_exp": medium.fades and bool(medium.walls)}
+    return [name for name, needed in called.items() if needed]
 
 
 def _along(name: str, dimension: int) -> Names:
@@ -126,8 +151,9 @@ def _along(name: str, dimension: int) -> Names:
 
 def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
     """The vectors of the step and its loops."""
-    axes = "below above d b c v y z m place slope cells rate origin period per_period"
+    axes = "below above d b c v y z m foot place slope cells rate origin period per_period"
     names: dict[str, Names] = {name: _along(name, dimension) for name in axes.split()}
+    names["way"] = _along("way" if any(_reflects(medium)) else "b", dimension)
     names["s"] = [f"s{i}" for i in range(4)]
     names["k"] = [f"k{i}" for i in range(len(medium.constants))]
     names["p"] = _along("p", dimension) if medium.reads_start else []
@@ -146,7 +172,7 @@ def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
 
 def _state(medium: Medium, dimension: int) -> dict[str, Names]:
     """The parts of a walker's state."""
-    axes = {name: _along(name, dimension) for name in ["below", "above", "d", "brownian", "m", "b", "v", "y"]}
+    axes = {name: _along(name, dimension) for name in ["below", "above", "d", "brownian", "m", "b", "v", "y", "way"]}
     numbers = ["reward", "weight", "inside", "gone", "last", "age", "h", "spare", "half_dt", "spread"]
     numbers += ["standing", "paid", "toll", "lot", "e", "lost"]
     rest: dict[str, Names] = {
@@ -154,6 +180,8 @@ def _state(medium: Medium, dimension: int) -> dict[str, Names]:
         "t": [f"t{i}" for i in range(len(medium.phases))],
         "s": [f"s{i}" for i in range(4)],
         "seen": [[table, *_along(table, dimension)] for table in medium.tables],
+        "chance": _along("chance", dimension),
+        "push": [f"push{i}" for i in range(2 * dimension)],
     }
     return {**axes, **{name: name for name in numbers}, **rest}
 
@@ -198,6 +226,13 @@ def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequ
         "\n".join(head),
         *(lookup_source(dimension, degree) for degree in sorted(set(medium.tables.values()) - {0})),
         specialiser.function(looked_at, SCALAR, body=formulas),
+        *(
+            specialiser.function(
+                of_step["medium"], SCALAR, name=f"wall_{face}", body="\n".join([*lines, "return h, e"])
+            )
+            for face, lines in medium.walls.items()
+        ),
+        *(specialiser.function(of_step[name], SCALAR) for name in _called_at_walls(medium)),
         *(specialiser.function(of_step[name], SCALAR) for name in _CALLED),
         kernel,
     ]

@@ -23,20 +23,24 @@ from homog.walkers.step import (
     AXES,
     DIMENSION,
     DRAWS,
+    FADES,
     HALF,
     HEUN,
-    KILLS,
     METROPOLIS,
     MINUS_TWO_LN2,
     ONE,
+    PERIODIC,
     SPAN,
     TABLES,
+    WALLED,
+    WALLS,
     WEIGHED,
     ZERO,
     F,
     Number,
     Numbers,
     Walker,
+    around,
     arrive,
     bring_back,
     depart,
@@ -44,7 +48,9 @@ from homog.walkers.step import (
     go_on,
     look_up,
     nearer,
+    rebound,
     set_out,
+    settle_with_walls,
 )
 
 LANES = 64
@@ -192,22 +198,22 @@ def step(block: Block, k: Numbers, tables: Numbers, *, near: bool):
         for walker in block:
             look_up(walker, walker.y, tables)
         for walker in block:
-            settle_on(walker, k, near=near)
+            settle_on(walker, k, tables, near=near)
     elif METROPOLIS:
         for walker in block:
             propose(walker)
-            settle_on(walker, k, near=near)
+            settle_on(walker, k, tables, near=near)
     elif TABLES and HEUN:
         for walker in block:
             depart_by_clock(walker, k)
         for walker in block:
             look_up(walker, walker.y, tables)
         for walker in block:
-            finish(walker, k, near=near)
+            finish(walker, k, tables, near=near)
     else:
         for walker in block:
             depart_by_clock(walker, k)
-            finish(walker, k, near=near)
+            finish(walker, k, tables, near=near)
 
 
 def look_around(block: Block, k: Numbers, tables: Numbers):
@@ -219,13 +225,13 @@ def look_around(block: Block, k: Numbers, tables: Numbers):
         stand(walker, k)
 
 
-def settle_on(walker: Lane, k: Numbers, *, near: bool):
+def settle_on(walker: Lane, k: Numbers, tables: Numbers, *, near: bool):
     """The second part of a lane's step that may be refused."""
-    b, m, h, growth = decide(walker, k)
+    b, m, way, h, growth = decide(walker, k, tables)
     if near:
-        gone = exits(walker, b)
+        gone = exits(walker, way)
         for i in AXES:
-            m[i] = b[i] if gone > HALF else m[i]
+            m[i] = way[i] if gone > HALF else m[i]
         go_on_inside(walker, b, m, h, growth, gone)
     else:
         go_on(walker, b, m, h, growth)
@@ -239,11 +245,14 @@ def depart_by_clock(walker: Lane, k: Numbers):
     depart(walker, k)
 
 
-def finish(walker: Lane, k: Numbers, *, near: bool):
+def finish(walker: Lane, k: Numbers, tables: Numbers, *, near: bool):
     """The second part of a lane's step."""
     if PACED:
         walker.half_dt = HALF * walker.tau
     b, m, h, growth = arrive(walker, k)
+    if near and WALLED:
+        rebound(walker, m)
+        h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
         gone = exits(walker, m)
         go_on_inside(walker, b, m, h, growth, gone)
@@ -260,7 +269,7 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
     for i in AXES:
         walker.m[i] = m[i] if inside > HALF else walker.m[i]
     walker.last = h if inside > HALF else walker.last
-    if KILLS:
+    if FADES:
         walker.lost = growth if inside > HALF else walker.lost
     walker.age += inside * walker.tau if PACED else inside
     walker.inside = inside * (ONE - gone)
@@ -268,6 +277,8 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
         walker.rest = walker.rest * walker.inside
     for i in AXES:
         walker.d[i] += m[i] if inside > HALF else ZERO
+        if WALLS[0][i] == PERIODIC:
+            walker.d[i] = around(walker.d[i], walker.below[i], walker.above[i])
         walker.brownian[i] += b[i] if inside > HALF else ZERO
     walker.reward += h if inside > HALF else ZERO
     if WEIGHED:

@@ -57,6 +57,10 @@ class Medium:
             displacement d1, ..., the start p1, ..., the start phases t0, ... and the constants k0, ...
         has_drift: Whether the results are V dt and h dt; otherwise they are a and h dt.
         kills: Whether e = c / (2a) dt is the last of the results.
+        fades: Whether walkers have weights, by that or by walls.
+        faces: What each face does to walkers.
+        walls: By the number of a face, lines like those above that set h = q L / a and e = k L / a there, in place of
+            half of dt the local time L; of walkers without a drift q L and k L.
         tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines, or 0. The lines
             read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
@@ -69,6 +73,9 @@ class Medium:
     lines: tuple[str, ...]
     has_drift: bool
     kills: bool
+    fades: bool
+    faces: tuple[str, ...]
+    walls: Mapping[int, tuple[str, ...]]
     tables: Mapping[str, int]
     reads_start: bool
     phases: tuple[Expr, ...]
@@ -113,19 +120,30 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
     degrees = {SOLUTION: 3, FIELD: 3 if field is None else field.degree}
     tables = {name: degrees[name] for name in process.looked_up}
     coefficient, data, gradient = process.expressions(lambda name, axis: _own(f"{name}{axis}"))
+    one, walls = sympy.Integer(1), dict[int, list[Expr]]()
+    for face in sorted(problem.boundary.fluxes.keys() | problem.boundary.factors.keys()):
+        given = problem.boundary.fluxes.get(face), problem.boundary.factors.get(face)
+        walls[face] = [sympy.Integer(0) if formula is None else formula.expression for formula in given]
     expressions, ranges = (coefficient, *data, *(gradient if drift else ())), _ranges(problem)
-    plain = _in_single_precision(expressions, ranges)
+    plain = _in_single_precision((*expressions, *(e for given in walls.values() for e in given)), ranges)
     builder = _Builder(problem.dimension, tables, None if plain else ranges, problem.parameters)
     build = builder.build if plain else builder.build_scaled
     coefficient, *rest = map(builder.with_phases, expressions)
     lines, reads_start = build(coefficient, rest[: len(data)], rest[len(data) :])
+    of_walls = dict[int, tuple[str, ...]]()
+    for face, given in walls.items():
+        of_walls[face], read = build(coefficient if drift else one, [*map(builder.with_phases, given)], ())
+        reads_start = reads_start or read
     phases, constants, tile = list(builder.phases), tuple(builder.constants), None
     if field is not None and field.tiled and FIELD in tables:
         tile = len(phases)
         ends = zip(builder.x, field.lower, field.upper, strict=True)
         phases += [(x - sympy.Float(low)) / sympy.Float(high - low) for x, low, high in ends]
     kills = problem.operator.reaction is not None
-    return Medium(lines, drift, kills, tables, reads_start, tuple(phases), constants, problem.dimension, tile)
+    return Medium(
+        lines, drift, kills, problem.kills, problem.boundary.walls.faces, of_walls, tables, reads_start, tuple(phases),
+        constants, problem.dimension, tile,
+    )  # fmt: skip
 
 
 def _ranges(problem: Problem) -> dict[str, Range]:

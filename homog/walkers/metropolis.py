@@ -8,7 +8,9 @@ without any derivative of a. Where a is zero none enters: such places are walls 
     X' = Y or x,        R' = R + h(x) dt,   h = f / (2a),    and with a reaction log w' = log w - c(x) dt / (2a)
 
 A step leaves where the way to the place proposed does, whether that would be accepted or not: so the walk that ends at
-the boundary is reversible too. The price is weak order 1/2, by the steps that are refused at an interface.
+the boundary is reversible too. Faces that reflect push the way back; its local time counts whether it is accepted or
+not, by the a at the walker's own place: in the mean over a that is the surface integral, exactly. The price is weak
+order 1/2, by the steps that are refused at an interface.
 
 Ordinary Python like `homog.walkers.step`, whose names these functions use, and specialised like it.
 
@@ -18,7 +20,26 @@ Ordinary Python like `homog.walkers.step`, whose names these functions use, and 
 """
 
 from homog.walkers.arithmetic import exp, next_bits, uniform
-from homog.walkers.step import AXES, DRAWS, HALF, KILLS, ZERO, Number, Numbers, Vector, Walker, increments
+from homog.walkers.step import (
+    AXES,
+    DRAWS,
+    FADES,
+    HALF,
+    KILLS,
+    PERIODIC,
+    REFLECTS,
+    WALLED,
+    WALLS,
+    ZERO,
+    Number,
+    Numbers,
+    Vector,
+    Walker,
+    around,
+    increments,
+    rebound,
+    settle_with_walls,
+)
 
 
 def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Number, ...]:
@@ -44,21 +65,35 @@ def propose(walker: Walker):
     """The noise, and the place that it leads to; formulas may have no value outside: it stays in the box."""
     b, spare, s = increments(walker.spread, walker.s)
     lot, *s = next_bits(*s)
+    for i in AXES:
+        if REFLECTS[i]:
+            drawn, *s = next_bits(*s)
+            walker.chance[i] = drawn
     for _ in DRAWS[1:]:
         c, spare, s = increments(walker.spread, s)
         lot, *s = next_bits(*s)
         for i in AXES:
             b[i] = b[i] + c[i]
+            if REFLECTS[i]:
+                drawn, *s = next_bits(*s)
+                walker.chance[i] = drawn
     walker.s = s
+    way = b
+    if WALLED:
+        rebound(walker, way)
+        walker.way = way
     for i in AXES:
-        walker.y[i] = min(max(walker.d[i] + b[i], -walker.below[i]), walker.above[i])
+        if WALLS[0][i] == PERIODIC:
+            walker.y[i] = around(walker.d[i] + way[i], walker.below[i], walker.above[i])
+        else:
+            walker.y[i] = min(max(walker.d[i] + way[i], -walker.below[i]), walker.above[i])
     walker.b = b
     walker.spare = spare
     walker.lot = lot
 
 
-def decide(walker: Walker, k: Numbers):
-    """Brownian increment, move, h dt and growth of log w of the step, and what the medium is where it ends."""
+def decide(walker: Walker, k: Numbers, tables: Numbers):
+    """Brownian increment, move, way, h dt and growth of log w of the step, and what the medium is where it ends."""
     b = walker.b
     m = Vector()
     h = walker.paid
@@ -66,14 +101,22 @@ def decide(walker: Walker, k: Numbers):
     if KILLS:
         h = h * exp(walker.weight - HALF * walker.toll)
         growth = -walker.toll
+    elif FADES:
+        h = h * exp(walker.weight)
+    if KILLS:
         a, g, q = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
     else:
         a, g = ground(walker.y, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    if WALLED:
+        way = walker.way
+        h, growth = settle_with_walls(walker, way, h, growth, k, tables)
+    else:
+        way = b
     taken = uniform(walker.lot) * walker.standing <= a
     for i in AXES:
-        m[i] = b[i] if taken else ZERO
+        m[i] = way[i] if taken else ZERO
     walker.standing = a if taken else walker.standing
     walker.paid = g if taken else walker.paid
     if KILLS:
         walker.toll = q if taken else walker.toll  # pyright: ignore[reportPossiblyUnboundVariable]
-    return b, m, h, growth
+    return b, m, way, h, growth

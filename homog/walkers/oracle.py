@@ -9,8 +9,10 @@ import math
 import numpy as np
 import torch
 
+from homog.domains import ABSORBING, REFLECTING, Box
 from homog.equation import Problem
 from homog.fields.splines import Spline
+from homog.formula.evaluate import at_points
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers.step import Scheme
 from homog.walkers.streams import Streams, spare_bits
@@ -29,14 +31,12 @@ def walk(
     """The same as `Walkers.walk`, slowly."""
     count, d = points.shape
     start = torch.from_numpy(points).repeat_interleave(per_point, dim=0)  # (n * s, d)
-    lower, upper = (
-        torch.tensor(corner, dtype=torch.float64) for corner in (problem.domain.lower, problem.domain.upper)
-    )
+    lower, upper = _corners(problem.domain)
     streams = Streams(key, len(start))
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
     reward, log_weight, duration = torch.zeros(3, len(x), dtype=torch.float64)
-    kills = problem.operator.reaction is not None
+    fades, walls = problem.kills, problem.boundary.walls
     rest = torch.full((len(x),), steps.count, dtype=torch.float64)  # in micro steps, so that it ends at zero
     taken = 0
     while (rest > 0).any():
@@ -46,36 +46,51 @@ def walk(
         dt = (steps.micro_step * share)[:, None]
         normals, spare = _normals(streams, d)
         noise = torch.sqrt(dt) * normals  # (n * s, d)
-        stays = torch.zeros(len(x), dtype=torch.bool)
+        stays, lot = torch.zeros(len(x), dtype=torch.bool), None
         if scheme.may_stay:
-            here, there = (_coefficient(problem, place, lagged) for place in (x, torch.clamp(x + noise, lower, upper)))
-            stays = _uniform(streams.bits()) * here > there
+            lot = _uniform(streams.bits())
+        chances = {
+            axis: _uniform(streams.bits()) for axis in range(d) if REFLECTING in (walls.below[axis], walls.above[axis])
+        }
+        if lot is not None:
+            way, local = _pushed(problem, x, noise, dt[:, 0], chances)
+            here, there = (_coefficient(problem, place, lagged) for place in (x, _inside(problem, x + way)))
+            stays = lot * here > there
             velocity, rate = torch.zeros_like(x), torch.tensor(problem.operator.forcing_at(x.numpy())) / (2 * here)
         else:
             velocity, rate = _medium(problem, x, lagged)
         loss = _killing(problem, x, lagged)
         if scheme.step == "heun":
             predicted = x + velocity * dt + noise
-            ahead_velocity, ahead_rate = _medium(problem, torch.clamp(predicted, lower, upper), lagged)
+            ahead_velocity, ahead_rate = _medium(problem, _inside(problem, predicted), lagged)
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
-            loss = (loss + _killing(problem, torch.clamp(predicted, lower, upper), lagged)) / 2
+            loss = (loss + _killing(problem, _inside(problem, predicted), lagged)) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
+        move, local = _pushed(problem, x, move, dt[:, 0], chances)
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
-        left, part, face, side = _leaves(x, x + move, lower, upper, -dt[:, 0] / 2 * torch.log(uniform))
+        left, part, face, side = _leaves(problem, x, x + move, -dt[:, 0] / 2 * torch.log(uniform))
         end = x + torch.where(left, part, torch.where(stays, 0.0, 1.0))[:, None] * move
-        end = torch.where(left[:, None], torch.clamp(end, lower, upper), end)
+        end = torch.where(left[:, None] | torch.tensor(walls.periodic), _inside(problem, end), end)
         wall = torch.stack([lower, upper])[side.long(), face]
         end[left, face[left]] = wall[left]
+        income, cost = _at_walls(problem, scheme, x, move, local, lagged)
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
         loss = loss * dt[:, 0]
-        middle = torch.exp(log_weight - loss / 2) if kills else torch.ones_like(loss)
-        reward += torch.where(inside, middle * rate * dt[:, 0] * torch.where(left, part, 1.0), 0.0)
+        middle = torch.exp(log_weight - loss / 2) if fades else torch.ones_like(loss)
+        gained = middle * rate * dt[:, 0]
+        for pays, takes in zip(income, cost, strict=True):
+            mean = torch.where(takes > 0, -torch.expm1(-takes) / takes.clamp(min=1e-300), 1.0)
+            gained = gained * (1 + torch.exp(-takes)) / 2 + pays * mean * (
+                torch.exp(log_weight - loss) if fades else 1.0
+            )
+            loss = loss + takes
+        reward += torch.where(inside, gained * torch.where(left, part, 1.0), 0.0)
         duration += inside * dt[:, 0]
         if scheme.martingale == "girsanov":
             growth = (velocity * noise).sum(1) - 0.5 * dt[:, 0] * (velocity**2).sum(1)
             log_weight += torch.where(inside, growth, 0.0)
-        if kills:
+        if fades:
             log_weight -= torch.where(inside, loss * torch.where(left, part, 1.0), 0.0)
         inside = inside & ~left
 
@@ -120,16 +135,62 @@ def _coefficient(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> to
 
 
 def _leaves(
-    before: torch.Tensor, after: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor, reach: torch.Tensor
+    problem: Problem, before: torch.Tensor, after: torch.Tensor, reach: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Whether a step leaves, at which share of it, by which axis and by its upper side."""
+    lower, upper = _corners(problem.domain)
     distance0 = torch.stack([before - lower, upper - before], dim=2)  # (m, d, 2)
     distance1 = torch.stack([after - lower, upper - after], dim=2)
     products = (distance0 * distance1).flatten(1)
+    products[:, [kind != ABSORBING for kind in problem.boundary.walls.faces]] = torch.inf
     nearest, index = products.min(dim=1)
     d0 = distance0.flatten(1).gather(1, index[:, None])[:, 0]
     d1 = distance1.flatten(1).gather(1, index[:, None])[:, 0]
     return nearest < reach, d0 / (d0 + d1.abs()), index // 2, index % 2
+
+
+def _inside(problem: Problem, x: torch.Tensor) -> torch.Tensor:
+    """The nearest place in the box; along periodic axes the one that is the same."""
+    lower, upper = _corners(problem.domain)
+    around = lower + torch.remainder(x - lower, upper - lower)
+    return torch.where(torch.tensor(problem.boundary.walls.periodic), around, torch.clamp(x, lower, upper))
+
+
+def _pushed(
+    problem: Problem, x: torch.Tensor, move: torch.Tensor, dt: torch.Tensor, chances: dict[int, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A move that faces have pushed back, and the local time at each of them, shape (m, 2 d)."""
+    move, walls = move.clone(), problem.boundary.walls
+    lower, upper = _corners(problem.domain)
+    local = torch.zeros(len(x), 2 * x.shape[1], dtype=torch.float64)
+    for axis, chance in chances.items():
+        for side, sign, wall in ((0, 1.0, lower[axis]), (1, -1.0, upper[axis])):
+            if walls.faces[2 * axis + side] == REFLECTING:
+                off = sign * (x[:, axis] - wall)
+                beyond = off + sign * move[:, axis]
+                least = (off + beyond - torch.sqrt((beyond - off) ** 2 - 2 * dt * torch.log(chance))) / 2
+                local[:, 2 * axis + side] = torch.clamp(-least, min=0)
+                move[:, axis] += sign * local[:, 2 * axis + side]
+    return move, local
+
+
+def _at_walls(
+    problem: Problem, scheme: Scheme, x: torch.Tensor, move: torch.Tensor, local: torch.Tensor, lagged: Spline | None
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """q L / a and k L / a of each face."""
+    ends, income, cost = _corners(problem.domain), [], []
+    for face in range(local.shape[1]):
+        foot = _inside(problem, x + move / 2)
+        foot[:, face // 2] = ends[face % 2][face // 2]
+        coefficient = _coefficient(problem, x if scheme.may_stay else foot, lagged)
+        for found, given in ((income, problem.boundary.fluxes), (cost, problem.boundary.factors)):
+            rate = at_points(given[face], foot.numpy(), problem.parameters) if face in given else np.zeros(len(x))
+            found.append(torch.tensor(rate) * local[:, face] / coefficient)
+    return income, cost
+
+
+def _corners(domain: Box) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor(domain.lower, dtype=torch.float64), torch.tensor(domain.upper, dtype=torch.float64)
 
 
 def _normals(streams: Streams, dimension: int) -> tuple[torch.Tensor, np.ndarray]:

@@ -13,6 +13,12 @@ A step leaves the domain where it ends outside or, with the `bridge` rule, touch
 between distances l0 and l1 to a face touches it with probability exp(-2 l0 l1 / dt). Of several faces the likeliest is
 tested, so in a corner the probability is low by the product of two small ones.
 
+From a face that reflects a step is pushed back by as much as its bridge went beyond: M = (l0 + l1 - sqrt((l1 - l0)^2 -
+2 dt ln U)) / 2 is the least distance on the way, and L = -M, where that is positive, the local time there (Skorokhod's
+reflection, of which the bridge gives the exact law; Asmussen, Glynn and Pitman 1995). It comes before the exit test,
+which takes the pushed end. For walls with n.a grad u + k u = q: log w' = log w - k / a L and R' = R + w q / a L, w its
+mean over that, at the foot of the middle of the step. Through a periodic face a walker comes in again across.
+
 This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
 dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it, and
 `homog.walkers.metropolis` the step of a medium that jumps.
@@ -21,6 +27,7 @@ dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.th
     d, y                  displacement from the start; where an Euler step would lead
     v, h, e; z, g, q      V dt, h dt and c dt / (2a) at d; the same at y
     m                     move of the step
+    chance, push          bits for each axis that reflects; local time at each face
     below, above          distances of the start from the lower faces and from the upper faces
     p, t, seen, k         what the medium reads: the start, its phases, values and slopes from tables, constants
 """
@@ -34,6 +41,7 @@ import numpy as np
 from numba import float32, int32, uint32, uint64
 
 from homog.config.method import suited_step
+from homog.domains.walls import ABSORBING, PERIODIC, REFLECTING
 from homog.walkers.arithmetic import (
     cos_turn,
     exp,
@@ -50,6 +58,7 @@ from homog.walkers.arithmetic import (
 F = np.float32
 ZERO, HALF, ONE = F(0), F(0.5), F(1)
 MINUS_TWO_LN2, MINUS_LN2 = F(-2 * math.log(2)), F(-math.log(2))
+LEAST = F(2.0**-100)
 SPAN = 16  # steps between two looks at the distance to the boundary
 
 
@@ -103,7 +112,13 @@ class Scheme:
 DIMENSION = 2
 AXES: Sequence[int] = range(DIMENSION)
 HEUN, METROPOLIS, GIRSANOV, BRIDGE = True, False, False, True
-KILLS, WEIGHED = False, False  # whether there is a reaction; whether walkers have weights, by that or as girsanov ones
+KILLS, FADES = False, False  # whether there is a reaction; whether walkers have weights w, by that or by walls
+WEIGHED = False  # whether they have weights, w or as girsanov ones
+WALLS: Sequence[Sequence[str]] = ((ABSORBING,) * DIMENSION,) * 2  # the kinds of the lower faces and of the upper ones
+REFLECTS: Sequence[bool] = (False,) * DIMENSION  # whether an axis has a face that does
+WALLED = False  # whether one has
+SIDES: Sequence[int] = (0, 1)  # below, above
+WALL: Sequence[Callable[..., Any]] = ()  # for each face what gives q L / a and k L / a there; None where that is zero
 DRAWS: Sequence[int] = (0,)  # increments that a step adds up
 READS_START = True  # whether the medium reads p
 PHASES: Sequence[int] = ()
@@ -133,7 +148,7 @@ class Walker:
     """State of a walker, float32.
 
     Attributes:
-        below, above, p, t: See above.
+        below, above, p, t, chance, push: See above.
         d, brownian: Displacement; sum of the Brownian increments.
         reward, weight: R and log D, or log w of one that is killed.
         m, last, lost: Move, h dt and growth of log w of the last step that it took.
@@ -141,7 +156,7 @@ class Walker:
         s: State of its stream, four of uint32.
         seen: What was looked up: the value of each table, then its slopes.
         half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
-        b, v, h, e, y, spare: What one part of a step hands to the next; `spare` is uint32.
+        b, v, h, e, y, way, spare: What one part of a step hands to the next; `spare` is uint32.
         standing, paid, toll, lot: Of `homog.walkers.metropolis`: a, h dt and e at its place, and what is handed on,
             uint32.
     """
@@ -149,6 +164,7 @@ class Walker:
     def __init__(self) -> None:
         self.below, self.above, self.p, self.t, self.s, self.seen = _vectors(6)
         self.d, self.brownian, self.m, self.b, self.v, self.y = _vectors(6)
+        self.chance, self.push, self.way = _vectors(3)
         self.reward = self.weight = self.last = self.age = self.half_dt = self.spread = self.h = self.spare = ZERO
         self.standing = self.paid = self.toll = self.lot = self.e = self.lost = ZERO
 
@@ -181,7 +197,17 @@ def increments(spread: Number, s: Numbers) -> tuple[Numbers, Number, Numbers]:
 
 def ahead(d: Numbers, v: Numbers, b: Numbers, below: Numbers, above: Numbers) -> Numbers:
     """Where an Euler step leads: the predictor of Heun's. Formulas may have no value outside: it stays in the box."""
-    return tuple(min(max(d[i] + v[i] + b[i], -below[i]), above[i]) for i in AXES)
+    return tuple(
+        around(d[i] + v[i] + b[i], below[i], above[i])
+        if WALLS[0][i] == PERIODIC
+        else min(max(d[i] + v[i] + b[i], -below[i]), above[i])
+        for i in AXES
+    )
+
+
+def around(gone: Number, down: Number, up: Number) -> Number:
+    """A displacement along a periodic axis whose faces are so far down and up, in the box."""
+    return gone + (down + up) if gone < -down else (gone - (down + up) if gone > up else gone)
 
 
 def move(b: Numbers, v: Numbers, half_dt: Number) -> tuple[Numbers, Number]:
@@ -191,6 +217,11 @@ def move(b: Numbers, v: Numbers, half_dt: Number) -> tuple[Numbers, Number]:
     return tuple(b[i] + v[i] for i in AXES), ZERO
 
 
+def mean_of_exp(rise: Number) -> Number:
+    """The mean of exp(-s) for s from zero to `rise`."""
+    return (ONE - exp(-rise)) / rise if rise > F(0.05) else ONE - HALF * rise * (ONE - rise / F(3))
+
+
 def leaves(d: Numbers, m: Numbers, below: Numbers, above: Numbers, reach: Number) -> Number:
     """1 where a step leaves: the least product of distances to a face before and after is below `reach`.
 
@@ -198,10 +229,12 @@ def leaves(d: Numbers, m: Numbers, below: Numbers, above: Numbers, reach: Number
     """
     nearest = reach
     for i in AXES:
-        product = (below[i] + d[i]) * (below[i] + d[i] + m[i])
-        nearest = product if product < nearest else nearest
-        product = (above[i] - d[i]) * (above[i] - d[i] - m[i])
-        nearest = product if product < nearest else nearest
+        if WALLS[0][i] == ABSORBING:
+            product = (below[i] + d[i]) * (below[i] + d[i] + m[i])
+            nearest = product if product < nearest else nearest
+        if WALLS[1][i] == ABSORBING:
+            product = (above[i] - d[i]) * (above[i] - d[i] - m[i])
+            nearest = product if product < nearest else nearest
     return ONE if nearest < reach else ZERO
 
 
@@ -214,18 +247,23 @@ def settle(d: Numbers, m: Numbers, below: Numbers, above: Numbers) -> tuple[Numb
     place = Vector()
     nearest, share, face, wall = F(math.inf), ONE, 0, ZERO
     for i in AXES:
-        after = below[i] + d[i]
-        before = after - m[i]
-        if before * after < nearest:
-            nearest, face, wall = before * after, i + 1, -below[i]
-            share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
-        after = above[i] - d[i]
-        before = after + m[i]
-        if before * after < nearest:
-            nearest, face, wall = before * after, i + 1, above[i]
-            share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
+        if WALLS[0][i] == ABSORBING:
+            after = below[i] + d[i]
+            before = after - m[i]
+            if before * after < nearest:
+                nearest, face, wall = before * after, i + 1, -below[i]
+                share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
+        if WALLS[1][i] == ABSORBING:
+            after = above[i] - d[i]
+            before = after + m[i]
+            if before * after < nearest:
+                nearest, face, wall = before * after, i + 1, above[i]
+                share = min(ONE, max(ZERO, before / max(before + abs(after), F(1e-30))))
     for i in AXES:
-        inner = min(max(d[i] - (ONE - share) * m[i], -below[i]), above[i])
+        if WALLS[0][i] == PERIODIC:
+            inner = around(d[i] - (ONE - share) * m[i], below[i], above[i])
+        else:
+            inner = min(max(d[i] - (ONE - share) * m[i], -below[i]), above[i])
         place[i] = wall if face == i + 1 else inner
     return place, share
 
@@ -253,7 +291,7 @@ def set_out(walker: Walker, number: Number, point: Number, places: np.ndarray, k
     for j in PHASES:
         walker.t[j] = places[3 * DIMENSION + j, point]
     walker.reward = walker.weight = walker.last = walker.age = ZERO
-    if KILLS:
+    if FADES:
         walker.lost = ZERO
     walker.s = stream_state(uint64(keys[point]), number - point * per_point)
 
@@ -317,10 +355,17 @@ def fetch_label(
 def depart(walker: Walker, k: Numbers):
     """The first part of a step: the noise, the medium at the walker's place and, for Heun's, the place ahead."""
     b, spare, s = increments(walker.spread, walker.s)
+    for i in AXES:
+        if REFLECTS[i]:
+            drawn, *s = next_bits(*s)
+            walker.chance[i] = drawn
     for _ in DRAWS[1:]:
         c, spare, s = increments(walker.spread, s)
         for i in AXES:
             b[i] = b[i] + c[i]
+            if REFLECTS[i]:
+                drawn, *s = next_bits(*s)
+                walker.chance[i] = drawn
     walker.s = s
     if KILLS:
         v, h, e = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
@@ -360,7 +405,71 @@ def arrive(walker: Walker, k: Numbers):
     if KILLS:
         h = h * exp(walker.weight - HALF * e)  # pyright: ignore[reportPossiblyUnboundVariable, reportOperatorIssue]
         growth = -e  # pyright: ignore[reportPossiblyUnboundVariable, reportOperatorIssue]
+    elif FADES:
+        h = h * exp(walker.weight)
     return b, m, h, growth
+
+
+def rebound(walker: Walker, m: Numbers):
+    """Push a move back from the faces that reflect, and note the local time at each."""
+    for i in AXES:
+        for side in SIDES:
+            if WALLS[side][i] == REFLECTING:
+                if side == 0:
+                    off = walker.below[i] + walker.d[i]
+                    beyond = off + m[i]
+                else:
+                    off = walker.above[i] - walker.d[i]
+                    beyond = off - m[i]
+                width = F(2) * MINUS_TWO_LN2 * walker.half_dt * log2(uniform(walker.chance[i]))
+                gap = beyond - off
+                local = max(ZERO, HALF * (math.sqrt(gap * gap + width) - off - beyond))
+                walker.push[2 * i + side] = local
+                if side == 0:
+                    m[i] = m[i] + local
+                else:
+                    m[i] = m[i] - local
+
+
+def settle_with_walls(walker: Walker, m: Numbers, h: Number, growth: Number, k: Numbers, tables: Numbers):
+    """What walls pay and take for the local time of a step along m: h and growth with it.
+
+    Of a medium that is looked up it takes a step that touches: few do. Elsewhere there is no choice to make.
+    """
+    foot = Vector()
+    for i in AXES:
+        for side in SIDES:
+            if WALL[2 * i + side]:
+                for j in AXES:
+                    if j == i and side == 0:
+                        foot[j] = -walker.below[j]
+                    elif j == i:
+                        foot[j] = walker.above[j]
+                    elif WALLS[0][j] == PERIODIC:
+                        foot[j] = around(walker.d[j] + HALF * m[j], walker.below[j], walker.above[j])
+                    else:
+                        foot[j] = min(max(walker.d[j] + HALF * m[j], -walker.below[j]), walker.above[j])
+                income, cost = ZERO, ZERO
+                if TABLES and not METROPOLIS:
+                    if walker.push[2 * i + side] > ZERO:
+                        look_up(walker, foot, tables)
+                        income, cost = WALL[2 * i + side](
+                            foot, walker.push[2 * i + side], walker.p, walker.t, walker.seen, k
+                        )  # fmt: skip
+                else:
+                    income, cost = WALL[2 * i + side](
+                        foot, walker.push[2 * i + side], walker.p, walker.t, walker.seen, k
+                    )
+                if METROPOLIS:
+                    income = income / max(walker.standing, LEAST)
+                    cost = cost / max(walker.standing, LEAST)
+                if FADES:
+                    # f is met before the wall or after it
+                    h = h * (HALF + HALF * exp(-cost)) + income * exp(walker.weight + growth) * mean_of_exp(cost)
+                    growth = growth - cost
+                else:
+                    h = h + income
+    return h, growth
 
 
 def exits(walker: Walker, m: Numbers):
@@ -373,6 +482,8 @@ def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
     """Add a step to what the walker has."""
     for i in AXES:
         walker.d[i] += m[i]
+        if WALLS[0][i] == PERIODIC:
+            walker.d[i] = around(walker.d[i], walker.below[i], walker.above[i])
         walker.brownian[i] += b[i]
     walker.reward += h
     if WEIGHED:
@@ -389,7 +500,7 @@ def bring_back(walker: Walker, number: Number, duration: Number, gone: Number, f
         found[i, number] = place[i] if gone else walker.d[i]
         found[DIMENSION + i, number] = walker.brownian[i]
     found[2 * DIMENSION, number] = walker.reward - (ONE - share) * walker.last if gone else walker.reward
-    if KILLS:
+    if FADES:
         found[2 * DIMENSION + 1, number] = walker.weight - (ONE - share) * walker.lost if gone else walker.weight
     else:
         found[2 * DIMENSION + 1, number] = walker.weight

@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     LONGER_WALK = 3
     BY_HAND = 4
     REFERENCE = 5
+    INFLOW = 6
 
 
 _KEYS = 2**40  # of a purpose

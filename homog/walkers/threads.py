@@ -17,13 +17,14 @@ from homog.walkers.metropolis import decide, propose, stand
 from homog.walkers.step import (
     AXES,
     DRAWS,
+    FADES,
     HALF,
     HEUN,
-    KILLS,
     METROPOLIS,
     MINUS_TWO_LN2,
     SPAN,
     TABLES,
+    WALLED,
     F,
     Number,
     Numbers,
@@ -35,7 +36,9 @@ from homog.walkers.step import (
     go_on,
     look_up,
     nearer,
+    rebound,
     set_out,
+    settle_with_walls,
 )
 
 
@@ -96,12 +99,15 @@ def step(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
     if TABLES and HEUN:
         look_up(walker, walker.y, tables)
     b, m, h, growth = arrive(walker, k)
+    if near and WALLED:
+        rebound(walker, m)
+        h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
         crossed = exits(walker, m)
         walker.gone = crossed > HALF
         walker.m = m
         walker.last = h
-        if KILLS:
+        if FADES:
             walker.lost = growth
     go_on(walker, b, m, h, growth)
 
@@ -111,14 +117,14 @@ def step_or_stay(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
     propose(walker)
     if TABLES:
         look_up(walker, walker.y, tables)
-    b, m, h, growth = decide(walker, k)
+    b, m, way, h, growth = decide(walker, k, tables)
     if near:
-        crossed = exits(walker, b)
+        crossed = exits(walker, way)
         walker.gone = crossed > HALF
         for i in AXES:
-            m[i] = b[i] if walker.gone else m[i]
+            m[i] = way[i] if walker.gone else m[i]
         walker.m = m
         walker.last = h
-        if KILLS:
+        if FADES:
             walker.lost = growth
     go_on(walker, b, m, h, growth)

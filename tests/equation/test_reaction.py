@@ -222,7 +222,9 @@ def test_what_is_refused(make_problem: MakeProblem, reaction: str, said: str):
 
 def test_walkers_with_weights_of_their_own_are_refused(make_problem: MakeProblem, kernels: Path):
     settings = Energy(points=16, walkers=1, martingale="girsanov", step="euler")
-    with pytest.raises(UserError, match=r"with problem\.reaction write method\.martingale=drift"):
+    with pytest.raises(
+        UserError, match=r"problem\.reaction, or another problem\.boundary, write method\.martingale=drift"
+    ):
         losses.build(settings, make_problem("2", reaction="1"), TimeSteps(1e-3, 2, 1, 1), 0, kernels)
 
 

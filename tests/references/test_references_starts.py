@@ -14,7 +14,7 @@ from manufactured import with_solution
 from orders import relative_l2
 
 from homog.domains import tensor_grid
-from homog.equation import Dirichlet, Problem
+from homog.equation import Boundary, Problem
 from homog.formula import parse
 from homog.formula.evaluate import at_points
 from homog.references import fem
@@ -119,7 +119,7 @@ def manufactured(make_problem: MakeProblem, coefficient: str, solution: str) -> 
     """With this solution; g continues into the domain by something else, which a start must not profit from."""
     problem = with_solution(make_problem(), coefficient, solution)
     value = parse(f"{solution} + 16*x1*(1-x1)*x2*(1-x2)", 2)
-    return problem.but(boundary=Dirichlet(value, problem.parameters))
+    return problem.but(boundary=Boundary.given(value, problem.parameters))
 
 
 def error(problem: Problem, solution: str, solve: Callable) -> float:
