@@ -215,7 +215,7 @@ def _quoted(value: str) -> str:
     if text.startswith(("'", '"')):
         return text
     if not (text.startswith("{") and text.endswith("}")):
-        return "'" + value.replace("'", r"\'") + "'"
+        return "'" + text.replace("'", r"\'") + "'"
     entries = (part.partition(":") for part in _parts(text[1:-1]))
     return "{" + ", ".join(f"{key.strip()}: {_quoted(inner)}" if colon else key for key, colon, inner in entries) + "}"
 

@@ -61,6 +61,9 @@ _KINDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
+_NAMES: Mapping[type, str] = {Dirichlet: "value", Neumann: "flux", Robin: "robin", Periodic: "periodic"}
+
+
 @dataclass(frozen=True, eq=False)
 class Boundary:
     """The conditions on the faces of a box.
@@ -89,6 +92,11 @@ class Boundary:
     def at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
         """The function that is g, at points of shape (..., d)."""
         return at_points(self.value, points, self.parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What holds on each face: value, flux, robin or periodic."""
+        return tuple(_NAMES[type(face)] for face in self.faces)
 
     @property
     def walls(self) -> Walls:

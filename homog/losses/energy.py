@@ -48,9 +48,8 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     With a reaction and where walls let something out, walkers have weights w = exp(-int c / (2a) - int k / a dl), l the
     local time on a face; then P is that of w, the two squares count for w, and 1/(2 Dt) int a u^2 (1 - E[w]) is added,
-    E[w] over all walkers. What walls let in, and without a reaction what they let out, is measured by walkers from them
-    (`homog.losses.inflow`). A face that reflects leaves P self-adjoint, and so does one through which walkers come in
-    again across.
+    E[w] over all walkers. What walls let in and out is measured by walkers from them (`homog.losses.inflow`). A face
+    that reflects leaves P self-adjoint, and so does one through which walkers come in again across.
 
     Args:
         settings: Sample sizes and scheme.
@@ -68,7 +67,7 @@ class EnergyLoss(WalkingLoss[Energy]):
     def draw(self, network: nn.Module, iteration: int) -> Draw:
         lagged = self.lagged_for_walkers(network)
         sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
-        return Draw(self.inputs(sample, inflow), self._taken(sample, inflow))
+        return Draw(self.inputs(sample, inflow, lagged), self._taken(sample, inflow))
 
     def remedy(self) -> str:
         """What to write instead where a training by Adam runs away."""
@@ -98,7 +97,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         """
         sample = self.sample(iteration, lagged)
         inflow = self._inflow(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged)
         tests = smooth_functions(network)
         tested = self._tested(network, sample, inflow, iteration, lagged, tests) if len(tests) else None
         return LinearSystem(matrix, -control, load, self._taken(sample, inflow), tested)
@@ -107,13 +106,13 @@ class EnergyLoss(WalkingLoss[Energy]):
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
     ) -> tuple[LinearSystem, Value]:
         sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow)
-        inputs = self.inputs(sample, inflow)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged)
+        inputs = self.inputs(sample, inflow, lagged)
         return LinearSystem(matrix, -control, load, self._taken(sample, inflow)), lambda u: self.value(u, inputs)
 
     def forms(self, iteration: int, lagged: Spline | None) -> Forms:
         sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
-        inputs, control = self.inputs(sample, inflow), self._control(sample, self.steps)
+        inputs, control = self.inputs(sample, inflow, lagged), self._control(sample, self.steps)
         step = math.sqrt(self.steps.macro_step)
         values, controls = list[Value](), list[Value]()
         size = max(1, _AT_ONCE // self.settings.per_point)
@@ -183,7 +182,7 @@ class EnergyLoss(WalkingLoss[Energy]):
                 walk.require_finite()
         inflows = self._other_inflows(iteration, lagged, every)
         systems = [
-            self._sums(network, some, walk, steps, through, tests)
+            self._sums(network, some, walk, steps, through, lagged, tests)
             for (some, walk, steps), through in zip(walks, inflows, strict=True)
         ]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
@@ -231,18 +230,19 @@ class EnergyLoss(WalkingLoss[Energy]):
         walk: Walk,
         steps: TimeSteps,
         inflow: Inflow | None,
+        lagged: Lagged | None,
         tests: np.ndarray | None = None,
     ) -> Sums:
         """The sums over a walk from a sample's points, tested with all functions or with some."""
         sample = replace(sample, walk=walk)
         variate = Slopes(self._control(sample, steps), math.sqrt(steps.macro_step), self.problem.domain)
-        return sums(network, self._excursions(sample, steps, inflow), variate, self._cache, tests)
+        return sums(network, self._excursions(sample, steps, inflow, lagged), variate, self._cache, tests)
 
-    def inputs(self, sample: Sample, inflow: Inflow | None = None) -> Excursions:
+    def inputs(self, sample: Sample, inflow: Inflow | None = None, lagged: Lagged | None = None) -> Excursions:
         """What walkers brought back, as the terms of J."""
-        return self._excursions(sample, self.steps, inflow)
+        return self._excursions(sample, self.steps, inflow, lagged)
 
-    def _excursions(self, sample: Sample, steps: TimeSteps, inflow: Inflow | None) -> Excursions:
+    def _excursions(self, sample: Sample, steps: TimeSteps, inflow: Inflow | None, lagged: Lagged | None) -> Excursions:
         walk = sample.walk
         mass, kills = self._mass(sample, steps)[:, None], self.problem.kills
         weight = mass * torch.exp(placed(walk.log_weight, self._device))
@@ -252,11 +252,35 @@ class EnergyLoss(WalkingLoss[Energy]):
             ends=starts[:, None, :] + placed(walk.displacement, self._device).permute(1, 2, 0),
             stiffness=weight * (0.5 * (1 + placed(walk.left, self._device).float())),
             load=(mass if kills else weight) * placed(walk.reward, self._device),  # of one killed, w is in its reward
-            lost=(mass - weight).sum(1) if self.problem.operator.reaction is not None else None,
+            lost=self._lost(sample, steps, (mass - weight).sum(1), lagged),
             through=None if inflow is None else inflow.places,
             push=None if inflow is None else inflow.load,
             drain=None if inflow is None else inflow.drain,
         )
+
+    def _lost(
+        self, sample: Sample, steps: TimeSteps, of_weights: Float[Tensor, " n"], lagged: Lagged | None
+    ) -> Float[Tensor, " n"] | None:
+        """What a reaction takes of the weights of each point's walkers.
+
+        It is all that they lose, unless walls take some of it: then the first walker of each point says what the
+        integral of w c / (2a) is, and walls are left to those that set out from them, with much less noise.
+        """
+        if self.problem.operator.reaction is None:
+            return None
+        if self._by_reaction is None:
+            return of_weights
+        taken = self._by_reaction.walk(sample.points, 1, steps, sample.keys, lagged).reward
+        return self._mass(sample, steps) * self.settings.per_point * placed(taken, self._device)[:, 0]
+
+    @cached_property
+    def _by_reaction(self) -> Walkers | None:
+        """Walkers whose reward is what the reaction takes of their weights; None where it is all that they lose."""
+        operator = self.problem.operator
+        if operator.reaction is None or not self.problem.boundary.factors:
+            return None
+        taken = self.walkers.problem.but(operator=replace(operator, forcing=operator.reaction))
+        return Walkers(taken, self.walkers.scheme, self._cache, self._walks_on)
 
     def _control(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n d d"]:
         """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""

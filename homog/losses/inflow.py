@@ -9,8 +9,7 @@ where local time has the density 1/2 per area: walkers from the face say what a 
 less noise, and without the local time's own bias at an oscillating coefficient (*measured*: half of the error at
 eps = 0.05). The time s = Dt t^2 makes P_s v smooth in t, which sqrt(s) makes rough; four Gauss points are enough.
 
-What walkers lose of their weights, 1 - w, is the integral of w k / a over their local time. So 1/Dt int a (1 - E[w])
-v dx is the same with k in place of q; but not where a reaction takes from w too.
+What walkers lose of their weights at walls is the integral of w k / a over their local time: the same with k for q.
 """
 
 import math
@@ -41,7 +40,7 @@ class Inflow:
     Attributes:
         places: X_s.
         load: They add up to about 1/2 oint q dS.
-        drain: They add up to about 1/2 oint k dS; zero with a reaction.
+        drain: They add up to about 1/2 oint k dS.
         walker_steps: Micro steps taken.
     """
 
@@ -78,7 +77,7 @@ class Inflows:
     def __init__(self, problem: Problem, walkers: int, seed: int, device: torch.device) -> None:
         self._problem, self._seed, self._device = problem, seed, device
         boundary = problem.boundary
-        self._given = boundary.fluxes, boundary.factors if problem.operator.reaction is None else {}
+        self._given = boundary.fluxes, boundary.factors
         faces = sorted(set[int]().union(*self._given))
         sizes = np.zeros((2, len(faces)))
         for column, face in enumerate(faces):

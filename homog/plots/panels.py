@@ -122,6 +122,38 @@ def draw_map(
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
+_FACES: dict[str, tuple[str, Any]] = {"flux": ("#e69f00", "--"), "robin": ("#e69f00", ":"), "periodic": ("#56b4e9", "-.")}
+"""Colour and dashes of faces on which u is not given."""
+
+
+def draw_faces(axes: "Axes", grid: Sequence[Values], faces: Sequence[str]) -> None:
+    """Mark the faces of a map on which u is not given.
+
+    Args:
+        axes: With the map.
+        grid: Its two coordinate arrays.
+        faces: What holds on x1-, x1+, x2- and x2+: value, flux, robin or periodic.
+    """
+    (left, right), (bottom, top) = ((along[0], along[-1]) for along in grid)
+    ends = [((left, left), (bottom, top)), ((right, right), (bottom, top)),
+            ((left, right), (bottom, bottom)), ((left, right), (top, top))]  # fmt: skip
+    for kind, end in zip(faces, ends, strict=True):
+        if kind in _FACES:
+            color, style = _FACES[kind]
+            axes.plot(*end, color=color, linestyle=style, linewidth=4, clip_on=False, zorder=3)
+
+
+def marks_of_faces(faces: Sequence[str]) -> list[Any]:
+    """What stands for them in a legend."""
+    from matplotlib.lines import Line2D
+
+    kinds = [kind for kind in _FACES if kind in faces]
+    return [
+        Line2D([], [], color=_FACES[kind][0], linestyle=_FACES[kind][1], linewidth=4, label=f"{kind} face")
+        for kind in kinds
+    ]
+
+
 def draw_lines(axes: "Axes", positions: Values, lines: Sequence[tuple[Pen, Values]], title: str, label: str) -> None:
     """Draw functions of one variable.
 

@@ -95,6 +95,7 @@ def solution_data(
         fine_scale=fine_scale,
         answer=answer,
         compared=None if reference is None or on_grid or at_points is None else _compared(reference, at_points),
+        faces=() if problem.boundary.walls.all_absorbing else problem.boundary.names,
     )
 
 

@@ -18,9 +18,11 @@ from homog.plots.panels import (
     Pen,
     Values,
     draw_absence,
+    draw_faces,
     draw_lines,
     draw_map,
     draw_training_curve,
+    marks_of_faces,
 )
 from homog.plots.sections import plane_of, sections_of
 
@@ -65,6 +67,7 @@ class SolutionData:
         fine_scale: The trained solution with the microscale that walkers put back, shape of `network`, or None.
         answer: What the trained solution is called.
         compared: It beside a reference that is known at points alone, which then has no map.
+        faces: What holds on x1-, x1+, ...: value, flux, robin or periodic; nothing where all have a value.
     """
 
     title: str
@@ -79,6 +82,7 @@ class SolutionData:
     fine_scale: Values | None = None
     answer: str = NETWORK.label
     compared: Compared | None = None
+    faces: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -170,8 +174,9 @@ def draw_solution(data: SolutionData) -> "Figure":
         for number, section in enumerate(sections, start=1):
             lines = [(pen, values[section.index]) for pen, values in data.lines]
             draw_lines(panels[f"section {number}"], section.positions, lines, section.title, section.label)
-        handles, labels = panels["section 1"].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels))
+        handles, _ = panels["section 1"].get_legend_handles_labels()
+        marks = [*handles[::-1], *(marks_of_faces(data.faces) if len(data.axes) > 1 else [])]
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
     return figure
 
 
@@ -210,6 +215,8 @@ def _draw_maps(panels: "dict[str, Axes]", data: SolutionData) -> None:
     limits = _limits(*(values for _, _, values in shown))  # one scale, so that colours can be compared
     for name, title, values in shown:
         draw_map(panels[name], data.axes[:2], values, _join(title, fixed), _FIELD_COLORS, limits)
+        if data.faces:
+            draw_faces(panels[name], data.axes[:2], data.faces[:4])
 
 
 def _draw_compared(panel: "Axes", residual: "Axes", data: Compared, answer: str) -> None:

@@ -192,15 +192,16 @@ def test_a_solve_has_the_error_that_it_tells(made, kernels: Path, case):
     """Two seeds. A term left out, or counted twice, would make errors dozens of times what is told."""
     settings, coefficient, walls, rest = case
     problem, ratios = made(coefficient, walls, **rest), []
+    step = 6.25e-5 if isinstance(settings, DFLM) else 2.5e-4  # no budget tells of the steps of DFLM
     for seed in range(2):
-        loss = losses.build(settings, problem, TimeSteps(2.5e-4, 16, 1, 1), seed, kernels)
+        loss = losses.build(settings, problem, TimeSteps(step, 16, 1, 1), seed, kernels)
         network = loss.network(networks.build(Legendre(count=7), problem.domain, 0, problem.boundary.walls))
         *_, progress = train(loss, network, Galerkin(iterations=8))
         told = progress.optimizer.metrics()["rel_l2_standard_error"]
         assert told is not None
         ratios.append(relative_l2(values_on_grid(progress.solution, AXES), exact()) / told)
-        assert told < (2e-2 if "reaction" in rest else 6e-3)
-    assert 0.1 < np.sqrt(np.mean(np.square(ratios))) < 2.0
+        assert told < 6e-3
+    assert 0.1 < np.sqrt(np.mean(np.square(ratios))) < 2.5
 
 
 def test_the_value_that_is_minimised_is_that_of_the_equations(made, kernels: Path):
