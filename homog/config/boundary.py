@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homog.errors import UserError, hint
+from homog.errors import UserError
 
 _WORD = "periodic"
 _SHAPES = (
@@ -53,7 +53,10 @@ def face_conditions(boundary: Any, dimension: int) -> tuple[FaceCondition, ...]:
     given: dict[str, FaceCondition] = {}
     for key, condition in boundary.items():
         if str(key) not in (*names, *axes, "all"):
-            raise UserError(f"problem.boundary.{key} is no face: {hint(str(key), [*axes, *names, 'all'])}")
+            raise UserError(
+                f"problem.boundary.{key} is no face: write x1- for the lower one of x1, x1+ for the upper, x1 for both,"
+                f" and so on up to x{dimension}, or all"
+            )
         given[str(key)] = _condition(condition, str(key))
     found = []
     for name in names:

@@ -38,7 +38,9 @@ def conditions(boundary: Any, dimension: int, parameters: Mapping[str, float]) -
             value = formula(face.value, "value")
             if places_of_jumps(value.expression):
                 where = _where(None if whole else name, "value")
-                raise UserError(f"{where}={value.text} jumps, and u with it: write values that go on continuously")
+                raise UserError(
+                    f"{where}={value.text} jumps, and u with it: write boundary values that go on continuously"
+                )
             return Dirichlet(value)
         assert face.flux is not None
         if face.factor is None:

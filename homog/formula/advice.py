@@ -35,7 +35,7 @@ def for_node(node: ast.AST, where: str) -> str | None:
     """
     match node:
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set() if where.endswith("boundary"):
-            return "one formula holds on all faces: write for example x1 for 0 on the left and 1 on the right"
+            return "write one formula for all faces, or what holds on each: {x1: {value: 0}, x2: {flux: 1}}"
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set():
             return "write one scalar formula: tensors are not there yet"
     return None

@@ -122,7 +122,11 @@ def draw_map(
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
-_FACES: dict[str, tuple[str, Any]] = {"flux": ("#e69f00", "--"), "robin": ("#e69f00", ":"), "periodic": ("#56b4e9", "-.")}
+_FACES: dict[str, tuple[str, Any]] = {
+    "flux": ("#e69f00", "--"),
+    "robin": ("#e69f00", ":"),
+    "periodic": ("#56b4e9", "-."),
+}
 """Colour and dashes of faces on which u is not given."""
 
 

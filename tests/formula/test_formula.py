@@ -232,7 +232,7 @@ def test_any_text_is_a_formula_or_a_user_error(text: str):
 def test_what_is_not_there_is_answered_with_a_way_out(text: str, way_out: str):
     with pytest.raises(UserError, match=way_out):
         parse(text, 2, PARAMETERS)
-    with pytest.raises(UserError, match="one formula holds on all faces"):
+    with pytest.raises(UserError, match="write one formula for all faces"):
         parse("{left: 0, right: 1}", 2, PARAMETERS, where="problem.boundary")
 
 
