@@ -288,8 +288,8 @@ def walk(
         raise UserError(f"points of shape {x.shape}: write an array of shape (n, {problem.dimension})")
     if not ((x > problem.domain.lower) & (x < problem.domain.upper)).all():
         raise UserError("a point lies outside of the domain or on its boundary: walkers start inside")
-    if problem.operator.nonlinear and u is None:
-        raise UserError("the coefficient depends on u: write u=homog.solve(problem) for the walkers to read")
+    if problem.operator.reads_u and u is None:
+        raise UserError("the problem depends on u: write u=homog.solve(problem) for the walkers to read")
     step = step or suited_step(martingale, jumps=problem.operator.jumps)
     policy, scheme = timestep or BoundsTimeStep(), Scheme(martingale, step, exit)
     if problem.operator.jumps and not scheme.may_stay:
@@ -298,7 +298,7 @@ def walk(
     if scheme.drifts:
         steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
     lagged = None
-    if u is not None and problem.operator.nonlinear:
+    if u is not None and problem.operator.reads_u:
         lagged = lagged_spline(u.network, problem.domain, NODES[problem.dimension])
     key = stream_key(seed, batch, Purpose.BY_HAND)
     return Walkers(problem, scheme, home() / "cache" / "kernels").walk(x, walkers, steps, key, lagged)

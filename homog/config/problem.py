@@ -14,9 +14,9 @@ WITH_A_GRID = 3
 """Dimensions in which functions are kept on grids: meshes, tables, fields, places of evaluation."""
 
 
-def depends_on_u(coefficient: str) -> bool:
-    """Whether a coefficient's text names the solution u."""
-    return re.search(r"\bu\b", coefficient) is not None
+def depends_on_u(text: str) -> bool:
+    """Whether a formula's text names the solution u."""
+    return re.search(r"\bu\b", text) is not None
 
 
 @dataclass(kw_only=True)
@@ -42,10 +42,11 @@ class DomainSettings:
 class ProblemSettings:
     """Base of the problems: -div(a grad u) + c u = f in a box, with conditions on its faces, written as formulas (15).
 
-    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
-    coefficient's also u, the solution. c is `reaction`, at least zero everywhere. `boundary` is g, for u = g on all
-    faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which condition holds:
-    {value: g}, {flux: q} for n.a grad u = q, {robin: {factor: k, flux: q}} for n.a grad u + k u = q, or periodic.
+    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
+    a, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is g,
+    for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
+    condition holds: {value: g}, {flux: q} for n.a grad u = q, {robin: {factor: k, flux: q}} for n.a grad u + k u = q,
+    or periodic.
     """
 
     name: str = MISSING
@@ -74,10 +75,13 @@ class ProblemSettings:
     def __post_init__(self) -> None:
         label("problem.name", self.name)
         face_conditions(self.boundary, len(self.domain.lower))
-        if self.nonlinear and len(self.domain.lower) > WITH_A_GRID:
-            raise UserError(
-                "problem.coefficient depends on u, which walkers read from a table on a grid: at most three dimensions"
-            )
+        if len(self.domain.lower) > WITH_A_GRID:
+            for name in ("coefficient", "forcing", "reaction"):
+                if depends_on_u(getattr(self, name)):
+                    raise UserError(
+                        f"problem.{name} depends on u, which walkers read from a table on a grid: at most three"
+                        " dimensions"
+                    )
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+import sympy
 from scipy.optimize import minimize
 
 from homog import fields
@@ -28,6 +29,8 @@ from homog.fields.phases import Phases
 from homog.formula import NAMES, Formula, parse
 from homog.formula.evaluate import at_points
 from homog.formula.jumps import places_of_jumps
+from homog.formula.kinks import larger
+from homog.formula.logistic import stable
 from homog.formula.parse import symbol
 from homog.formula.undefined import reason
 
@@ -93,7 +96,8 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         return parse(getattr(settings, name), domain.dimension, names, where=f"problem.{name}")
 
     known = (SOLUTION,) if field is None else (SOLUTION, FIELD)
-    coefficient, forcing, reaction = formula("coefficient", *known), formula("forcing"), formula("reaction")
+    coefficient = formula("coefficient", *known)
+    forcing, reaction = _newtons(formula("forcing", SOLUTION), formula("reaction", SOLUTION))
     boundary = Boundary.of(conditions(settings.boundary, domain.dimension, parameters), domain, parameters)
     spline = None if field is None else field.spline
     operator = Operator(coefficient, forcing, parameters, spline, None if reaction.expression == 0 else reaction)
@@ -108,12 +112,13 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     sample = domain.sample(_SAMPLE, np.random.default_rng(0))
     closed = np.concatenate([sample, domain.sample_boundary(2**12, np.random.default_rng(1)), domain.corners()])
     for name, given, points in (
-        ("forcing", forcing, sample),
         ("boundary", boundary.value, closed),
+        ("forcing", forcing, sample),
         ("reaction", reaction, closed),
     ):
         where = f"problem.{name}={given.text}"
-        _check_finite(where, given, points, parameters, lambda given=given, x=points: at_points(given, x, parameters))
+        names = parameters if name == "boundary" else {**parameters, SOLUTION: boundary.at(points)}
+        _check_finite(where, given, points, names, lambda given=given, x=points, n=names: at_points(given, x, n))
     # u is not known yet but for its boundary values: the losses check the coefficient where the solution leads it
     values = boundary.at(closed)
     where, known = f"problem.coefficient={coefficient.text}", operator.names_at(closed, values)
@@ -125,6 +130,28 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     _check_reaction(operator, closed)
     refuse_faces(problem)
     return problem
+
+
+def _newtons(forcing: Formula, reaction: Formula) -> tuple[Formula, Formula]:
+    """f and c as the operator has them, where u occurs in what was written: those of Newton's method.
+
+    With c larger than dG/du, zero where that is negative, the step is shorter, and leads to the same solution.
+    """
+    u = symbol(SOLUTION)
+    for name, given in (("forcing", forcing), ("reaction", reaction)):
+        for place in places_of_jumps(given.expression):
+            if u in place.free_symbols:
+                raise UserError(f"problem.{name}={given.text} jumps with u, where {place} does: write min, max or tanh")
+    if not (forcing.names | reaction.names) & {SOLUTION}:
+        return forcing, reaction
+    lost: Any = reaction.expression * u - forcing.expression
+    lost = sympy.expand(lost) if lost.is_polynomial(u) else lost
+    rate: Any = stable(sympy.diff(lost, u))
+    rate = rate if rate.is_nonnegative else larger(rate, sympy.Integer(0))
+    rest: Any = rate * u - lost
+    rest = sympy.expand(rest) if rest.is_polynomial(u) else rest
+    text = f"{reaction.text}) u - ({forcing.text}"
+    return Formula(f"u d/du ({text}) - ({text})", rest, forcing.axes), Formula(f"d/du ({text})", rate, forcing.axes)
 
 
 def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
@@ -269,6 +296,8 @@ def _check_positive(problem: Statement, points: np.ndarray) -> None:
 
 def _check_reaction(operator: Operator, points: np.ndarray) -> None:
     """Refuse a reaction that feeds u: walkers would weigh more than one, and the energy may have no least value."""
+    if operator.data_of_u:  # the losses look where the solution leads it
+        return
     values = operator.reaction_at(points)
     lowest = int(np.argmin(values))
     if operator.reaction is not None and values[lowest] < 0:

@@ -21,12 +21,15 @@ SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solutio
 class Operator:
     """-div(a grad u) + c u = f (equation 15, with a reaction).
 
+    Where f and c depend on u, they are Newton's: of -div(a grad u) + G(x, u) = 0 they are c(x, v) = dG/du(x, v), where
+    that is positive, and f(x, v) = c(x, v) v - G(x, v), v near u; the equation holds for v = u.
+
     Attributes:
         coefficient: a, a positive formula in x, and where it names them in u and the field.
-        forcing: f(x).
+        forcing: f(x), or f(x, v).
         parameters: Value of each parameter, eps among them.
         field: What the coefficient calls `field`, a spline or phases on voxels; or None.
-        reaction: c(x), nowhere negative; None for zero.
+        reaction: c(x), or c(x, v), nowhere negative; None for zero.
     """
 
     coefficient: Formula
@@ -39,6 +42,16 @@ class Operator:
     def nonlinear(self) -> bool:
         """Whether the coefficient depends on u."""
         return SOLUTION in self.coefficient.names
+
+    @property
+    def data_of_u(self) -> bool:
+        """Whether f or c depend on u."""
+        return any(SOLUTION in formula.names for formula in self.data)
+
+    @property
+    def reads_u(self) -> bool:
+        """Whether anything depends on u, and walkers have to read it on their way."""
+        return self.nonlinear or self.data_of_u
 
     @property
     def jumps(self) -> bool:
@@ -57,15 +70,27 @@ class Operator:
         nowhere = np.zeros((len(values), len(self.coefficient.axes)))
         return at_points(self.coefficient, nowhere, {**self.parameters, FIELD: values})
 
-    def forcing_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
-        """f at points of shape (..., d)."""
-        return at_points(self.forcing, points, self.parameters)
+    def forcing_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch"]:
+        """f at points of shape (..., d), where the solution has the values u: to be given where f depends on it."""
+        return at_points(self.forcing, points, self._of_data(u))
 
-    def reaction_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
-        """c at points of shape (..., d)."""
+    def reaction_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch"]:
+        """c at points of shape (..., d), likewise."""
         if self.reaction is None:
             return np.zeros(points.shape[:-1])
-        return at_points(self.reaction, points, self.parameters)
+        return at_points(self.reaction, points, self._of_data(u))
+
+    def _of_data(self, u: Any) -> Mapping[str, Any]:
+        """What the names in f and c stand for."""
+        if not self.data_of_u:
+            return self.parameters
+        if u is None:
+            raise ValueError("f or c depend on u: their values need that of u")
+        return {**self.parameters, SOLUTION: u}
 
     @property
     def data(self) -> tuple[Formula, ...]:

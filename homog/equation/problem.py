@@ -29,8 +29,8 @@ class Problem(Statement):
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
 
-    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; the
-    coefficient's also u, the solution, and `field`.
+    The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
+    a, f and c also u, the solution, and the coefficient's `field`.
 
     Args:
         coefficient: a, positive on the domain.
@@ -38,7 +38,7 @@ class Problem(Statement):
         boundary: g, for u = g on all faces, defined on the whole domain: the boundary ansatz extends it inwards. Or a
             mapping from faces, "x1-", "x1+", ..., axes or "all" to {"value": g} for u = g, {"flux": q} for
             n.a grad u = q, {"robin": {"factor": k, "flux": q}} for n.a grad u + k u = q, or "periodic".
-        reaction: c, nowhere negative.
+        reaction: c, nowhere negative unless it depends on u.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
         domain: The box; the unit square unless it is given.

@@ -46,19 +46,20 @@ class Process:
     ) -> Float[np.ndarray, "*batch"]:
         """f / (2a) at points of shape (..., d)."""
         u = None if lagged is None else lagged(points)
-        return self.operator.forcing_at(points) / (2 * self.operator.coefficient_at(points, u))
+        return self.operator.forcing_at(points, u) / (2 * self.operator.coefficient_at(points, u))
 
     def killing_at(
         self, points: Float[np.ndarray, "*batch d"], lagged: Spline | None = None
     ) -> Float[np.ndarray, "*batch"]:
         """c / (2a) at points of shape (..., d)."""
         u = None if lagged is None else lagged(points)
-        return self.operator.reaction_at(points) / (2 * self.operator.coefficient_at(points, u))
+        return self.operator.reaction_at(points, u) / (2 * self.operator.coefficient_at(points, u))
 
     @property
     def looked_up(self) -> tuple[str, ...]:
-        """What the coefficient names and has no formula: of "u" and "field" those that occur."""
-        return tuple(name for name in (SOLUTION, FIELD) if name in self.operator.coefficient.names)
+        """What the formulas name and has no formula: of "u" and "field" those that occur."""
+        names = self.operator.coefficient.names.union(*(formula.names for formula in self.operator.data))
+        return tuple(name for name in (SOLUTION, FIELD) if name in names)
 
     def expressions(self, slope: Callable[[str, int], sympy.Symbol]) -> tuple[Expr, list[Expr], list[Expr]]:
         """a, the data (f, and c where there is one) and grad a as expressions, of which kernels are made.

@@ -105,17 +105,17 @@ class Coefficients:
             along_x = along_x + torch_at_points(self._by_field, x, names)[:, None] * slope
         return along_x.to(u.dtype), torch_at_points(self._by_solution, x, names).to(u.dtype)
 
-    def forcing(self, points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[Tensor, " n"]:
-        """f(x)."""
-        x = torch.as_tensor(points, device=device)
-        return torch_at_points(self.operator.forcing, x, self.problem.parameters).float()
+    def forcing(self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """f(x), or f(x, u)."""
+        x = torch.as_tensor(points, device=u.device)
+        return torch_at_points(self.operator.forcing, x, {**self.problem.parameters, SOLUTION: u}).float()
 
     def reaction(self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """c(x) u."""
+        """c(x) u, or c(x, u) u."""
         if self.operator.reaction is None:
             return torch.zeros_like(u)
         x = torch.as_tensor(points, device=u.device)
-        return torch_at_points(self.operator.reaction, x, self.problem.parameters).to(u.dtype) * u
+        return torch_at_points(self.operator.reaction, x, {**self.problem.parameters, SOLUTION: u}).to(u.dtype) * u
 
     def rates(self, face: int, points: Float64[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         """k and q of n.a grad u + k u = q on a face, at points of it."""

@@ -39,6 +39,8 @@ class DeepRitzLoss(Loss):
                 "method=deep_ritz minimises an energy, and a coefficient that depends on u has none: write method=dflm"
                 " or method=pinn"
             )
+        if problem.operator.data_of_u:
+            raise UserError("method=deep_ritz takes f and c without u in them: write method=energy or method=pinn")
         self.settings = settings
         self.problem = problem
         self.seed = seed
@@ -62,7 +64,7 @@ class DeepRitzLoss(Loss):
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
         stored = 0.5 * (equation.coefficient(points, u) * gradient.square().sum(1) + equation.reaction(points, u) * u)
-        loss = self._volume * (stored - equation.forcing(points, x.device) * u).mean()
+        loss = self._volume * (stored - equation.forcing(points, u) * u).mean()
         for face, there in inputs.walls.items():
             factor, flux = (torch.as_tensor(rate, device=x.device) for rate in equation.rates(face, there))
             u = network(torch.as_tensor(there, dtype=torch.float32, device=x.device))

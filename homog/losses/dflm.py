@@ -103,7 +103,7 @@ class DFLMLoss(WalkingLoss[DFLM]):
 
     def draw(self, network: nn.Module, iteration: int) -> Draw:
         table = lagged_spline(network, self.problem.domain, self.nodes) if self._look_up else None
-        lagged = table if table and self.problem.operator.nonlinear else self.lagged_for_walkers(network)
+        lagged = table if table and self.problem.operator.reads_u else self.lagged_for_walkers(network)
         sample = self.sample(iteration, lagged)
         return Draw(self.inputs(sample, table), sample.walker_steps)
 

@@ -102,7 +102,7 @@ class PINNLoss(Loss):
         along_x, along_u = self._equation.slopes(points, u)
         slope = along_x + along_u[:, None] * gradient  # grad of a(x, u(x))
         divergence = self._equation.coefficient(points, u) * laplacian(gradient, x) + (slope * gradient).sum(1)
-        return self._equation.reaction(points, u) - divergence - self._equation.forcing(points, x.device)
+        return self._equation.reaction(points, u) - divergence - self._equation.forcing(points, u)
 
     def _balance(self, network: nn.Module, points: np.ndarray, edge: np.ndarray) -> tuple[float, float]:
         count = self.settings.kernel_points

@@ -175,9 +175,9 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
         """
         self._last = until - 1
         on_cpu = self._walks_on.type == "cpu"
-        if self.problem.operator.nonlinear and on_cpu:
+        if self.problem.operator.reads_u and on_cpu:
             self._ahead.beside(self.walkers.compile)
-        waits = self.problem.operator.nonlinear or (self.settings.sampling == "walkers" and not on_cpu)
+        waits = self.problem.operator.reads_u or (self.settings.sampling == "walkers" and not on_cpu)
         self._ahead.begin(iteration, 0 if waits else until, self._arrived)
 
     def lagged_for_walkers(self, network: nn.Module) -> Lagged | None:
@@ -185,14 +185,14 @@ class WalkingLoss[Settings: (DFLM, Energy)](Loss):
 
         Made on the GPU where walkers and the captured step alone read it; elsewhere on the host, which waits for u.
         """
-        if not self.problem.operator.nonlinear:
+        if not self.problem.operator.reads_u:
             return None
         if self.capturable and self._walks_on.type != "cpu":
             return self._on_device(network)
         return lagged_spline(network, self.problem.domain, self.nodes)
 
     def lagged(self, network: nn.Module) -> Spline | None:
-        return lagged_spline(network, self.problem.domain, self.nodes) if self.problem.operator.nonlinear else None
+        return lagged_spline(network, self.problem.domain, self.nodes) if self.problem.operator.reads_u else None
 
     def sample(self, iteration: int, lagged: Lagged | None = None) -> Sample:
         """One iteration's points and walkers.

@@ -152,7 +152,7 @@ class _Sampler:
         self, points: Float64[np.ndarray, "n d"], first: int
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """For some points, `first` the number of the first among all."""
-        lagged = self._smooth.lagged if self._problem.operator.nonlinear else None
+        lagged = self._smooth.lagged if self._problem.operator.reads_u else None
         if lagged:
             self._problem.operator.require_positive(points, lagged)
         key = key_after(self._key, first * self._count)

@@ -185,7 +185,7 @@ def _look(
 ) -> _Seen:
     """Send one walker from each point."""
     problem, domain = walkers.problem, walkers.problem.domain
-    lagged = answer.lagged if problem.operator.nonlinear else None
+    lagged = answer.lagged if problem.operator.reads_u else None
     if lagged is not None:
         problem.operator.require_positive(points, lagged)
     walk = walkers.walk(points, 1, steps, key, lagged)

@@ -14,6 +14,7 @@ from homog.domains import Box
 from homog.equation import Boundary, Problem
 from homog.errors import UserError
 from homog.fields.phases import Phases
+from homog.formula import parse
 from homog.references.cell import correctors_of
 from homog.references.correctors import CorrectorsAlongAxes
 from homog.references.voxel_cell import Correctors
@@ -165,7 +166,8 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     middle, sides = np.asarray(problem.domain.lower) + problem.domain.sides / 2, problem.cell.sides
     far = _FAR * sides.max()
     cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
-    operator = replace(problem.operator, reaction=None)  # a* knows none
+    nothing = parse("0", problem.dimension)
+    operator = replace(problem.operator, forcing=nothing, reaction=None)  # a* knows neither
     boundary = Boundary.given(problem.boundary.value, problem.parameters)  # whatever it is: none gets there
     return cell, problem.but(operator=operator, boundary=boundary, domain=Box(tuple(middle - far), tuple(middle + far)))
 

@@ -226,7 +226,7 @@ def _fine_systems(problem: Problem, smooth: Lattice | None, fine: Meshes | None,
         following = True
     for name, lattice in (("third", fine.third), ("second", fine.second), ("main", fine.main)):
         if lattice is not None:
-            systems[name] = System(lattice, own, continued=name == "main" or (problem.operator.nonlinear and following))
+            systems[name] = System(lattice, own, continued=name == "main" or (problem.operator.reads_u and following))
             following = True
     return systems
 

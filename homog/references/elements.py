@@ -1,6 +1,5 @@
 """The discretised equation by dolfinx: the only file that knows it."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -100,26 +99,41 @@ class Elements:
             if law.nonlinear:
                 points_of_cell = scalars.element.interpolation_points
                 self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
-            of_data = [self._of_load(mesh, values) for values in self._data()]
+            self._data = [self._of_load(mesh, self._fem, options) for _ in problem.operator.data]
+            of_data = [values for values, _, _ in self._data]
+            self._take_data(self.boundary_values)
             on_faces = self._on_faces(dolfinx, mesh, space)
             forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, on_faces, *of_data)
-            self._flow, self._stiffness, load = (self._fem.form(form, jit_options=options) for form in forms)
-        self._load = self._gathered(self._fem.assemble_vector(load).array)
+            self._flow, self._stiffness, self._load_form = (self._fem.form(form, jit_options=options) for form in forms)
+        self._load = self._gathered(self._fem.assemble_vector(self._load_form).array)
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
 
-    def _data(self) -> list[Callable[[np.ndarray], np.ndarray]]:
-        """f, and c where there is one, as functions of points."""
-        operator = self.problem.operator
-        return [operator.forcing_at] if operator.reaction is None else [operator.forcing_at, operator.reaction_at]
+    def _of_load(self, mesh: Any, fem: Any, options: Any) -> tuple[Any, np.ndarray, Any]:
+        """A function at the Gauss points of the load, their coordinates, and what gives u there where data ask for it.
 
-    def _of_load(self, mesh: Any, values: Callable[[np.ndarray], np.ndarray]) -> Any:
-        """A function at the Gauss points of the load."""
+        Its values are those of `_take_data`.
+        """
         import basix.ufl
 
         kind = basix.ufl.quadrature_element(mesh.basix_cell(), degree=_load_degree(self.lattice.degree))
-        found = self._fem.Function(self._fem.functionspace(mesh, kind))
-        found.x.array[:] = values(found.function_space.tabulate_dof_coordinates()[:, : self.lattice.dimension])
-        return found
+        space = fem.functionspace(mesh, kind)
+        points = space.tabulate_dof_coordinates()[:, : self.lattice.dimension]
+        of_u = self.problem.operator.data_of_u
+        return fem.Function(space), points, fem.Expression(self._u, space.element.interpolation_points,
+                                                           jit_options=options) if of_u else None  # fmt: skip
+
+    def _take_data(self, u: np.ndarray) -> None:
+        """Put f, and c where there is one, into the forms, where they depend on u at its values."""
+        self._u.x.array[:] = u
+        operator = self.problem.operator
+        for (function, points, u_there), at in zip(
+            self._data, (operator.forcing_at, operator.reaction_at), strict=False
+        ):
+            if u_there is None:
+                function.x.array[:] = at(points)
+                continue
+            function.interpolate(u_there)
+            function.x.array[:] = at(points, function.x.array.copy())
 
     def _of_faces(self) -> tuple[np.ndarray, np.ndarray]:
         """The unknowns on faces where u is given; and of each its number, or that of what it is a copy of."""
@@ -203,6 +217,9 @@ class Elements:
         """
         if not self._take(u if frozen is None else frozen):
             return None
+        if self.problem.operator.data_of_u:
+            self._take_data(u if frozen is None else frozen)
+            self._load = self._gathered(self._fem.assemble_vector(self._load_form).array)
         self._u.x.array[:] = u
         flow = self._fem.assemble_vector(self._flow).array
         sides = np.subtract(self.lattice.upper, self.lattice.lower)
@@ -223,6 +240,8 @@ class Elements:
             frozen: Leave out that A depends on u.
         """
         self._take(u)
+        if self.problem.operator.data_of_u:
+            self._take_data(u)
         if self.law.nonlinear:
             self._by_u.x.array[:] = 0 if frozen else self._law_there(self._u_there.x.array, 1).ravel()
         self._matrix.set_value(0)
@@ -232,6 +251,11 @@ class Elements:
             return rows
         joined = self._joined(sp.csr_matrix((rows[2], rows[1], rows[0])))
         return joined.indptr, joined.indices, joined.data
+
+    @property
+    def nonlinear(self) -> bool:
+        """Whether anything depends on u."""
+        return self.law.nonlinear or self.problem.operator.data_of_u
 
     @property
     def contrast(self) -> float:
@@ -257,7 +281,10 @@ class Elements:
             factor = self.problem.boundary.factors.get(2 * axis + side)
             return None if factor is None else at_points(factor, points, self.problem.parameters)
 
-        reaction = None if self.problem.operator.reaction is None else self.problem.operator.reaction_at
+        def taken(points: np.ndarray) -> np.ndarray:
+            return self.problem.operator.reaction_at(points, on_lattice)
+
+        reaction = None if self.problem.operator.reaction is None else taken
         matrix = finite_volumes(self.lattice, across, self.problem.boundary.walls, lost, reaction)
         matrix = matrix[self.positions][:, self.positions]
         if self._join is not None:

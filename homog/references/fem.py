@@ -82,7 +82,7 @@ def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.n
 def _solve(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
     """Nodal values on the lattice."""
     start = None if guess is None else elements.admissible(guess.ravel()[elements.positions])
-    if elements.law.nonlinear:
+    if elements.nonlinear:
         found = solve_nonlinear(elements, start)
     else:
         found = solve_linear(elements, elements.boundary_values, start=start)

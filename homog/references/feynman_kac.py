@@ -76,10 +76,8 @@ def reference_by_walks(
         UserError: For a coefficient that depends on u.
     """
     start = time.perf_counter()
-    if problem.operator.nonlinear:
-        raise UserError(
-            "reference=feynman_kac walks in a known medium: a coefficient that depends on u has reference=fem"
-        )
+    if problem.operator.reads_u:
+        raise UserError("reference=feynman_kac walks in a known medium: what depends on u has reference=fem")
     places = Places(scattered=problem.domain.spread(settings.points, np.random.default_rng(0)))
     points, found = places.points, dict[str, AtPoints]()
     if problem.operator.jumps:

@@ -20,16 +20,16 @@ _log = logging.getLogger("homog")
 
 
 def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
-    """The solution of -div(A(x, u) grad u) = f by Newton's method.
+    """The solution of -div(A(x, u) grad u) + c(x, u) u = f(x, u) by Newton's method.
 
     Its matrix is that of v -> -div(A grad v + v dA/du grad u), which for w = A v is -lap w + div(w grad_x A / A): its
     adjoint has a maximum principle, so it has an inverse wherever A is positive. What fails is a start from afar.
 
     Without a guess, or where it leads nowhere, the start is Kirchhoff's: the linear equation for theta(u), exact where
-    A is a product of functions of x and u. Where that is not enough, the data are brought up little by little, theta
-    on the boundary and f times a share that grows to one (natural continuation; Allgower and Georg, Numerical
-    Continuation Methods, chapter 2). Where A is bounded from below by a positive number, each of these problems has a
-    solution.
+    A is a product of functions of x and u. Where A does not depend on u, it is the linear problem at g. Where
+    Kirchhoff's is not enough, the data are brought up little by little, theta on the boundary and f times a share that
+    grows to one (natural continuation; Allgower and Georg, Numerical Continuation Methods, chapter 2). Where A is
+    bounded from below by a positive number, each of these problems has a solution.
 
     Args:
         elements: The equation.
@@ -42,7 +42,7 @@ def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
     if guess is not None:
         with suppress(NotConverged, NotSolved):
             return _newton(elements, guess, 1.0)
-    path = _path(elements)
+    path = _path(elements) if elements.law.nonlinear else None
     if path is None:
         return _from_extension(elements)
     try:
@@ -54,7 +54,7 @@ def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
 
 
 def _from_extension(elements: Elements) -> np.ndarray:
-    """From the linear problem with A at the boundary values' continuation into the domain, where it is positive."""
+    """From the linear problem with all at the boundary values' continuation into the domain, where A is positive."""
     extension = elements.problem.boundary.at(elements.points)
     return _newton(elements, solve_linear(elements, elements.boundary_values, frozen=extension), 1.0)
 

@@ -37,10 +37,10 @@ class GalerkinSolver:
     values of the matrix below `cutoff` times the largest are left out. Memory is that of two matrices a group and of
     one batch.
 
-    A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read a(x, u) from the
-    answer of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many
-    batches as all before it together. So half of all walkers enter the last system, and the first, far off, few; there
-    are at most 1 + log2(iterations) passes.
+    A nonlinear problem takes `passes` steps of a damped Picard iteration, which for u in f and c alone is Newton's:
+    walkers and equations read u from the answer of the pass before, w moves by the share `damping` towards the new
+    solution, and each pass has as many batches as all before it together. So half of all walkers enter the last system,
+    and the first, far off, few; there are at most 1 + log2(iterations) passes.
 
     Args:
         settings: Cut-off, and the number of groups for the error bar.
@@ -63,7 +63,7 @@ class GalerkinSolver:
                 f"one solve for {len(self._weights)} features is too much: write a network with at most"
                 f" {_MOST_FEATURES}, by a smaller network.count or network.width"
             )
-        passes = settings.passes if loss.problem.operator.nonlinear else 1
+        passes = settings.passes if loss.problem.operator.reads_u else 1
         self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
         last = settings.iterations - max(self._restarts, default=0)
         self._groups = min(settings.groups, last)

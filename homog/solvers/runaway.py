@@ -93,11 +93,11 @@ def bound_of_solution(problem: Problem) -> float:
     part of f bounds u from above, the negative from below.
 
     With a(x, u) the least a is taken over the values that u may have, which widen with what it allows, until they do
-    not widen any more: this bounds the solution that is led from f = 0 to f. Where they widen without end, the
-    bound is infinite; so it is where u is not given on all faces. The extremes are those of a sample, and so they are a
-    little less far than the true ones.
+    not widen any more: this bounds the solution that is led from f = 0 to f. Where they widen without end, the bound is
+    infinite; so it is where u is not given on all faces, or is in f or c. The extremes are those of a sample, and so
+    they are a little less far than the true ones.
     """
-    if not problem.boundary.walls.all_absorbing:
+    if problem.operator.data_of_u or not problem.boundary.walls.all_absorbing:
         return math.inf
     domain = problem.domain
     dimension = problem.dimension

@@ -56,7 +56,8 @@ def walk(
             way, local = _pushed(problem, x, noise, dt[:, 0], chances)
             here, there = (_coefficient(problem, place, lagged) for place in (x, _inside(problem, x + way)))
             stays = lot * here > there
-            velocity, rate = torch.zeros_like(x), torch.tensor(problem.operator.forcing_at(x.numpy())) / (2 * here)
+            velocity = torch.zeros_like(x)
+            rate = torch.from_numpy(problem.process.reward_at(x.numpy(), lagged))
         else:
             velocity, rate = _medium(problem, x, lagged)
         loss = _killing(problem, x, lagged)

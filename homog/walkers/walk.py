@@ -145,7 +145,7 @@ class Walkers:
                 from `point_keys`: so the points of several iterations can be walked together.
             lagged: The u that a nonlinear coefficient reads, on the whole domain; on their GPU or on the host.
         """
-        if self.problem.operator.nonlinear and lagged is None:
+        if self.problem.operator.reads_u and lagged is None:
             raise ValueError("walkers of a nonlinear problem need a lagged u to read")
         tables = self._tables
         if lagged is not None:
@@ -206,10 +206,12 @@ class Walkers:
             top_speed = 0.0
         elif steps.pace is not None:  # |V| dt <= worst sqrt(dt) there, and dt is longest elsewhere
             top_speed = steps.pace.worst / math.sqrt(steps.micro_step)
+        elif not self.problem.operator.nonlinear:
+            top_speed = self._top_speed
         elif isinstance(lagged, DeviceSpline):
             return np.finfo(np.float32).max
         else:
-            top_speed = self._bound_of_speed(lagged) if self.problem.operator.nonlinear else self._top_speed
+            top_speed = self._bound_of_speed(lagged)
         return np.float32(_SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
 
     def _bound_of_speed(self, lagged: Spline | None) -> float:

@@ -27,6 +27,7 @@ OTHERS = {  # what is shrunk where the preset's name has this word
     "interior_layer": ["network.depth=1", "network.width=6", "method.walkers=2", "optimizer.steps=2"],
     "natural_gradient": ["network.depth=1", "network.width=6", "method.walkers=2", "optimizer.steps=2"],
     "dimensions": ["network.count=2", "evaluation.points=64", "method.walkers=2"],
+    "reaction_diffusion": ["network.count=3", "method.walkers=2"],
     "mixed_walls": ["network.count=3", "method.walkers=2"],
     "dflm_galerkin": ["network.count=3", "method.walkers=2"],
 }

@@ -1,6 +1,6 @@
-"""Errors and seconds at walls, by the defaults: flux and robin faces, a periodic axis, a flux into a fine medium.
+"""Errors and seconds of terms and walls, by the defaults: reactions, linear and not, flux, robin and periodic faces.
 
-    python scripts/walls.py
+    python scripts/equations.py
 
 Of each case and seed: the error, what the answer tells of it, and the seconds until it is there, checks included.
 """
@@ -15,7 +15,16 @@ import homog
 
 _WAVE = "exp(sin(2*pi*x1))*sin(pi*x2)"
 _SMOOTH = "sin(2*x1 + 1)*exp(0.7*x2)"
+_SINES = "sin(pi*x1)*sin(pi*x2)"
 _CASES = {
+    "c = 50, a = 1": (
+        homog.Problem("1", forcing=f"(2*pi**2 + 50)*{_SINES}", reaction="50", eps=0.1),
+        homog.ExactReference(fine=_SINES),
+    ),
+    "5 u^3 + u, a = 1": (
+        homog.Problem("1", forcing=f"2*pi**2*{_SINES} + 5*({_SINES})**3 + {_SINES}", reaction="5*u**2 + 1", eps=0.1),
+        homog.ExactReference(fine=_SINES),
+    ),
     "flux and robin, a = 1": (
         homog.Problem(
             "1",
