@@ -16,7 +16,8 @@ from homog.machine.home import home
 _ROOT = Path(__file__).parents[1]
 _FIGURES = _ROOT / "docs" / "figures" / "gallery"
 ORDER = (
-    *("linear", "own_formula", "random_field", "nonlinear", "effective_tensor"),
+    *("linear", "own_formula", "random_field", "nonlinear", "mixed_walls"),
+    *("reaction_diffusion", "effective_tensor"),
     *("fine_scale", "convergence", "methods", "sweep"),
 )
 _MARK = "what it printed itself:"
