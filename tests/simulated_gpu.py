@@ -74,11 +74,12 @@ class Case:
     degree: int = 3
     side: float | None = None
     reaction: str = "0"
+    boundary: Any = "0"
 
     @property
     def problem(self) -> Problem:
         box = DomainSettings(lower=[0.0] * self.dimension, upper=[1.0] * self.dimension)
-        made = {"name": "p", "forcing": self.forcing, "reaction": self.reaction, "domain": box}
+        made = {"name": "p", "forcing": self.forcing, "reaction": self.reaction, "domain": box, "boundary": self.boundary}
         if "field" not in self.coefficient:
             return equation.build(FormulaProblem(coefficient=self.coefficient, **made), EPS)
         plain = equation.build(FormulaProblem(coefficient="1", **made), EPS)
@@ -102,7 +103,7 @@ class Case:
 
     def solution(self, problem: Problem, device: torch.device | None) -> Lagged | None:
         """The u that walkers of a nonlinear problem read: on the host, or with `table_there` on a device."""
-        if not problem.operator.nonlinear:
+        if not problem.operator.reads_u:
             return None
         if self.table_there and device is not None:
             return LaggedOnDevice(problem.domain, 17, device)(Bump().to(device))
@@ -125,6 +126,8 @@ STEEP = "exp(60*x1 - 3*x2)*(2 + sin(2*pi*x1/eps) + erf(x1 - x2))/(1 + exp(200*(x
 CUBE = "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"
 JUMPS = "where(mod(x1, eps) < 0.4*eps, 10, 1) + mod(floor(2*x2/eps), 2)"
 STAY = Scheme("drift", "metropolis", "bridge")
+LOSES = {"robin": {"factor": "30*(1 + x2)", "flux": "5"}}
+WALLS = {"x1-": {"flux": "1 + x2"}, "x1+": LOSES, "x2": {"value": "x1"}}
 CASES = {
     "linear": Case(LINEAR, 2, Scheme("drift", "heun", "bridge")),
     "linear, weighed": Case(LINEAR, 2, Scheme("girsanov", "euler", "bridge")),
@@ -155,6 +158,19 @@ CASES = {
         Scheme("drift", "heun", "bridge"),
         "exp(60*x1)/(1 + exp(200*(x2 - 0.5)))",
         reaction="300*exp(60*x1)/(1 + exp(200*(x2 - 0.5)))",
+    ),
+    "walls": Case(LINEAR, 2, Scheme("drift", "heun", "bridge"), boundary=WALLS),
+    "walls, Euler steps": Case(LINEAR, 2, Scheme("drift", "euler", "clip"), reaction="100", boundary=WALLS),
+    "walls and jumps": Case(JUMPS, 2, STAY, boundary=WALLS),
+    "walls and a field": Case("1.5 + field", 2, Scheme("drift", "heun", "bridge"), boundary=WALLS),
+    "walls and jumps of a field": Case("where(field > 0.2, 10, 1 + x1)", 2, STAY, boundary=WALLS),
+    "periodic": Case(
+        LINEAR, 2, Scheme("drift", "heun", "bridge"), boundary={"x1": "periodic", "x2-": LOSES, "x2+": {"value": 0}}
+    ),
+    "periodic jumps": Case(JUMPS, 2, STAY, boundary={"x1": "periodic", "x2": {"value": 0}}),
+    "a reaction of u": Case(LINEAR, 2, Scheme("drift", "heun", "bridge"), "50 - exp(u)", reaction="30*u**2"),
+    "a reaction of u, table of the GPU": Case(
+        LINEAR, 2, Scheme("drift", "heun", "bridge"), "50", reaction="30*u**2", boundary=WALLS, table_there=True
     ),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }
