@@ -169,4 +169,4 @@ def prepare(settings: RunSettings, home: Path) -> None:
     problem = equation.build(settings.problem, settings.eps)
     steps = time_steps(settings.timestep, problem.dimension, problem.scale) if settings.method.walks else None
     losses.build(settings.method, problem, steps, settings.seed, home / "cache" / "kernels")
-    networks.build(settings.network, problem.domain, settings.seed)
+    networks.build(settings.network, problem.domain, settings.seed, problem.boundary.walls)

@@ -41,7 +41,9 @@ _FLAGS = [
     *("--config-path=pkg://homog.nothing", "--experimental-rerun=x", "--exp", "--version", "--unknown", "-x", "-", "--"),
     *("---", "-1", "--=", "--config-dir=\x00", "--hydra-hel=1", "-mm", "--multirun=1", "--no-multirun", "--cfg=job=1"),
 ]  # fmt: skip
-_FORMULA_KEYS = ["problem.coefficient", "problem.forcing", "problem.boundary", "problem.period"]
+_FORMULA_KEYS = [
+    "problem.coefficient", "problem.forcing", "problem.boundary", "problem.period", "problem.reaction",
+]  # fmt: skip
 _NEEDED = {"problem/field=file": ["problem.field.path=none.npy"], "timestep=ratio": ["timestep.ratio=0.5"]}
 
 
@@ -77,8 +79,10 @@ def _argument(chance: random.Random) -> str:
     elif kind < 0.6:
         group = chance.choice(list(_GROUPS))
         text = f"{group}={chance.choice(_GROUPS[group])}"
-    elif kind < 0.7:
+    elif kind < 0.67:
         text = f"{chance.choice(_FORMULA_KEYS)}={formula(chance)}"
+    elif kind < 0.7:
+        text = "problem.boundary=" + str(walls(chance)).replace("'", chance.choice(("", "", "'")))
     elif kind < 0.8:
         text = f"{chance.choice(_HYDRA)}={chance.choice(_VALUES)}"
     elif kind < 0.88:
@@ -128,6 +132,34 @@ def formula(chance: random.Random) -> str:
     if chance.random() < 0.15:
         text = f"{chance.choice(('1', '2', '3'))} + ({text})**2"
     return _damaged(text, chance) if chance.random() < 0.2 else text
+
+
+def walls(chance: random.Random) -> object:
+    """What may be said of faces, or nearly: a third of it is sound."""
+    sound = chance.random() < 0.4
+
+    def condition() -> object:
+        text = _expression(chance, chance.choice((0, 1, 2)), sound=sound)
+        kinds: list[object] = [{"value": text}, {"flux": text}, {"robin": {"factor": f"({text})**2", "flux": text}}]
+        if sound:
+            return chance.choice(kinds)
+        odd = [
+            {"value": 1, "flux": 0},
+            {"robin": text},
+            {"robin": {"flux": 1}},
+            {"robin": {"factor": "-1"}},
+            {},
+            [],
+            None,
+        ]
+        return chance.choice([*kinds, "periodic", "open", text, *odd, {"value": {"value": 1}}, {"flux": [1]}, 3, True])
+
+    first = chance.choice((condition(), "periodic"))
+    faces = {"x1": first, "x2-": condition(), "x2+": condition()}
+    if not sound:
+        faces[chance.choice(("all", "x1-", "x1+", "x3", "left", "X1", "", "x2", "x"))] = condition()
+        faces.pop(chance.choice(list(faces)))
+    return faces
 
 
 def _expression(chance: random.Random, depth: int, *, sound: bool) -> str:

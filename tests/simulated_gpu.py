@@ -79,7 +79,13 @@ class Case:
     @property
     def problem(self) -> Problem:
         box = DomainSettings(lower=[0.0] * self.dimension, upper=[1.0] * self.dimension)
-        made = {"name": "p", "forcing": self.forcing, "reaction": self.reaction, "domain": box, "boundary": self.boundary}
+        made = {
+            "name": "p",
+            "forcing": self.forcing,
+            "reaction": self.reaction,
+            "domain": box,
+            "boundary": self.boundary,
+        }
         if "field" not in self.coefficient:
             return equation.build(FormulaProblem(coefficient=self.coefficient, **made), EPS)
         plain = equation.build(FormulaProblem(coefficient="1", **made), EPS)

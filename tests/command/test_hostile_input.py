@@ -7,12 +7,13 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import Answer, Command, prepare, time_limit
-from hostile_texts import arguments, formula
+from hostile_texts import arguments, formula, walls
 
-from homog.config import BoundsTimeStep, Cosines, Energy, FormulaProblem, RunSettings
+from homog.config import BoundsTimeStep, Energy, FormulaProblem, Legendre, RunSettings
 from homog.errors import UserError
 
 SECONDS = 60  # for one answer, on a busy machine
@@ -52,20 +53,24 @@ def of_command(command: Command) -> Callable[[int], tuple[Answer, object]]:
 
 
 def of_formula(seed: int) -> tuple[Answer, object]:
-    """A formula in one of its four places, as far as the walkers' source code."""
+    """A formula in one of its places, or what holds on the faces, as far as the walkers' source code."""
     chance = random.Random(seed)
-    place = chance.choice(["coefficient"] * 4 + ["forcing", "boundary", "period"])
-    texts = {"coefficient": "2", "forcing": "1", place: formula(chance)}
-    settings = RunSettings(
-        problem=FormulaProblem(name="hostile", **texts),
-        timestep=BoundsTimeStep(macro_factor=1.0),
-        method=Energy(),
-        network=Cosines(),
-        eps=0.1,
-    )
+    place = chance.choice(["coefficient"] * 4 + ["forcing", "boundary", "period", "reaction", "faces"])
+    texts: dict[str, Any] = {"coefficient": "2", "forcing": "1"}
+    if place == "faces":
+        texts |= {"boundary": walls(chance)}
+    else:
+        texts |= {place: formula(chance)}
     status, told, start = 0, "", time.process_time()
     try:
         with time_limit(SECONDS):
+            settings = RunSettings(
+                problem=FormulaProblem(name="hostile", **texts),
+                timestep=BoundsTimeStep(macro_factor=1.0),
+                method=Energy(),
+                network=Legendre(count=4),
+                eps=0.1,
+            )
             prepare(settings, Path("unused"))
     except UserError as error:
         status, told = 2, f"homog-run: {error}\n"
