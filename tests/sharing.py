@@ -65,14 +65,25 @@ CASES = {
         Legendre(count=4),
         Galerkin(iterations=8, groups=4, passes=2),
     ),
+    "walls": (
+        LINEAR,
+        Energy(points=201, walkers=2),
+        Legendre(count=4),
+        Galerkin(iterations=4, groups=4),
+    ),
 }
+WALLS = {"x1": "periodic", "x2-": {"robin": {"factor": 3, "flux": "1 + sin(2*pi*x1)"}}, "x2+": {"flux": 1}}
 
 
 def begin(case: str, kernels: Path) -> tuple[losses.Loss, Training]:
     coefficient, method, network, optimizer = CASES[case]
-    problem = equation.build(FormulaProblem(name="a test", coefficient=coefficient, forcing="10"), 0.3)
+    boundary, eps = (WALLS, 0.25) if case == "walls" else ("0", 0.3)
+    settings = FormulaProblem(name="a test", coefficient=coefficient, forcing="10", boundary=boundary)
+    problem = equation.build(settings, eps)
     loss = losses.build(method, problem, TimeSteps(1e-3, 5, 1, 1), 0, kernels)
-    return loss, train(loss, loss.network(networks.build(network, problem.domain, 0)), optimizer)
+    return loss, train(
+        loss, loss.network(networks.build(network, problem.domain, 0, problem.boundary.walls)), optimizer
+    )
 
 
 def main() -> None:

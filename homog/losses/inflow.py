@@ -25,7 +25,7 @@ from homog.equation import Problem
 from homog.formula.evaluate import at_points
 from homog.machine import ranks
 from homog.timesteps.timestep import TimeSteps
-from homog.walkers import Lagged, Purpose, Walkers, placed, point_generator, stream_key
+from homog.walkers import Lagged, Purpose, Walkers, placed, point_generator, point_keys, stream_key
 
 _SHARE = 12  # walkers of a batch for each point on a face
 _LEAST = 64  # points on a face
@@ -88,14 +88,16 @@ class Inflows:
         self._counts = {face: max(_LEAST, round(count)) for face, count in zip(faces, counts, strict=True)}
 
     def walk(self, walkers: Walkers, legs: Legs, iteration: int, lagged: Lagged | None, every: int = 1) -> Inflow:
-        """Walk from the points of a batch, or from one in so many."""
+        """Walk from the points of a batch, or from one in so many, the same however many ranks there are."""
         points, weights = self._starts(iteration)
-        points, weights = points[::every], placed(weights[:, ::every].astype(np.float32), self._device)
+        own, total = ranks.share(len(points)), len(points)
+        some = slice(own.start + -own.start % every, own.stop, every)
+        points, weights = points[some], placed(weights[:, some].astype(np.float32), self._device)
         starts = placed(points.astype(np.float32), self._device)
         places, loads, taken = list[Tensor](), list[Tensor](), 0
         for number, (steps, share) in enumerate(legs):
             key = stream_key(self._seed, len(legs) * iteration + number, Purpose.INFLOW)
-            walk = walkers.walk(points, 1, steps, key, lagged)
+            walk = walkers.walk(points, 1, steps, point_keys(key, total, 1)[some], lagged)
             inside = ~placed(walk.left, self._device)[:, 0]
             kept = torch.exp(placed(walk.log_weight, self._device)[:, 0]) * inside
             places.append(starts + placed(walk.displacement, self._device)[:, :, 0].T)
@@ -105,14 +107,13 @@ class Inflows:
         return Inflow(torch.cat(places), load, drain, taken)
 
     def _starts(self, iteration: int) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, "2 n"]]:
-        """This rank's points, and q / 2 and k / 2 there times the area that each stands for."""
+        """The points of all ranks, and q / 2 and k / 2 there times the area that each stands for."""
         random = point_generator(self._seed, iteration, Purpose.INFLOW)
         points, weights = list[np.ndarray](), list[np.ndarray]()
         for face, count in self._counts.items():
             points.append(self._problem.domain.spread_on(face, count, random))
             weights.append(self._rates(face, points[-1]) * (0.5 * self._problem.domain.face_area(face) / count))
-        own = ranks.share(sum(self._counts.values()))
-        return np.concatenate(points)[own], np.concatenate(weights, axis=1)[:, own]
+        return np.concatenate(points), np.concatenate(weights, axis=1)
 
     def _rates(self, face: int, points: np.ndarray) -> Float64[np.ndarray, "2 n"]:
         """q and k."""

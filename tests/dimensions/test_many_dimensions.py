@@ -56,7 +56,7 @@ def exact(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("total", [False, True])
 def test_the_products_are_those_of_their_numbers(dimension: int, total: bool, kernels: Path):
     box, count = Box((0.0,) * dimension, (1.0, *(2.0,) * (dimension - 1))), 3
-    network = ProductSum(box, legendre_slopes, count, total=total)
+    network = ProductSum(box, [legendre_slopes] * box.dimension, count, total=total)
     x = torch.as_tensor(box.sample(5, np.random.default_rng(0)), dtype=torch.float32)
     along = network.factors(x)
     numbers = [k for k in itertools.product(range(count), repeat=dimension) if not total or sum(k) < count]

@@ -16,7 +16,7 @@ import torch
 TESTS = Path(__file__).parents[1]
 METHODS = [
     "penalty", "gradient", "walkers", "least squares", "nonlinear", "energy", "last layer", "galerkin",
-    "natural gradient", "Picard",
+    "natural gradient", "Picard", "walls",
 ]  # fmt: skip
 ALONE = ["problem=linear", "eps=0.05", "reference=homogenized", "evaluation.grid=21", "tracking=off"]
 SMALL = [*ALONE, "network.count=4", "method.points=200", "optimizer.groups=4", "optimizer.iterations=4"]

@@ -212,6 +212,7 @@ def test_a_step_lowers_the_energy_of_its_own_walkers(make_problem, kernels, coef
         assert after < before + 1e-2 * abs(before)
 
 
+@pytest.mark.slow  # half a minute on two idle cores
 def test_the_error_falls_like_the_root_of_the_walkers(make_problem, kernels):
     """Sixteen times the walkers of the last solve: a quarter of the error, over three seeds; 4.2 was measured."""
     problem, found = make_problem("1", eps=0.3), np.empty((2, 3))
