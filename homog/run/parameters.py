@@ -17,7 +17,9 @@ def parameters(task: Task) -> dict[str, str | float | int | bool]:
             if type(value) in KINDS.values():
                 flat[prefix] = type(value).__name__
             value = {field.name: getattr(value, field.name) for field in fields(value)}
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix == "problem.boundary":  # MLflow's names have no plus sign
+            flat[prefix] = _as_typed(value)
+        elif isinstance(value, dict):
             for key, item in value.items():
                 collect(f"{prefix}.{key}" if prefix else str(key), item)
         elif value is not None:
@@ -28,3 +30,10 @@ def parameters(task: Task) -> dict[str, str | float | int | bool]:
     if steps is None:
         return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
+
+
+def _as_typed(value: Any) -> str:
+    """A mapping as one writes it on the command line."""
+    if not isinstance(value, dict):
+        return str(value)
+    return "{" + ", ".join(f"{key}: {_as_typed(inner)}" for key, inner in value.items()) + "}"

@@ -37,10 +37,10 @@ class GalerkinSolver:
     values of the matrix below `cutoff` times the largest are left out. Memory is that of two matrices a group and of
     one batch.
 
-    A nonlinear problem takes `passes` steps of a damped Picard iteration, which for u in f and c alone is Newton's:
-    walkers and equations read u from the answer of the pass before, w moves by the share `damping` towards the new
-    solution, and each pass has as many batches as all before it together. So half of all walkers enter the last system,
-    and the first, far off, few; there are at most 1 + log2(iterations) passes.
+    A nonlinear problem takes `passes` steps of a damped Picard iteration: walkers and equations read u from the answer
+    of the pass before, w moves by the share `damping` towards the new solution, and each pass has as many batches as
+    all before it together. So half of all walkers enter the last system, and the first, far off, few; there are at most
+    1 + log2(iterations) passes. Where u is in f and c alone it is Newton's method, which moves all the way.
 
     Args:
         settings: Cut-off, and the number of groups for the error bar.
@@ -64,6 +64,7 @@ class GalerkinSolver:
                 f" {_MOST_FEATURES}, by a smaller network.count or network.width"
             )
         passes = settings.passes if loss.problem.operator.reads_u else 1
+        self._damping = settings.damping if loss.problem.operator.nonlinear else 1.0  # Newton's method wants none
         self._restarts = {settings.iterations >> halvings for halvings in range(1, passes)} - {0}
         last = settings.iterations - max(self._restarts, default=0)
         self._groups = min(settings.groups, last)
@@ -242,7 +243,7 @@ class GalerkinSolver:
         energy = float(values @ (0.5 * whole @ values - load.sum(0))) / max(1, self._batches)
         weights = found.weights
         if self._lagged is not None:
-            weights = self._weights + self.settings.damping * (weights - self._weights)
+            weights = self._weights + self._damping * (weights - self._weights)
         size = math.sqrt(values @ self._norm @ values)
         return _Solution(weights, beta, energy, choice, len(found.chosen), size, macro, micro)
 

@@ -30,6 +30,7 @@ from homog.walkers.step import (
     MINUS_TWO_LN2,
     ONE,
     PERIODIC,
+    REFLECTING,
     SPAN,
     TABLES,
     WALLED,
@@ -279,6 +280,10 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
         walker.d[i] += m[i] if inside > HALF else ZERO
         if WALLS[0][i] == PERIODIC:
             walker.d[i] = around(walker.d[i], walker.below[i], walker.above[i])
+        if WALLS[0][i] == REFLECTING:
+            walker.d[i] = max(walker.d[i], -walker.below[i])
+        if WALLS[1][i] == REFLECTING:
+            walker.d[i] = min(walker.d[i], walker.above[i])
         walker.brownian[i] += b[i] if inside > HALF else ZERO
     walker.reward += h if inside > HALF else ZERO
     if WEIGHED:

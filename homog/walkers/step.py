@@ -484,6 +484,10 @@ def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
         walker.d[i] += m[i]
         if WALLS[0][i] == PERIODIC:
             walker.d[i] = around(walker.d[i], walker.below[i], walker.above[i])
+        if WALLS[0][i] == REFLECTING:  # formulas may have no value a rounding error outside
+            walker.d[i] = max(walker.d[i], -walker.below[i])
+        if WALLS[1][i] == REFLECTING:
+            walker.d[i] = min(walker.d[i], walker.above[i])
         walker.brownian[i] += b[i]
     walker.reward += h
     if WEIGHED:

@@ -29,6 +29,7 @@ from homog.config import (
     Legendre,
     MethodSettings,
     NaturalGradient,
+    RunSettings,
 )
 from homog.domains import Box
 from homog.equation import Problem, build
@@ -40,6 +41,8 @@ from homog.measures.fine_scale import fine_scale
 from homog.measures.longer_walk import longer_walk
 from homog.references import reference
 from homog.references.feynman_kac import fine_solution
+from homog.run.parameters import parameters
+from homog.run.task import Plan, Task
 from homog.solvers.training import train
 from homog.timesteps.pace import pace_of
 from homog.timesteps.timestep import TimeSteps, time_steps
@@ -386,3 +389,14 @@ def test_one_formula_for_all_faces_is_the_same_problem_either_way(make_problem: 
     plain, by_faces = (make_problem("2", boundary=given) for given in ("x1", {"all": {"value": "x1"}}))
     assert plain.key() == by_faces.key()
     assert plain.key() != make_problem("2", boundary={"x1-": {"flux": 0}, "all": {"value": "x1"}}).key()
+
+
+def test_faces_are_one_parameter_of_a_run_as_one_types_them(tmp_path: Path):
+    """MLflow refuses the plus sign of x1+ in a name, and with it the whole run."""
+    boundary = {"x1-": {"flux": "1 + x2"}, "x1+": {"robin": {"factor": 2}}, "x2": "periodic"}
+    problem = FormulaProblem(name="p", coefficient="2", forcing="1", boundary=boundary)
+    plan = Plan.of(RunSettings.of(problem, eps=0.1), tmp_path)
+    task = Task(**vars(plan), folder=tmp_path, asked=plan.settings, started=0.0, begun=None, tags={})
+    found = parameters(task)
+    assert found["problem.boundary"] == "{x1-: {flux: 1 + x2}, x1+: {robin: {factor: 2}}, x2: periodic}"
+    assert not [name for name in found if "+" in name]
