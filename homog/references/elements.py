@@ -1,7 +1,6 @@
 """The discretised equation by dolfinx: the only file that knows it."""
 
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from filelock import FileLock
 
-from homog.domains import ABSORBING, PERIODIC
 from homog.equation import Problem
 from homog.formula.evaluate import at_points
+from homog.references.copies import Copies, held
 from homog.references.factorisation import Rows
 from homog.references.lattice import Lattice
 from homog.references.laws import Law
@@ -56,8 +55,8 @@ def _mesh(dolfinx: Any, lattice: Lattice) -> Any:
 class Elements:
     """The discretised equation. Arrays of unknowns are in dolfinx's order of the nodes; see `positions`.
 
-    Along a periodic axis the nodes of the upper face are copies of those of the lower one (`joined`): what the residual
-    has at a copy is added to its original, and the rows of copies are those of the unit matrix.
+    Along a periodic axis the nodes of the upper face are copies of those of the lower one: what the residual has at a
+    copy is added to its original, and the rows of copies are those of the unit matrix.
 
     Attributes:
         problem: Gives f, c and what holds on the faces.
@@ -79,7 +78,8 @@ class Elements:
         space = self._fem.functionspace(mesh, ("Lagrange", lattice.degree))
         self.points = space.tabulate_dof_coordinates()[:, : lattice.dimension]
         self.positions = lattice.positions(self.points)
-        self.on_boundary, self._copies = self._of_faces()
+        walls = problem.boundary.walls
+        self.on_boundary, self._copies = held(lattice, self.positions, walls), Copies(lattice, self.positions, walls)
         self.boundary_values = np.zeros(lattice.unknowns)
         edge = self.points[self.on_boundary]
         self.boundary_values[self.on_boundary] = problem.boundary.at(edge)
@@ -105,7 +105,7 @@ class Elements:
             on_faces = self._on_faces(dolfinx, mesh, space)
             forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, on_faces, *of_data)
             self._flow, self._stiffness, self._load_form = (self._fem.form(form, jit_options=options) for form in forms)
-        self._load = self._gathered(self._fem.assemble_vector(self._load_form).array)
+        self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
 
     def _of_load(self, mesh: Any, fem: Any, options: Any) -> tuple[Any, np.ndarray, Any]:
@@ -134,20 +134,6 @@ class Elements:
                 continue
             function.interpolate(u_there)
             function.x.array[:] = at(points, function.x.array.copy())
-
-    def _of_faces(self) -> tuple[np.ndarray, np.ndarray]:
-        """The unknowns on faces where u is given; and of each its number, or that of what it is a copy of."""
-        lattice, walls = self.lattice, self.problem.boundary.walls
-        places = np.stack(np.unravel_index(self.positions, lattice.shape))
-        given, original = np.zeros(lattice.unknowns, dtype=bool), places.copy()
-        for axis, (below, above) in enumerate(zip(walls.below, walls.above, strict=True)):
-            last = lattice.shape[axis] - 1
-            given |= (places[axis] == 0) & (below == ABSORBING) | (places[axis] == last) & (above == ABSORBING)
-            if below == PERIODIC:
-                original[axis][places[axis] == last] = 0
-        numbers = np.empty(lattice.unknowns, dtype=np.int64)
-        numbers[self.positions] = np.arange(lattice.unknowns)
-        return np.flatnonzero(given).astype(np.int32), numbers[np.ravel_multi_index(tuple(original), lattice.shape)]
 
     def _on_faces(self, dolfinx: Any, mesh: Any, space: Any) -> list[tuple[Any, Any, Any]]:
         """Of each face with a flux or a factor the measure, and q and k; None where there is none."""
@@ -185,17 +171,9 @@ class Elements:
 
         return [(measure(face), on_nodes(boundary.fluxes, face), on_nodes(boundary.factors, face)) for face in faces]
 
-    def _gathered(self, values: np.ndarray) -> np.ndarray:
-        """What a form has at copies, added to what it has at their originals, in place; zero at copies."""
-        copies = np.flatnonzero(self._copies != np.arange(len(self._copies)))
-        if copies.size:
-            np.add.at(values, self._copies[copies], values[copies])
-            values[copies] = 0
-        return values
-
     def joined(self, u: np.ndarray) -> np.ndarray:
         """u with the values of originals at their copies."""
-        return u[self._copies]
+        return self._copies.joined(u)
 
     def admissible(self, u: np.ndarray) -> np.ndarray:
         """u with the values that are given, and those of originals at copies."""
@@ -219,13 +197,13 @@ class Elements:
             return None
         if self.problem.operator.data_of_u:
             self._take_data(u if frozen is None else frozen)
-            self._load = self._gathered(self._fem.assemble_vector(self._load_form).array)
+            self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._u.x.array[:] = u
         flow = self._fem.assemble_vector(self._flow).array
         sides = np.subtract(self.lattice.upper, self.lattice.lower)
         scale = float(np.abs(self._coefficient.x.array).mean() * np.prod(sides) / sides.max() ** 2)
         size = float(np.sqrt(max(0.0, u @ flow) + scale * np.mean(u**2)))
-        flow = self._gathered(flow)
+        flow = self._copies.gathered(flow)
         flow -= share * self._load
         flow[self.on_boundary] = 0
         return Residual(flow, size)
@@ -247,9 +225,9 @@ class Elements:
         self._matrix.set_value(0)
         self._fem.assemble_matrix(self._matrix, self._stiffness, bcs=[self._condition])
         rows = self._matrix.indptr, self._matrix.indices, self._matrix.data
-        if self._join is None:
+        if not any(self.problem.boundary.walls.periodic):
             return rows
-        joined = self._joined(sp.csr_matrix((rows[2], rows[1], rows[0])))
+        joined = self._copies.matrix(sp.csr_matrix((rows[2], rows[1], rows[0])))
         return joined.indptr, joined.indices, joined.data
 
     @property
@@ -286,27 +264,8 @@ class Elements:
 
         reaction = None if self.problem.operator.reaction is None else taken
         matrix = finite_volumes(self.lattice, across, self.problem.boundary.walls, lost, reaction)
-        matrix = matrix[self.positions][:, self.positions]
-        if self._join is not None:
-            matrix = self._joined(matrix)
+        matrix = self._copies.matrix(matrix[self.positions][:, self.positions])
         return matrix.indptr, matrix.indices, matrix.data
-
-    @cached_property
-    def _join(self) -> sp.csr_matrix | None:
-        """Takes originals to all unknowns; None where there are no copies."""
-        own = np.arange(len(self._copies))
-        if (self._copies == own).all():
-            return None
-        return sp.csr_matrix((np.ones(len(own)), (own, self._copies)), shape=(len(own), len(own)))
-
-    def _joined(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
-        """A matrix of all unknowns as one of the originals, with rows of the unit matrix where u is given or copied."""
-        assert self._join is not None
-        unit = np.zeros(len(self._copies))
-        unit[self._copies != np.arange(len(unit))] = 1
-        found = sp.csr_matrix(self._join.T @ matrix @ self._join + sp.diags(unit))
-        found.sort_indices()
-        return found
 
     def _take(self, u: np.ndarray) -> bool:
         """Put u and A(x, u) into the forms; whether A is positive."""

@@ -77,7 +77,7 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
         {**_static(medium, dimension, scheme), "LANES": lanes.LANES, "CHUNK": lanes.CHUNK, "PACED": paced},
         _vectors(medium, dimension),
         {name: _tree(part, places) for name, part in state.items()},
-        _in_place("step") | _in_place("metropolis") | _in_place("lanes"),
+        _in_place("step") | _in_place("walls") | _in_place("metropolis") | _in_place("lanes"),
         {"Vector": "", "Block": "\n".join(buffers)},
         ("i", lanes.LANES),
     )
@@ -91,7 +91,7 @@ def cuda_source(medium: Medium, dimension: int, scheme: Scheme) -> str:
         _static(medium, dimension, scheme),
         _vectors(medium, dimension),
         {name: _tree(part, {}) for name, part in _state(medium, dimension).items()},
-        _in_place("step") | _in_place("metropolis") | _in_place("threads"),
+        _in_place("step") | _in_place("walls") | _in_place("metropolis") | _in_place("threads"),
         {"Vector": "", "Thread": ""},
     )
     walk = specialiser.function(_functions("threads")["walk"], _FOR_CUDA)
@@ -137,12 +137,6 @@ def _static(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, Any]:
 def _reflects(medium: Medium) -> tuple[bool, ...]:
     """Whether an axis has a face that does."""
     return tuple(REFLECTING in pair for pair in zip(medium.faces[::2], medium.faces[1::2], strict=True))
-
-
-def _called_at_walls(medium: Medium) -> list[str]:
-    """Further functions of numbers, where there are walls that call them."""
-    called = {"around": PERIODIC in medium.faces, "mean_of_exp": medium.fades and bool(medium.walls)}
-    return [name for name, needed in called.items() if needed]
 
 
 def _along(name: str, dimension: int) -> Names:
@@ -220,7 +214,7 @@ def _aligned(name: str, size: int, kind: str) -> list[str]:
 
 def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequence[str], kernel: str) -> str:
     formulas = "\n".join([*medium.lines, f"return {', '.join(medium.results)}"])
-    of_step, of_metropolis = _functions("step"), _functions("metropolis")
+    of_step, of_walls, of_metropolis = _functions("step"), _functions("walls"), _functions("metropolis")
     looked_at = of_step["medium"] if medium.has_drift else of_metropolis["ground"]
     parts = [
         "\n".join(head),
@@ -232,7 +226,8 @@ def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequ
             )
             for face, lines in medium.walls.items()
         ),
-        *(specialiser.function(of_step[name], SCALAR) for name in _called_at_walls(medium)),
+        *([specialiser.function(of_step["around"], SCALAR)] if PERIODIC in medium.faces else []),
+        *([specialiser.function(of_walls["mean_of_exp"], SCALAR)] if medium.fades and medium.walls else []),
         *(specialiser.function(of_step[name], SCALAR) for name in _CALLED),
         kernel,
     ]

@@ -49,10 +49,9 @@ from homog.walkers.step import (
     go_on,
     look_up,
     nearer,
-    rebound,
     set_out,
-    settle_with_walls,
 )
+from homog.walkers.walls import rebound, settle_with_walls
 
 LANES = 64
 CHUNK = 16 * LANES  # walkers with clocks of their own that share the lanes of a block

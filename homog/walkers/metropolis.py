@@ -37,9 +37,8 @@ from homog.walkers.step import (
     Walker,
     around,
     increments,
-    rebound,
-    settle_with_walls,
 )
+from homog.walkers.walls import rebound, settle_with_walls
 
 
 def ground(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Number, ...]:

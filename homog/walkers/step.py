@@ -13,11 +13,8 @@ A step leaves the domain where it ends outside or, with the `bridge` rule, touch
 between distances l0 and l1 to a face touches it with probability exp(-2 l0 l1 / dt). Of several faces the likeliest is
 tested, so in a corner the probability is low by the product of two small ones.
 
-From a face that reflects a step is pushed back by as much as its bridge went beyond: M = (l0 + l1 - sqrt((l1 - l0)^2 -
-2 dt ln U)) / 2 is the least distance on the way, and L = -M, where that is positive, the local time there (Skorokhod's
-reflection, of which the bridge gives the exact law; Asmussen, Glynn and Pitman 1995). It comes before the exit test,
-which takes the pushed end. For walls with n.a grad u + k u = q: log w' = log w - k / a L and R' = R + w q / a L, w its
-mean over that, at the foot of the middle of the step. Through a periodic face a walker comes in again across.
+What comes before the exit test where faces reflect is `homog.walkers.walls`. Through a periodic face a walker comes in
+again across.
 
 This is ordinary Python, which runs as it stands, one walker at a time. `homog.walkers.specialise` writes it out for a
 dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.threads` are the loops around it, and
@@ -27,7 +24,7 @@ dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.th
     d, y                  displacement from the start; where an Euler step would lead
     v, h, e; z, g, q      V dt, h dt and c dt / (2a) at d; the same at y
     m                     move of the step
-    chance, push          bits for each axis that reflects; local time at each face
+    chance                bits for each axis that reflects
     below, above          distances of the start from the lower faces and from the upper faces
     p, t, seen, k         what the medium reads: the start, its phases, values and slopes from tables, constants
 """
@@ -217,11 +214,6 @@ def move(b: Numbers, v: Numbers, half_dt: Number) -> tuple[Numbers, Number]:
     return tuple(b[i] + v[i] for i in AXES), ZERO
 
 
-def mean_of_exp(rise: Number) -> Number:
-    """The mean of exp(-s) for s from zero to `rise`."""
-    return (ONE - exp(-rise)) / rise if rise > F(0.05) else ONE - HALF * rise * (ONE - rise / F(3))
-
-
 def leaves(d: Numbers, m: Numbers, below: Numbers, above: Numbers, reach: Number) -> Number:
     """1 where a step leaves: the least product of distances to a face before and after is below `reach`.
 
@@ -408,68 +400,6 @@ def arrive(walker: Walker, k: Numbers):
     elif FADES:
         h = h * exp(walker.weight)
     return b, m, h, growth
-
-
-def rebound(walker: Walker, m: Numbers):
-    """Push a move back from the faces that reflect, and note the local time at each."""
-    for i in AXES:
-        for side in SIDES:
-            if WALLS[side][i] == REFLECTING:
-                if side == 0:
-                    off = walker.below[i] + walker.d[i]
-                    beyond = off + m[i]
-                else:
-                    off = walker.above[i] - walker.d[i]
-                    beyond = off - m[i]
-                width = F(2) * MINUS_TWO_LN2 * walker.half_dt * log2(uniform(walker.chance[i]))
-                gap = beyond - off
-                local = max(ZERO, HALF * (math.sqrt(gap * gap + width) - off - beyond))
-                walker.push[2 * i + side] = local
-                if side == 0:
-                    m[i] = m[i] + local
-                else:
-                    m[i] = m[i] - local
-
-
-def settle_with_walls(walker: Walker, m: Numbers, h: Number, growth: Number, k: Numbers, tables: Numbers):
-    """What walls pay and take for the local time of a step along m: h and growth with it.
-
-    Of a medium that is looked up it takes a step that touches: few do. Elsewhere there is no choice to make.
-    """
-    foot = Vector()
-    for i in AXES:
-        for side in SIDES:
-            if WALL[2 * i + side]:
-                for j in AXES:
-                    if j == i and side == 0:
-                        foot[j] = -walker.below[j]
-                    elif j == i:
-                        foot[j] = walker.above[j]
-                    elif WALLS[0][j] == PERIODIC:
-                        foot[j] = around(walker.d[j] + HALF * m[j], walker.below[j], walker.above[j])
-                    else:
-                        foot[j] = min(max(walker.d[j] + HALF * m[j], -walker.below[j]), walker.above[j])
-                income, cost = ZERO, ZERO
-                if TABLES and not METROPOLIS:
-                    if walker.push[2 * i + side] > ZERO:
-                        look_up(walker, foot, tables)
-                        income, cost = WALL[2 * i + side](
-                            foot, walker.push[2 * i + side], walker.p, walker.t, walker.seen, k
-                        )  # fmt: skip
-                else:
-                    income, cost = WALL[2 * i + side](
-                        foot, walker.push[2 * i + side], walker.p, walker.t, walker.seen, k
-                    )
-                if METROPOLIS:
-                    income = income / max(walker.standing, LEAST)
-                    cost = cost / max(walker.standing, LEAST)
-                if FADES:
-                    # f is met before the wall or after it
-                    h = h * (HALF + HALF * exp(-cost)) + income * exp(walker.weight + growth) * mean_of_exp(cost)
-                    growth = growth - cost
-                else:
-                    h = h + income
-    return h, growth
 
 
 def exits(walker: Walker, m: Numbers):

@@ -36,10 +36,9 @@ from homog.walkers.step import (
     go_on,
     look_up,
     nearer,
-    rebound,
     set_out,
-    settle_with_walls,
 )
+from homog.walkers.walls import rebound, settle_with_walls
 
 
 class Thread(Walker):
