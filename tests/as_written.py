@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from homog.walkers import arithmetic, lanes, metropolis, step, threads, walk
+from homog.walkers import arithmetic, lanes, metropolis, step, threads, walk, walls
 from homog.walkers.batch import Batch, Found
 from homog.walkers.kernel import cpu_source, static_names
 from homog.walkers.medium import Medium
@@ -28,7 +28,7 @@ LANES = 8  # of a block: they are walked one after the other
 def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> dict[str, Any]:
     """The functions of the arithmetic, of the step and of one module of loops, in globals of their own."""
     space: dict[str, Any] = {}
-    for module in (arithmetic, step, metropolis, loops):
+    for module in (arithmetic, step, walls, metropolis, loops):
         for name, value in vars(module).items():
             known = value.py_func if isinstance(value, Dispatcher) else value
             own = isinstance(known, FunctionType) and known.__module__.startswith("homog.walkers")
@@ -36,7 +36,9 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
     text = ast.parse(cpu_source(medium, dimension, scheme))
     wanted = (ast.Assign, ast.FunctionDef)  # constants, and what no module has
     generated = [
-        node for node in text.body if isinstance(node, wanted) and getattr(node, "name", "medium") in _GENERATED
+        node
+        for node in text.body
+        if isinstance(node, wanted) and getattr(node, "name", "medium").startswith(_GENERATED)
     ]
     for node in generated:
         if isinstance(node, ast.FunctionDef):
@@ -55,10 +57,15 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
         return Vector(enumerate(v)) if medium.has_drift else v[0], *found[-data:]
 
     space["medium"] = space["ground"] = of_vectors
+    space["WALL"] = [_of_vectors(space.get(f"wall_{face}")) for face in range(2 * dimension)]
     return space
 
 
-_GENERATED = ("medium", "ground", "linear", "cubic")
+def _of_vectors(of_scalars: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    return None if of_scalars is None else lambda *arguments: of_scalars(*_flat(arguments))
+
+
+_GENERATED = ("medium", "ground", "linear", "cubic", "wall_")
 
 
 def _with_globals(function: FunctionType, space: dict[str, Any]) -> FunctionType:

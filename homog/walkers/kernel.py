@@ -145,7 +145,7 @@ def _along(name: str, dimension: int) -> Names:
 
 def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
     """The vectors of the step and its loops."""
-    axes = "below above d b c v y z m foot place slope cells rate origin period per_period"
+    axes = "below above d b c v y z m foot pushed place slope cells rate origin period per_period"
     names: dict[str, Names] = {name: _along(name, dimension) for name in axes.split()}
     names["way"] = _along("way" if any(_reflects(medium)) else "b", dimension)
     names["s"] = [f"s{i}" for i in range(4)]

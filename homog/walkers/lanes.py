@@ -251,7 +251,7 @@ def finish(walker: Lane, k: Numbers, tables: Numbers, *, near: bool):
         walker.half_dt = HALF * walker.tau
     b, m, h, growth = arrive(walker, k)
     if near and WALLED:
-        rebound(walker, m)
+        m = rebound(walker, m)
         h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
         gone = exits(walker, m)

@@ -77,10 +77,11 @@ def propose(walker: Walker):
                 drawn, *s = next_bits(*s)
                 walker.chance[i] = drawn
     walker.s = s
-    way = b
     if WALLED:
-        rebound(walker, way)
+        way = rebound(walker, b)
         walker.way = way
+    else:
+        way = b
     for i in AXES:
         if WALLS[0][i] == PERIODIC:
             walker.y[i] = around(walker.d[i] + way[i], walker.below[i], walker.above[i])

@@ -99,7 +99,7 @@ def step(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
         look_up(walker, walker.y, tables)
     b, m, h, growth = arrive(walker, k)
     if near and WALLED:
-        rebound(walker, m)
+        m = rebound(walker, m)
         h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
         crossed = exits(walker, m)

@@ -53,24 +53,28 @@ def mean_of_exp(rise: Number) -> Number:
 
 
 def rebound(walker: Walker, m: Numbers):
-    """Push a move back from the faces that reflect, and note the local time at each."""
+    """A move, pushed back from the faces that reflect; the local time at each is noted."""
+    pushed = Vector()
+    for i in AXES:
+        pushed[i] = m[i]
     for i in AXES:
         for side in SIDES:
             if WALLS[side][i] == REFLECTING:
                 if side == 0:
                     off = walker.below[i] + walker.d[i]
-                    beyond = off + m[i]
+                    beyond = off + pushed[i]
                 else:
                     off = walker.above[i] - walker.d[i]
-                    beyond = off - m[i]
+                    beyond = off - pushed[i]
                 width = F(2) * MINUS_TWO_LN2 * walker.half_dt * log2(uniform(walker.chance[i]))
                 gap = beyond - off
                 local = max(ZERO, HALF * (math.sqrt(gap * gap + width) - off - beyond))
                 walker.push[2 * i + side] = local
                 if side == 0:
-                    m[i] = m[i] + local
+                    pushed[i] = pushed[i] + local
                 else:
-                    m[i] = m[i] - local
+                    pushed[i] = pushed[i] - local
+    return pushed
 
 
 def settle_with_walls(walker: Walker, m: Numbers, h: Number, growth: Number, k: Numbers, tables: Numbers):
