@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from homog.domains.box import Box
 from homog.domains.walls import ABSORBING, PERIODIC, REFLECTING, Walls
@@ -121,6 +121,14 @@ class Boundary:
             for number, face in enumerate(self.faces)
             if isinstance(face, Neumann | Robin) and face.flux.expression != 0
         }
+
+    def rates_at(self, face: int, points: Float[np.ndarray, "n d"]) -> Float64[np.ndarray, "2 n"]:
+        """q and k at points of a face, by its number; zero where there is none."""
+        rates = np.zeros((2, len(points)))
+        for row, given in zip(rates, (self.fluxes, self.factors), strict=True):
+            if face in given:
+                row[:] = at_points(given[face], points, self.parameters)
+        return rates
 
     def formulas(self) -> tuple[Formula, ...]:
         """All of them."""

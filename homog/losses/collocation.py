@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from homog.domains import REFLECTING
 from homog.equation import FIELD, SOLUTION, Problem
-from homog.formula.evaluate import at_points, torch_at_points
+from homog.formula.evaluate import torch_at_points
 from homog.networks import boundary_values
 from homog.walkers import point_generator
 
@@ -117,19 +117,11 @@ class Coefficients:
         x = torch.as_tensor(points, device=u.device)
         return torch_at_points(self.operator.reaction, x, {**self.problem.parameters, SOLUTION: u}).to(u.dtype) * u
 
-    def rates(self, face: int, points: Float64[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
-        """k and q of n.a grad u + k u = q on a face, at points of it."""
-        found = np.zeros((2, len(points)), dtype=np.float32)
-        for row, given in zip(found, (self.problem.boundary.factors, self.problem.boundary.fluxes), strict=True):
-            if face in given:
-                row[:] = at_points(given[face], points, self.problem.parameters)
-        return found[0], found[1]
-
     def flux_mismatch(self, network: nn.Module, face: int, points: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """n.a grad u + k u - q at points of a face."""
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
-        factor, flux = (torch.as_tensor(rate, device=u.device) for rate in self.rates(face, points))
+        flux, factor = torch.as_tensor(self.problem.boundary.rates_at(face, points), dtype=u.dtype, device=u.device)
         outward = gradient[:, face // 2] * (1 if face % 2 else -1)
         return self.coefficient(points, u) * outward + factor * u - flux
 

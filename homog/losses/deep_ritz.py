@@ -66,7 +66,8 @@ class DeepRitzLoss(Loss):
         stored = 0.5 * (equation.coefficient(points, u) * gradient.square().sum(1) + equation.reaction(points, u) * u)
         loss = self._volume * (stored - equation.forcing(points, u) * u).mean()
         for face, there in inputs.walls.items():
-            factor, flux = (torch.as_tensor(rate, device=x.device) for rate in equation.rates(face, there))
+            rates = self.problem.boundary.rates_at(face, there)
+            flux, factor = torch.as_tensor(rates, dtype=torch.float32, device=x.device)
             u = network(torch.as_tensor(there, dtype=torch.float32, device=x.device))
             loss = loss + self.problem.domain.face_area(face) * (0.5 * factor * u.square() - flux * u).mean()
         if inputs.edge is not None:

@@ -99,7 +99,7 @@ class EnergyLoss(WalkingLoss[Energy]):
         inflow = self._inflow(iteration, lagged)
         matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged)
         tests = smooth_functions(network)
-        tested = self._tested(network, sample, inflow, iteration, lagged, tests) if len(tests) else None
+        tested = self._tested(network, sample, iteration, lagged, tests) if len(tests) else None
         return LinearSystem(matrix, -control, load, self._taken(sample, inflow), tested)
 
     def equations_and_value(
@@ -155,7 +155,6 @@ class EnergyLoss(WalkingLoss[Energy]):
         self,
         network: LinearInFeatures,
         sample: Sample,
-        inflow: Inflow | None,
         iteration: int,
         lagged: Lagged | None,
         tests: np.ndarray,

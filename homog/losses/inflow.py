@@ -22,7 +22,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from homog.equation import Problem
-from homog.formula.evaluate import at_points
 from homog.machine import ranks
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Lagged, Purpose, Walkers, placed, point_generator, point_keys, stream_key
@@ -77,12 +76,11 @@ class Inflows:
     def __init__(self, problem: Problem, walkers: int, seed: int, device: torch.device) -> None:
         self._problem, self._seed, self._device = problem, seed, device
         boundary = problem.boundary
-        self._given = boundary.fluxes, boundary.factors
-        faces = sorted(set[int]().union(*self._given))
+        faces = sorted(boundary.fluxes.keys() | boundary.factors.keys())
         sizes = np.zeros((2, len(faces)))
         for column, face in enumerate(faces):
             there = problem.domain.spread_on(face, _LOOKS, np.random.default_rng(0))
-            sizes[:, column] = np.abs(self._rates(face, there)).mean(1) * problem.domain.face_area(face)
+            sizes[:, column] = np.abs(boundary.rates_at(face, there)).mean(1) * problem.domain.face_area(face)
         shares = (sizes / np.maximum(sizes.sum(1, keepdims=True), 1e-300)).sum(0)
         counts = walkers / _SHARE * shares / shares.sum() if len(faces) else shares
         self._counts = {face: max(_LEAST, round(count)) for face, count in zip(faces, counts, strict=True)}
@@ -112,13 +110,7 @@ class Inflows:
         points, weights = list[np.ndarray](), list[np.ndarray]()
         for face, count in self._counts.items():
             points.append(self._problem.domain.spread_on(face, count, random))
-            weights.append(self._rates(face, points[-1]) * (0.5 * self._problem.domain.face_area(face) / count))
+            weights.append(
+                self._problem.boundary.rates_at(face, points[-1]) * (0.5 * self._problem.domain.face_area(face) / count)
+            )
         return np.concatenate(points), np.concatenate(weights, axis=1)
-
-    def _rates(self, face: int, points: np.ndarray) -> Float64[np.ndarray, "2 n"]:
-        """q and k."""
-        rates = np.zeros((2, len(points)))
-        for row, given in zip(rates, self._given, strict=True):
-            if face in given:
-                row[:] = at_points(given[face], points, self._problem.parameters)
-        return rates
