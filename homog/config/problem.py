@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from homog.config.boundary import face_conditions
+from homog.config.coefficient import as_typed, coefficient_texts
 from homog.config.checks import MISSING, label, require
 from homog.config.field import FieldSettings
 from homog.errors import UserError
@@ -42,6 +43,8 @@ class DomainSettings:
 class ProblemSettings:
     """Base of the problems: -div(a grad u) + c u = f in a box, with conditions on its faces, written as formulas (15).
 
+    a is one formula, or those of a symmetric matrix: [a11, a22] for a diagonal one, [[a11, a12], [a21, a22]].
+
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
     a, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is g,
     for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
@@ -50,7 +53,7 @@ class ProblemSettings:
     """
 
     name: str = MISSING
-    coefficient: str = MISSING
+    coefficient: Any = MISSING
     forcing: str = MISSING
     boundary: Any = "0"
     reaction: str = "0"
@@ -60,7 +63,7 @@ class ProblemSettings:
     @property
     def jumps(self) -> bool:
         """Whether the coefficient may jump, by its text: a comparison, the whole part of something or what is left."""
-        return re.search(r"\b(where|floor|mod)\b|[<>%]|//", self.coefficient) is not None
+        return re.search(r"\b(where|floor|mod)\b|[<>%]|//", as_typed(self.coefficient)) is not None
 
     @property
     def samples(self) -> int:
@@ -70,14 +73,16 @@ class ProblemSettings:
     @property
     def nonlinear(self) -> bool:
         """Whether the coefficient's text names the solution u."""
-        return depends_on_u(self.coefficient)
+        return depends_on_u(as_typed(self.coefficient))
 
     def __post_init__(self) -> None:
         label("problem.name", self.name)
+        if self.coefficient != MISSING:
+            coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))
         if len(self.domain.lower) > WITH_A_GRID:
             for name in ("coefficient", "forcing", "reaction"):
-                if depends_on_u(getattr(self, name)):
+                if depends_on_u(as_typed(getattr(self, name))):
                     raise UserError(
                         f"problem.{name} depends on u, which walkers read from a table on a grid: at most three"
                         " dimensions"

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.fields.splines import Spline
+from homog.equation.tensor import Tensor
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 from homog.formula.jumps import places_of_jumps
@@ -25,11 +26,13 @@ class Operator:
     that is positive, and f(x, v) = c(x, v) v - G(x, v), v near u; the equation holds for v = u.
 
     Attributes:
-        coefficient: a, a positive formula in x, and where it names them in u and the field.
+        coefficient: a, a positive formula in x, and where it names them in u and the field; of a matrix A its
+            tr A / d, by which walkers weigh and keep time.
         forcing: f(x), or f(x, v).
         parameters: Value of each parameter, eps among them.
         field: What the coefficient calls `field`, a spline or phases on voxels; or None.
         reaction: c(x), or c(x, v), nowhere negative; None for zero.
+        tensor: A, symmetric and positive definite, in place of a; None where a is a number.
     """
 
     coefficient: Formula
@@ -37,11 +40,17 @@ class Operator:
     parameters: Mapping[str, float]
     field: Spline | Phases | None = None
     reaction: Formula | None = None
+    tensor: Tensor | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that occur in the coefficient."""
+        return self.coefficient.names if self.tensor is None else self.tensor.names
 
     @property
     def nonlinear(self) -> bool:
         """Whether the coefficient depends on u."""
-        return SOLUTION in self.coefficient.names
+        return SOLUTION in self.names
 
     @property
     def data_of_u(self) -> bool:
@@ -56,7 +65,7 @@ class Operator:
     @property
     def jumps(self) -> bool:
         """Whether the coefficient may jump, and walkers have no drift."""
-        by_field = self.field is not None and self.field.degree == 0 and FIELD in self.coefficient.names
+        by_field = self.field is not None and self.field.degree == 0 and FIELD in self.names
         return by_field or bool(places_of_jumps(self.coefficient.expression))
 
     def coefficient_at(
@@ -64,6 +73,31 @@ class Operator:
     ) -> Float[np.ndarray, "*batch"]:
         """a at points of shape (..., d), where the solution has the values u: to be given where a depends on u."""
         return at_points(self.coefficient, points, self.names_at(points, u))
+
+    def tensor_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch d d"]:
+        """A at points of shape (..., d), a times the unit matrix where it is a number."""
+        names = self.names_at(points, u)
+        if self.tensor is None:
+            return at_points(self.coefficient, points, names)[..., None, None] * np.eye(points.shape[-1])
+        return self.tensor.at(points, names)
+
+    def divergence_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch d"]:
+        """sum_j d_j A_ij(x, u) at fixed u, shape (..., d): the slopes of a where it is a number."""
+        if self.tensor is None:
+            return self.slopes_at(points, u)
+        names, tensor = self.names_at(points, u), self.tensor
+        found = np.zeros(points.shape, dtype=points.dtype)
+        for i, row in enumerate(tensor.entries):
+            for j, formula in enumerate(row):
+                found[..., i] += at_points(formula.derivative(formula.axes[j]), points, names)
+        if self.field is not None:
+            slope = self.field.gradient(points).astype(found.dtype)
+            found += np.einsum("...ij,...j->...i", tensor.derivative(FIELD).at(points, names), slope)
+        return found
 
     def coefficient_in(self, values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """a where the field has these values, of a coefficient that names nothing else; shape (n,)."""
@@ -127,6 +161,10 @@ class Operator:
         """
         u = lagged(points)
         values = self.coefficient_at(points, u)
+        if self.tensor is not None:
+            found = self.tensor_at(points, u)
+            finite = np.isfinite(found).all((-1, -2))
+            values = np.where(finite, np.linalg.eigvalsh(np.where(finite[..., None, None], found, 0.0))[..., 0], np.nan)
         if not (values > 0).all():
             worst = np.unravel_index(np.argmin(np.where(values > 0, np.inf, 0.0)), values.shape)
             place = ", ".join(f"x{i + 1}={x:.4g}" for i, x in enumerate(points[worst]))

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,8 @@ class Problem(Statement):
     a, f and c also u, the solution, and the coefficient's `field`.
 
     Args:
-        coefficient: a, positive on the domain.
+        coefficient: a, positive on the domain. Or a matrix, symmetric and positive definite: d formulas for its
+            diagonal, or its rows of d formulas each.
         forcing: f.
         boundary: g, for u = g on all faces, defined on the whole domain: the boundary ansatz extends it inwards. Or a
             mapping from faces, "x1-", "x1+", ..., axes or "all" to {"value": g} for u = g, {"flux": q} for
@@ -59,7 +60,7 @@ class Problem(Statement):
 
     def __init__(
         self,
-        coefficient: str,
+        coefficient: str | Sequence[str] | Sequence[Sequence[str]],
         *,
         forcing: str,
         boundary: str | Mapping[str, Any] = ProblemSettings.boundary,
@@ -138,7 +139,7 @@ class Problem(Statement):
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
         operator = self.operator
-        used = operator.coefficient.names | self.data_names
+        used = operator.names | self.data_names
         content = {
             "coefficient": str(operator.coefficient.expression),
             "forcing": str(operator.forcing.expression),
@@ -148,6 +149,8 @@ class Problem(Statement):
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
             "period": None if self.cell is None else _period(self.cell),
         }
+        if operator.tensor is not None:
+            content["tensor"] = [str(formula.expression) for formula in operator.tensor.lower]
         if operator.reaction is not None:
             content["reaction"] = str(operator.reaction.expression)
         if operator.field is not None:

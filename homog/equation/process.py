@@ -10,8 +10,11 @@ from jaxtyping import Float
 from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.fields.splines import Spline
 from homog.formula.evaluate import at_points
+from homog.formula.kinks import larger
 from homog.formula.logistic import Expr, with_logistic
 from homog.formula.parse import symbol
+
+_LEAST = 1e-6  # of sigma^2: the arithmetic of walkers is in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,10 @@ class Process:
     the equation is (generator) u - c / (2a) u = -f / (2a): Feynman and Kac's formula, in which a walker's rewards and
     values count for w = exp(-int c / (2a) dt), the probability that it is still there.
 
+    Of a matrix A with a = tr A / d the generator is (1/2a) div(A grad): dX = V dt + sigma dW with
+    V_i = sum_j d_j A_ij / (2a) and sigma sigma^T = A / a, whose trace is d, so that time is as of a number a; and a dx
+    is the weight for which it is reversible.
+
     What has no formula, the lagged u of a nonlinear coefficient and a random field, comes in with its slopes:
     grad a = d_x a + (d_u a) grad u + (d_field a) grad field (15).
     """
@@ -33,10 +40,13 @@ class Process:
     def drift_at(
         self, points: Float[np.ndarray, "*batch d"], lagged: Spline | None = None
     ) -> Float[np.ndarray, "*batch d"]:
-        """V at points of shape (..., d); `lagged` is the u that a nonlinear coefficient reads."""
+        """V at points of shape (..., d): div A / (2a); `lagged` is the u that a nonlinear coefficient reads."""
         operator, u = self.operator, None if lagged is None else lagged(points)
-        slopes = operator.slopes_at(points, u)
-        if lagged is not None:
+        slopes = operator.divergence_at(points, u)
+        if lagged is not None and operator.tensor is not None:
+            by_u = operator.tensor.derivative(SOLUTION).at(points, operator.names_at(points, u))
+            slopes = slopes + np.einsum("...ij,...j->...i", by_u, lagged.gradient(points))
+        elif lagged is not None:
             by_u = at_points(operator.coefficient.derivative(SOLUTION), points, operator.names_at(points, u))
             slopes = slopes + by_u[..., None] * lagged.gradient(points)
         return slopes / (2 * operator.coefficient_at(points, u))[..., None]
@@ -58,7 +68,7 @@ class Process:
     @property
     def looked_up(self) -> tuple[str, ...]:
         """What the formulas name and has no formula: of "u" and "field" those that occur."""
-        names = self.operator.coefficient.names.union(*(formula.names for formula in self.operator.data))
+        names = self.operator.names.union(*(formula.names for formula in self.operator.data))
         return tuple(name for name in (SOLUTION, FIELD) if name in names)
 
     def expressions(self, slope: Callable[[str, int], sympy.Symbol]) -> tuple[Expr, list[Expr], list[Expr]]:
@@ -67,9 +77,38 @@ class Process:
         Args:
             slope: The symbol for the slope of what is looked up, by its name, along an axis, counted from 1.
         """
-        coefficient = with_logistic(self.operator.coefficient.expression)
-        gradient = []
-        for i, axis in enumerate(self.operator.coefficient.axes, 1):
-            inner = (sympy.diff(coefficient, symbol(name)) * slope(name, i) for name in self.looked_up)
-            gradient.append(sum(inner, sympy.diff(coefficient, symbol(axis))))
+        axes = self.operator.coefficient.axes
+
+        def along(expression: Expr, i: int) -> Expr:
+            inner = (sympy.diff(expression, symbol(name)) * slope(name, i + 1) for name in self.looked_up)
+            return sum(inner, sympy.diff(expression, symbol(axes[i])))
+
+        coefficient, tensor = with_logistic(self.operator.coefficient.expression), self.operator.tensor
+        if tensor is None:
+            gradient = [along(coefficient, i) for i in range(len(axes))]
+        else:
+            rows = [[with_logistic(formula.expression) for formula in row] for row in tensor.entries]
+            gradient = [sum(along(entry, j) for j, entry in enumerate(row)) for row in rows]
         return coefficient, [formula.expression for formula in self.operator.data], gradient
+
+    def noise(self) -> list[Expr]:
+        """sigma with sigma sigma^T = A / a, for a matrix A with the mean a of its diagonal: a lower triangle by rows.
+
+        By Cholesky's recursion, in which no difference is negative but by rounding. Of a diagonal matrix the diagonal.
+        """
+        tensor = self.operator.tensor
+        assert tensor is not None
+        mean = with_logistic(self.operator.coefficient.expression)
+        rows = [[with_logistic(formula.expression) / mean for formula in row] for row in tensor.entries]
+        if tensor.is_diagonal:
+            return [sympy.sqrt(row[i]) for i, row in enumerate(rows)]
+        sigma: list[list[Expr]] = []
+        for i, row in enumerate(rows):
+            made: list[Expr] = []
+            for j in range(i):
+                rest = row[j] - sum(made[k] * sigma[j][k] for k in range(j))
+                made.append(rest / sigma[j][j])
+            rest = row[i] - sum(entry**2 for entry in made)
+            made.append(sympy.sqrt(larger(rest, sympy.Float(_LEAST)) if made else rest))
+            sigma.append(made)
+        return [entry for row in sigma for entry in row]

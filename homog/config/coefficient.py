@@ -1,0 +1,46 @@
+"""What is said of the coefficient: one formula, or those of a symmetric matrix."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from homog.errors import UserError
+
+Texts = tuple[tuple[str, ...], ...]
+"""The texts of a matrix's entries, by rows."""
+
+
+def coefficient_texts(coefficient: Any, dimension: int) -> str | Texts:
+    """The text of the coefficient's formula, or those of its entries, from what a user wrote.
+
+    Args:
+        coefficient: A formula; d formulas, which are the diagonal; or d lists of d formulas, which are the rows.
+        dimension: d.
+
+    Raises:
+        UserError: If it is neither, in one line that says what to write.
+    """
+    if _is_text(coefficient):
+        return str(coefficient)
+    entries = list(coefficient) if isinstance(coefficient, Sequence) and not isinstance(coefficient, str) else []
+    if len(entries) == dimension:
+        if all(map(_is_text, entries)):
+            return tuple(tuple(str(a) if i == j else "0" for j in range(dimension)) for i, a in enumerate(entries))
+        rows = [list(row) if isinstance(row, Sequence) and not isinstance(row, str) else [] for row in entries]
+        if all(len(row) == dimension and all(map(_is_text, row)) for row in rows):
+            return tuple(tuple(map(str, row)) for row in rows)
+    size = f"{dimension} rows of {dimension}" if dimension > 1 else "one"
+    raise UserError(
+        f"problem.coefficient={as_typed(coefficient)}: write one formula, {dimension} for a diagonal matrix, or"
+        f" {size} for a symmetric one"
+    )
+
+
+def as_typed(coefficient: Any) -> str:
+    """The coefficient as one writes it on the command line."""
+    if isinstance(coefficient, Sequence) and not isinstance(coefficient, str):
+        return f"[{', '.join(map(as_typed, coefficient))}]"
+    return str(coefficient)
+
+
+def _is_text(given: Any) -> bool:
+    return isinstance(given, str | int | float) and not isinstance(given, bool)
