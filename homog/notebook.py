@@ -53,8 +53,7 @@ from homog.run.solution import Solution
 from homog.run.target import batches_short, chosen_by_pilots, verdict
 from homog.run.task import Plan
 from homog.solvers.training import Training
-from homog.timesteps.pace import with_pace
-from homog.timesteps.timestep import time_steps
+from homog.timesteps.pace import steps_in, with_pace
 from homog.walkers import Purpose, Scheme, Walk, Walkers, stream_key
 
 __all__ = ["AnswerWarning", "Run", "Solution", "effective_tensor", "field", "load", "reference", "solve", "walk"]
@@ -294,7 +293,7 @@ def walk(
     policy, scheme = timestep or BoundsTimeStep(), Scheme(martingale, step, exit)
     if problem.operator.jumps and not scheme.may_stay:
         raise UserError("the coefficient jumps, and has no drift: leave step and martingale out")
-    steps = time_steps(policy, problem.dimension, problem.scale, may_stay=scheme.may_stay)
+    steps = steps_in(problem, policy, may_stay=scheme.may_stay)
     if scheme.drifts:
         steps = with_pace(steps, problem, policy.m0, follows=policy.follows_medium)
     lagged = None

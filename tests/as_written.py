@@ -56,6 +56,8 @@ def functions(loops: ModuleType, medium: Medium, dimension: int, scheme: Scheme,
         v = found[:-data]
         return Vector(enumerate(v)) if medium.has_drift else v[0], *found[-data:]
 
+    if medium.noise:
+        space["noise"] = _of_vectors(space["noise"])
     space["medium"] = space["ground"] = of_vectors
     space["WALL"] = [_of_vectors(space.get(f"wall_{face}")) for face in range(2 * dimension)]
     return space
@@ -65,7 +67,7 @@ def _of_vectors(of_scalars: Callable[..., Any] | None) -> Callable[..., Any] | N
     return None if of_scalars is None else lambda *arguments: of_scalars(*_flat(arguments))
 
 
-_GENERATED = ("medium", "ground", "linear", "cubic", "wall_")
+_GENERATED = ("medium", "ground", "linear", "cubic", "wall_", "noise")
 
 
 def _with_globals(function: FunctionType, space: dict[str, Any]) -> FunctionType:
@@ -97,8 +99,8 @@ class AsWritten(Cpu):
     def run(
         self, kernel: Callable[..., None], batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]
     ) -> Found:
-        d, paced = batch.dimension, batch.pace is not None
-        found = np.empty((2 * d + (4 if paced else 3), batch.walkers), dtype=np.float32)
+        d = batch.dimension
+        found = np.empty((Found.rows(batch), batch.walkers), dtype=np.float32)
         left = np.empty(batch.walkers, dtype=np.bool_)
         given = batch.places, batch.keys, found, left, batch.per_point, batch.count, batch.micro_step, batch.safe
         held = [
@@ -117,7 +119,7 @@ class AsWritten(Cpu):
                 for number in range(batch.walkers):
                     kernel.__globals__["cuda"] = SimpleNamespace(grid=lambda _, number=number: number)
                     kernel(*given, tuple(constants), held)
-        return Found.of(d, found, left)
+        return Found.of(batch, found, left)
 
 
 @contextmanager

@@ -67,12 +67,13 @@ def make_problem() -> Callable[..., Problem]:
     """Makes a problem on the unit cube from formulas; the linear problem of the paper by default."""
 
     def make(
-        coefficient: str = LINEAR,
+        coefficient: Any = LINEAR,
         eps: float = 0.05,
         dimension: int = 2,
         forcing: str = "10",
         boundary: Any = "0",
         reaction: str = "0",
+        velocity: Any = None,
     ) -> Problem:
         box = DomainSettings(lower=[0.0] * dimension, upper=[1.0] * dimension)
         settings = FormulaProblem(
@@ -81,6 +82,7 @@ def make_problem() -> Callable[..., Problem]:
             forcing=forcing,
             boundary=boundary,
             reaction=reaction,
+            velocity=velocity,
             domain=box,
         )
         return equation.build(settings, eps)

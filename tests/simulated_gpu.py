@@ -16,8 +16,8 @@ from torch import nn
 from homog import equation
 from homog.config import BoundsTimeStep, DomainSettings, FormulaProblem
 from homog.equation import Problem
+from homog.equation.coefficient import read
 from homog.fields.splines import interpolate
-from homog.formula import parse
 from homog.losses.lagged import LaggedOnDevice
 from homog.timesteps.timestep import TimeSteps, time_steps
 from homog.walkers import Lagged, Scheme, Walk, Walkers, placed, point_keys, stream_key, walk
@@ -41,10 +41,10 @@ class SimulatedGpu:
         return placed(coefficients).numpy(), *rest
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
-        found = np.empty((2 * batch.dimension + 3, batch.walkers), dtype=np.float32)
+        found = np.empty((Found.rows(batch), batch.walkers), dtype=np.float32)
         left = np.empty(batch.walkers, dtype=np.bool_)
         launch(kernel, batch, constants, [batch.places, batch.keys.view(np.int64), found, left], tables, 0)
-        return Found.of(batch.dimension, found, left)
+        return Found.of(batch, found, left)
 
 
 class Bump(nn.Module):
@@ -66,7 +66,7 @@ class Case:
     of the given degree, on the domain or in a cell of the given side that is repeated.
     """
 
-    coefficient: str
+    coefficient: Any
     dimension: int
     scheme: Scheme
     forcing: str = "10"
@@ -86,7 +86,7 @@ class Case:
             "domain": box,
             "boundary": self.boundary,
         }
-        if "field" not in self.coefficient:
+        if "field" not in str(self.coefficient):
             return equation.build(FormulaProblem(coefficient=self.coefficient, **made), EPS)
         plain = equation.build(FormulaProblem(coefficient="1", **made), EPS)
         nodes = plain.domain.grid(17)[(slice(-1),) * self.dimension]
@@ -94,8 +94,8 @@ class Case:
         upper = plain.domain.upper if self.side is None else (self.side,) * self.dimension
         tiled = self.side is not None
         field = interpolate(values, plain.domain.lower, upper, periodic=True, degree=self.degree, tiled=tiled)
-        known = parse(self.coefficient, self.dimension, ("eps", "u", "field"))
-        return plain.but(operator=replace(plain.operator, coefficient=known, field=field), cell=None)
+        known, tensor = read(self.coefficient, plain.parameters, ("u", "field"), nodes.reshape(-1, self.dimension))
+        return plain.but(operator=replace(plain.operator, coefficient=known, field=field, tensor=tensor), cell=None)
 
     @property
     def steps(self) -> TimeSteps:
@@ -130,6 +130,11 @@ NONLINEAR = "1 + (1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps))*u**2"
 LINEAR = "1 + 0.9*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)"
 STEEP = "exp(60*x1 - 3*x2)*(2 + sin(2*pi*x1/eps) + erf(x1 - x2))/(1 + exp(200*(x2 - 0.5)))"
 CUBE = "1 + 0.9*sin(2*pi*x1/eps)*sin(2*pi*x2/eps)*sin(2*pi*x3/eps)"
+MATRIX = [
+    ["1.2 + 0.7*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)", "0.35*cos(2*pi*(x1 + x2)/eps)"],
+    ["0.35*cos(2*pi*(x1 + x2)/eps)", "0.9 + 0.4*sin(2*pi*(x1 - x2)/eps)"],
+]
+DIAGONAL = ["1.5 + sin(2*pi*x1/eps)", "exp(cos(2*pi*x2/eps))", "4"]
 JUMPS = "where(mod(x1, eps) < 0.4*eps, 10, 1) + mod(floor(2*x2/eps), 2)"
 STAY = Scheme("drift", "metropolis", "bridge")
 LOSES = {"robin": {"factor": "30*(1 + x2)", "flux": "5"}}
@@ -178,9 +183,24 @@ CASES = {
     "a reaction of u, table of the GPU": Case(
         LINEAR, 2, Scheme("drift", "heun", "bridge"), "50", reaction="30*u**2", boundary=WALLS, table_there=True
     ),
+    "matrix": Case(MATRIX, 2, Scheme("drift", "heun", "bridge"), reaction="30*x1"),
+    "matrix and walls": Case(MATRIX, 2, Scheme("drift", "heun", "bridge"), boundary=WALLS),
+    "matrix, Euler steps along a path": Case(MATRIX, 2, Scheme("drift", "euler", "clip", draws=2)),
+    "diagonal matrix": Case(
+        DIAGONAL, 3, Scheme("drift", "heun", "bridge"), boundary={"x1-": LOSES, "x2": "periodic", "all": {"value": 0}}
+    ),
+    "matrix of u and a field": Case(
+        [["1.5 + field", "0.4*sin(u)"], ["0.4*sin(u)", "exp(field)"]], 2, Scheme("drift", "heun", "bridge"), "10 + x1"
+    ),
     "nonlinear field": Case("exp(field)*(1 + x1*u**2)", 2, Scheme("drift", "heun", "bridge"), "10 + x1"),
 }
-ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left")
+ARRAYS = ("displacement", "brownian", "reward", "log_weight", "duration", "left", "variance")
+
+
+def arrays_of(found: Walk) -> dict[str, Any]:
+    """What walkers brought back."""
+    arrays = {array: getattr(found, array) for array in ARRAYS}
+    return {array: values for array, values in arrays.items() if values is not None}
 
 
 def require_same_walks(found: Any, exact: Any) -> None:
@@ -193,6 +213,9 @@ def require_same_walks(found: Any, exact: Any) -> None:
     np.testing.assert_allclose(found.duration, exact.duration, rtol=1e-6)
     np.testing.assert_allclose(found.reward, exact.reward, atol=2e-5 * np.abs(exact.reward).max())
     np.testing.assert_allclose(found.log_weight, exact.log_weight, atol=1e-4)
+    assert (found.variance is None) == (exact.variance is None)
+    if found.variance is not None:
+        np.testing.assert_allclose(found.variance, exact.variance, atol=2e-5 * exact.variance.max())
 
 
 def main(folder: Path) -> None:
@@ -201,7 +224,7 @@ def main(folder: Path) -> None:
         points, next_points = case.points(1), case.points(2)
         keys = [point_keys(key, POINTS, PER_POINT) for key in (KEY, NEXT_KEY)]
         both = case.walk(folder, "cuda", np.concatenate([points, next_points]), np.concatenate(keys))
-        np.savez(folder / f"{name}.npz", **{array: getattr(both, array) for array in ARRAYS})
+        np.savez(folder / f"{name}.npz", **arrays_of(both))
 
 
 if __name__ == "__main__":

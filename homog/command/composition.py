@@ -196,7 +196,8 @@ def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
 
     A comma outside of all brackets separates the values of a sweep, which are quoted one by one; one inside is part of
     the text, and for the formula's parser to refuse. In a mapping such as problem.boundary={x1: {flux: sin(x2)}} the
-    formulas are quoted.
+    formulas are quoted, as in a list such as
+    problem.coefficient=[2+sin(x1), 1].
     """
     quoted = []
     for argument in arguments:
@@ -210,10 +211,12 @@ def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    """A formula in quotes; of a mapping those in it."""
+    """A formula in quotes; of a mapping or a list those in it."""
     text = value.strip()
     if text.startswith(("'", '"')):
         return text
+    if text.startswith("[") and text.endswith("]"):
+        return f"[{', '.join(map(_quoted, _parts(text[1:-1])))}]"
     if not (text.startswith("{") and text.endswith("}")):
         return "'" + text.replace("'", r"\'") + "'"
     entries = (part.partition(":") for part in _parts(text[1:-1]))

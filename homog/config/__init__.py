@@ -20,6 +20,7 @@ from homog.config.optimizer import (
 from homog.config.problem import (
     WITH_A_GRID,
     DomainSettings,
+    DriftProblem,
     FieldProblem,
     FormulaProblem,
     ProblemSettings,
@@ -52,6 +53,7 @@ __all__ = [
     "Cosines",
     "DeepRitz",
     "DomainSettings",
+    "DriftProblem",
     "Energy",
     "EvaluationSettings",
     "ExactReference",
@@ -90,6 +92,7 @@ __all__ = [
 KINDS: dict[str, type] = {
     "problem/formula": FormulaProblem,
     "problem/field": FieldProblem,
+    "problem/drift": DriftProblem,
     "problem/field/spectral": SpectralField,
     "problem/field/file": FileField,
     "problem/field/gstools": GSToolsField,

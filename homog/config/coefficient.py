@@ -1,4 +1,4 @@
-"""What is said of the coefficient: one formula, or those of a symmetric matrix."""
+"""What is said of the coefficient, one formula or those of a symmetric matrix, and of the velocity."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +33,27 @@ def coefficient_texts(coefficient: Any, dimension: int) -> str | Texts:
         f"problem.coefficient={as_typed(coefficient)}: write one formula, {dimension} for a diagonal matrix, or"
         f" {size} for a symmetric one"
     )
+
+
+def velocity_texts(velocity: Any, dimension: int, name: str = "velocity", symbol: str = "b") -> tuple[str, ...]:
+    """The texts of a velocity's components, from what a user wrote.
+
+    Args:
+        velocity: d formulas.
+        dimension: d.
+        name: What the setting is called.
+        symbol: What the components are called.
+
+    Raises:
+        UserError: If these are not d formulas, in one line that says what to write.
+    """
+    entries = list(velocity) if isinstance(velocity, Sequence) and not isinstance(velocity, str) else []
+    if len(entries) != dimension or not all(map(_is_text, entries)):
+        raise UserError(
+            f"problem.{name}={as_typed(velocity)}: write {dimension} formulas, {symbol}1 to {symbol}{dimension}, such"
+            f" as [{', '.join(['1', *['0'] * (dimension - 1)])}]"
+        )
+    return tuple(map(str, entries))
 
 
 def as_typed(coefficient: Any) -> str:

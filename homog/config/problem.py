@@ -6,8 +6,8 @@ from math import isfinite
 from typing import Any
 
 from homog.config.boundary import face_conditions
-from homog.config.coefficient import as_typed, coefficient_texts
 from homog.config.checks import MISSING, label, require
+from homog.config.coefficient import as_typed, coefficient_texts, velocity_texts
 from homog.config.field import FieldSettings
 from homog.errors import UserError
 
@@ -41,12 +41,13 @@ class DomainSettings:
 
 @dataclass(kw_only=True)
 class ProblemSettings:
-    """Base of the problems: -div(a grad u) + c u = f in a box, with conditions on its faces, written as formulas (15).
+    """Base of the problems: -div(a grad u) + b.grad u + c u = f in a box, with conditions on its faces (15).
 
-    a is one formula, or those of a symmetric matrix: [a11, a22] for a diagonal one, [[a11, a12], [a21, a22]].
+    All are formulas: a is one, or those of a symmetric matrix, [a11, a22] for a diagonal one or [[a11, a12],
+    [a21, a22]]; b, the `velocity`, is d of them, or nothing.
 
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
-    a, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is g,
+    a, b, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is g,
     for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
     condition holds: {value: g}, {flux: q} for n.a grad u = q, {robin: {factor: k, flux: q}} for n.a grad u + k u = q,
     or periodic.
@@ -57,6 +58,7 @@ class ProblemSettings:
     forcing: str = MISSING
     boundary: Any = "0"
     reaction: str = "0"
+    velocity: Any = None
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
@@ -80,8 +82,10 @@ class ProblemSettings:
         if self.coefficient != MISSING:
             coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))
+        if self.velocity is not None:
+            velocity_texts(self.velocity, len(self.domain.lower))
         if len(self.domain.lower) > WITH_A_GRID:
-            for name in ("coefficient", "forcing", "reaction"):
+            for name in ("coefficient", "forcing", "reaction", "velocity"):
                 if depends_on_u(as_typed(getattr(self, name))):
                     raise UserError(
                         f"problem.{name} depends on u, which walkers read from a table on a grid: at most three"
@@ -116,3 +120,42 @@ class FieldProblem(ProblemSettings):
     @property
     def samples(self) -> int:
         return getattr(self.field, "samples", 1)
+
+
+@dataclass(kw_only=True)
+class DriftProblem(ProblemSettings):
+    """1/2 Lap u + V.grad u - G(x, u) = 0 in a box (6): `drift` is V, d formulas, and `source` is G.
+
+    That is the equation of the other problems with a = 1, the velocity -2 V and 2 G on the left.
+    """
+
+    drift: Any = MISSING
+    source: str = MISSING
+    period: str = "eps"
+    coefficient: Any = "1"
+    forcing: str = "0"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        velocity_texts(self.drift, len(self.domain.lower), "drift", "V")
+        stated = {"coefficient": "1", "forcing": "0", "reaction": "0", "velocity": None}
+        for name, usual in stated.items():
+            if getattr(self, name) != usual:
+                raise UserError(
+                    f"problem.{name} has no place in 1/2 Lap u + V.grad u - G = 0: leave it out, or write"
+                    " problem=linear"
+                )
+
+    def in_divergence_form(self) -> FormulaProblem:
+        """The same equation as -div(grad u) - 2 V.grad u = -2 G."""
+        texts = velocity_texts(self.drift, len(self.domain.lower), "drift", "V")
+        return FormulaProblem(
+            name=self.name,
+            coefficient="1",
+            forcing=f"-2*({self.source})",
+            velocity=[f"-2*({text})" for text in texts],
+            boundary=self.boundary,
+            parameters=self.parameters,
+            domain=self.domain,
+            period=self.period,
+        )

@@ -147,6 +147,18 @@ class Boundary:
                     faces.append(face)
         return Boundary(tuple(faces), self.value, self.parameters)
 
+    def with_outflow(self, velocity: Sequence[Formula], domain: Box) -> "Boundary":
+        """With k + n.b in place of k, and without q."""
+        faces = list[Condition](self.without_flux().faces)
+        for number, face in enumerate(faces):
+            if isinstance(face, Neumann | Robin):
+                axis, axes = number // 2, face.flux.axes
+                end = (domain.lower, domain.upper)[number % 2][axis]
+                out: Any = velocity[axis].expression.xreplace({symbol(axes[axis]): sympy.Float(end)})
+                factor = (face.factor.expression if isinstance(face, Robin) else 0) + (out if number % 2 else -out)
+                faces[number] = Robin(Formula(f"k + n.b = {factor}", factor, axes), face.flux)
+        return Boundary(tuple(faces), self.value, self.parameters)
+
     def mapped(self, rate: Callable[[int, Formula], Formula], value: Callable[[Formula], Formula]) -> "Boundary":
         """With other formulas: k and q by the number of their face, and g."""
         faces = list[Condition]()

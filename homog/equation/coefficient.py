@@ -84,6 +84,11 @@ def check(problem: Statement, field: TabulatedField | None, closed: np.ndarray, 
         UserError: If the coefficient is not finite or not positive somewhere, or jumps where it may not.
     """
     _check_jumps(problem.operator)
+    if problem.operator.tensor is not None and problem.operator.jumps:
+        raise UserError(
+            f"problem.coefficient={problem.operator.coefficient.text} jumps with the field: one that is a matrix has to"
+            " be continuous; write one formula, which may jump"
+        )
     if field is not None and isinstance(field.spline, Phases):
         _check_phases(problem, field.spline)
         problem = _without_islands(problem, field.spline)
@@ -250,9 +255,10 @@ def _check_positive(problem: Statement, points: np.ndarray, whole: Operator) -> 
             if whole.tensor is not None:
                 value = float(np.linalg.eigvalsh(whole.tensor_at(place, u)).min())
             has = "is" if whole.tensor is None else "has the eigenvalue"
+            text = (whole.tensor or whole.coefficient).text
             raise UserError(
-                f"problem.coefficient={(whole.tensor or whole.coefficient).text} {has} {value:.4g} at {shown(place)}: it must be"
-                " positive on the whole domain"
+                f"problem.coefficient={text} {has} {value:.4g} at {shown(place)}: it must be positive on the whole"
+                " domain"
             )
 
 
@@ -261,4 +267,5 @@ def _corners(domain: Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shown(point: np.ndarray) -> str:
+    """A point, for a message."""
     return "(" + ", ".join(f"x{i + 1}={value:.6g}" for i, value in enumerate(point)) + ")"

@@ -124,15 +124,18 @@ def _refuse_not_periodic(problem: Statement) -> None:
         if problem.operator.jumps:
             continue
         points = [_on_face(problem, 2 * axis + side) for side in (0, 1)]
-        u = 1.0 if problem.operator.nonlinear else 0.0
-        below, above = (problem.operator.coefficient_at(x, np.full(len(x), u)) for x in points)
-        apart = np.abs(below / above - 1)
+        operator, u = problem.operator, np.full(_SAMPLE, 1.0 if problem.operator.nonlinear else 0.0)
+        below, above = (operator.values_at(x, u) for x in points)
+        size = operator.coefficient_at(points[1], u).reshape(-1, *(1,) * (above.ndim - 1))
+        apart = np.abs(below - above) / size
         if apart.max() > _SAME / min(1.0, problem.scale):
-            worst = int(np.argmax(apart))
+            worst = np.unravel_index(np.argmax(apart), apart.shape)
+            is_ = "is" if operator.tensor is None else f"has the entry a{worst[1] + 1}{worst[2] + 1} ="
             raise UserError(
-                f"problem.coefficient={problem.operator.coefficient.text} is {below[worst]:.4g} at"
-                f" {_place(points[0][worst])} and {above[worst]:.4g} across x{axis + 1}, whose faces problem.boundary"
-                " joins: write a coefficient that is periodic along it, or choose eps so that whole periods fit"
+                f"problem.coefficient={operator.coefficient.text} {is_} {below[worst]:.4g} at"
+                f" {_place(points[0][worst[0]])} and {above[worst]:.4g} across x{axis + 1}, whose faces"
+                " problem.boundary joins: write a coefficient that is periodic along it, or choose eps so that whole"
+                " periods fit"
             )
 
 

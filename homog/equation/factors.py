@@ -15,8 +15,10 @@ def axes_of_factors(problem: Problem) -> tuple[int, ...] | None:
     constant along some axes.
 
     Args:
-        problem: Its coefficient may depend on u, which is then the same number everywhere.
+        problem: Its coefficient may depend on u, which is then the same number everywhere. A matrix is no product.
     """
+    if problem.operator.tensor is not None:
+        return None
     axes = problem.operator.coefficient.axes
     varying: set[str] = set()
     along_field = _axes_of_field(problem)

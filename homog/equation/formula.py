@@ -12,7 +12,8 @@ import numpy as np
 import sympy
 
 from homog import fields
-from homog.config import FieldProblem, FormulaProblem, ProblemSettings
+from homog.config import DriftProblem, FieldProblem, FormulaProblem, ProblemSettings
+from homog.config.coefficient import velocity_texts
 from homog.domains.box import Box
 from homog.equation.boundary import Boundary
 from homog.equation.coefficient import check, check_finite, read, shown
@@ -49,6 +50,15 @@ def _(settings: FormulaProblem, eps: float) -> Statement:
     period, lower = _length(settings.period, problem.parameters, "problem.period"), problem.domain.lower
     cell = Box(lower, tuple(low + period for low in lower))
     return replace(problem, cell=cell) if _is_periodic(problem, cell) else problem
+
+
+@stated.register
+def _(settings: DriftProblem, eps: float) -> Statement:
+    names, dimension = (*_parameters(settings.parameters, eps), SOLUTION), len(settings.domain.lower)
+    for text in velocity_texts(settings.drift, dimension, "drift", "V"):
+        parse(text, dimension, names, where="problem.drift")
+    parse(settings.source, dimension, names, where="problem.source")
+    return stated(settings.in_divergence_form(), eps)
 
 
 @stated.register
@@ -96,7 +106,8 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     boundary = Boundary.of(conditions(settings.boundary, domain.dimension, parameters), domain, parameters)
     spline = None if field is None else field.spline
     reacts = None if reaction.expression == 0 else reaction
-    operator = Operator(coefficient, forcing, parameters, spline, reacts, tensor)
+    velocity = _velocity(settings.velocity, domain.dimension, (*parameters, SOLUTION))
+    operator = Operator(coefficient, forcing, parameters, spline, reacts, tensor, velocity)
     problem = Statement(operator, boundary, domain, scale)
     for name, given, points in (
         ("boundary", boundary.value, closed),
@@ -106,10 +117,32 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
         where = f"problem.{name}={given.text}"
         names = parameters if name == "boundary" else {**parameters, SOLUTION: boundary.at(points)}
         check_finite(where, given, points, names, lambda given=given, x=points, n=names: at_points(given, x, n))
+    for number, part in enumerate(velocity or (), 1):
+        where = f"problem.velocity: b{number} = {part.text}"
+        for given in (part, part.derivative(part.axes[number - 1])):  # walkers ask for div b too
+            names = {**parameters, SOLUTION: boundary.at(closed)}
+            check_finite(where, given, closed, names, lambda given=given, n=names: at_points(given, closed, n))
+    if velocity is not None and operator.jumps:
+        raise UserError(
+            "problem.velocity goes with a coefficient that does not jump: walkers across a jump have no drift; write"
+            " tanh in place of the jump"
+        )
     problem = check(problem, field, closed, sample)
     _check_reaction(operator, closed)
     refuse_faces(problem)
     return problem
+
+
+def _velocity(given: Any, dimension: int, names: tuple[str, ...]) -> tuple[Formula, ...] | None:
+    """b, or None where it is zero."""
+    if given is None:
+        return None
+    texts = velocity_texts(given, dimension)
+    parts = tuple(parse(text, dimension, names, where="problem.velocity") for text in texts)
+    for part in parts:
+        for place in places_of_jumps(part.expression):
+            raise UserError(f"problem.velocity={part.text} jumps where {place} does: write tanh in place of a jump")
+    return None if all(part.expression == 0 for part in parts) else parts
 
 
 def _newtons(forcing: Formula, reaction: Formula) -> tuple[Formula, Formula]:
@@ -161,14 +194,14 @@ def _is_periodic(problem: Statement, cell: Box) -> bool:
     """Whether a shift by a side of the cell along its axis leaves the coefficient as it is, up to rounding."""
     base = problem.domain.sample(256, np.random.default_rng(0))
     u = problem.boundary.at(base) + (1.0 if problem.operator.nonlinear else 0.0)
-    values = problem.operator.coefficient_at(base, u)
+    values = problem.operator.values_at(base, u)
     for axis, period in enumerate(cell.sides.tolist()):
         shifted = base.copy()
         shifted[:, axis] += period
         # a phase x/eps loses about |x|/eps units in the last place
         tolerance = 1e-12 + 1e-14 * float(np.abs(shifted).max()) / period
         if not np.allclose(
-            problem.operator.coefficient_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
+            problem.operator.values_at(shifted, u), values, rtol=0, atol=tolerance * np.abs(values).max() * 100
         ):
             return False
     return True

@@ -2,9 +2,10 @@
 
 Three things are looked at: wave numbers in the phases of sines and cosines, the logarithm of the coefficient along
 lines, on which intervals are halved until it changes by little on each, and the curvature of the data f and g likewise.
+Of a matrix all entries are looked at, since its trace may hide what they do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 
 from homog.domains.box import Box
 from homog.equation.density import Density, joined
-from homog.equation.operator import FIELD, SOLUTION
+from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.problem import Problem
 from homog.fields.phases import Phases
 from homog.fields.splines import Spline
@@ -36,7 +37,7 @@ class Lengths:
     """How finely a problem varies along each axis.
 
     Attributes:
-        slopes: max |d log a/dx_i| over all lines along axis i, as a function of x_i.
+        slopes: max |d log a/dx_i| over all lines along axis i, as a function of x_i; of a matrix see `slopes_of_log`.
         waves: Wave number of the fastest phase in the coefficient along each axis, in radians a unit length.
         curvature: Root of max |d^2 f/dx_i^2| / max |f|, and likewise of g, as a function of x_i: of a sine its wave
             number, of a Gaussian at most one over its width.
@@ -86,7 +87,7 @@ def shortest_length(problem: Problem) -> Lengths:
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(
         slopes=slopes_of_log(problem),
-        waves=tuple(_wave_numbers(problem, problem.operator.coefficient)),
+        waves=tuple(np.max([_wave_numbers(problem, entry) for entry in problem.operator.entries], axis=0)),
         curvature=curvature,
         data_waves=tuple(data_waves),
     )
@@ -95,7 +96,9 @@ def shortest_length(problem: Problem) -> Lengths:
 def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ...]:
     """max |d log a/dx_i| over lines along each axis, as a function of x_i, on the domain or on one cell of it.
 
-    Zero of phases on voxels, whose jumps no mesh follows.
+    Zero of phases on voxels, whose jumps no mesh follows. Of a matrix A the largest slope of several functions: of
+    log A_ii, and where it is not diagonal of A_ij / (A_ii A_jj)^1/2 and of log det A / d, without which a small
+    eigenvalue would not be seen.
 
     Args:
         problem: A checked one.
@@ -111,14 +114,32 @@ def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ..
 
     def log_coefficient(points: np.ndarray) -> np.ndarray:
         g = problem.boundary.at(points) if u is None and problem.operator.nonlinear else u or 0.0
-        with np.errstate(all="ignore"):
-            found = np.stack([np.log(problem.operator.coefficient_at(points, g + offset)) for offset in offsets])
-        return np.where(np.isfinite(found), found, 0.0)
+        operator = problem.operator
+        logs = [_logs(operator, points, operator.names_at(points, g + offset)) for offset in offsets]
+        return np.moveaxis(np.concatenate(logs, axis=-1), -1, 0)
 
+    places = np.unique(np.concatenate([_places(problem, entry, box) for entry in problem.operator.entries]), axis=0)
     return tuple(
         Density(edges, np.abs(change).max(0) / np.diff(edges))
-        for edges, change in changes(log_coefficient, box, _places(problem, problem.operator.coefficient, box))
+        for edges, change in changes(log_coefficient, box, places)
     )
+
+
+def _logs(operator: Operator, points: np.ndarray, names: Mapping[str, Any]) -> np.ndarray:
+    """log a, shape (..., 1); of a matrix all that `slopes_of_log` looks at. Zero where it is not finite."""
+    with np.errstate(all="ignore"):
+        if operator.tensor is None:
+            found = np.log(at_points(operator.coefficient, points, names))[..., None]
+        else:
+            tensor = operator.tensor.at(points, names)
+            diagonal = np.diagonal(tensor, axis1=-2, axis2=-1)
+            found = np.log(diagonal)
+            if not operator.tensor.is_diagonal:
+                row, column = np.tril_indices(tensor.shape[-1], -1)
+                mixed = tensor[..., row, column] / np.sqrt(diagonal[..., row] * diagonal[..., column])
+                volume = np.log(np.linalg.det(tensor))[..., None] / tensor.shape[-1]
+                found = np.concatenate([found, mixed, volume], axis=-1)
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def changes(
@@ -174,21 +195,19 @@ def _at_nodes(problem: Problem, u: float | None) -> tuple[Density, ...]:
         np.linspace(low, high, count) for low, high, count in zip(spline.lower, spline.upper, values.shape, strict=True)
     ]
     largest = [np.zeros(count - 1) for count in values.shape]
-    slabs = max(1, values.size // 2**21)
+    slabs = max(1, values.size * len(problem.operator.entries) // 2**21)
     before = None
     for rows in np.array_split(np.arange(values.shape[0]), min(slabs, values.shape[0])):
         points = np.stack(np.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1)
         g = problem.boundary.at(points) + float(problem.operator.nonlinear) if u is None else u
         names = {**problem.parameters, SOLUTION: g, FIELD: values[rows]}
-        with np.errstate(all="ignore"):
-            logs = np.log(at_points(problem.operator.coefficient, points, names))
-        logs = np.where(np.isfinite(logs), logs, 0.0)
+        logs = _logs(problem.operator, points, names)
         first = logs if before is None else np.concatenate([before, logs])
         start = rows[0] - (0 if before is None else 1)
         if len(first) > 1:
             steps = np.abs(np.diff(first, axis=0)).reshape(len(first) - 1, -1).max(1)
             largest[0][start : start + steps.size] = np.maximum(largest[0][start : start + steps.size], steps)
-        for axis in range(1, logs.ndim):
+        for axis in range(1, values.ndim):
             steps = np.moveaxis(np.abs(np.diff(logs, axis=axis)), axis, 0)
             largest[axis] = np.maximum(largest[axis], steps.reshape(len(steps), -1).max(1))
         before = logs[-1:]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
+from homog.equation.tensor import Tensor, least_eigenvalues
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.fields.splines import Spline
-from homog.equation.tensor import Tensor
 from homog.formula import Formula
 from homog.formula.evaluate import at_points
 from homog.formula.jumps import places_of_jumps
@@ -20,7 +20,7 @@ SOLUTION, FIELD = "u", "field"  # what a coefficient's formula calls the solutio
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """-div(a grad u) + c u = f (equation 15, with a reaction).
+    """-div(a grad u) + b.grad u + c u = f (equation 15, with a velocity and a reaction).
 
     Where f and c depend on u, they are Newton's: of -div(a grad u) + G(x, u) = 0 they are c(x, v) = dG/du(x, v), where
     that is positive, and f(x, v) = c(x, v) v - G(x, v), v near u; the equation holds for v = u.
@@ -33,6 +33,7 @@ class Operator:
         field: What the coefficient calls `field`, a spline or phases on voxels; or None.
         reaction: c(x), or c(x, v), nowhere negative; None for zero.
         tensor: A, symmetric and positive definite, in place of a; None where a is a number.
+        velocity: b(x), or b(x, u), its d components; None for none.
     """
 
     coefficient: Formula
@@ -41,11 +42,17 @@ class Operator:
     field: Spline | Phases | None = None
     reaction: Formula | None = None
     tensor: Tensor | None = None
+    velocity: tuple[Formula, ...] | None = None
 
     @property
     def names(self) -> frozenset[str]:
         """The names that occur in the coefficient."""
         return self.coefficient.names if self.tensor is None else self.tensor.names
+
+    @property
+    def entries(self) -> tuple[Formula, ...]:
+        """a; of a matrix its entries up to the diagonal, by rows."""
+        return (self.coefficient,) if self.tensor is None else self.tensor.lower
 
     @property
     def nonlinear(self) -> bool:
@@ -58,9 +65,14 @@ class Operator:
         return any(SOLUTION in formula.names for formula in self.data)
 
     @property
+    def velocity_of_u(self) -> bool:
+        """Whether b depends on u."""
+        return any(SOLUTION in part.names for part in self.velocity or ())
+
+    @property
     def reads_u(self) -> bool:
         """Whether anything depends on u, and walkers have to read it on their way."""
-        return self.nonlinear or self.data_of_u
+        return self.nonlinear or self.data_of_u or self.velocity_of_u
 
     @property
     def jumps(self) -> bool:
@@ -82,6 +94,18 @@ class Operator:
         if self.tensor is None:
             return at_points(self.coefficient, points, names)[..., None, None] * np.eye(points.shape[-1])
         return self.tensor.at(points, names)
+
+    def values_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "..."]:
+        """a at points of shape (..., d); or A, shape (..., d, d), where it is a matrix."""
+        return self.coefficient_at(points, u) if self.tensor is None else self.tensor_at(points, u)
+
+    def least_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch"]:
+        """a at points of shape (..., d); or the least eigenvalue of A, not a number where A is not finite."""
+        return self.coefficient_at(points, u) if self.tensor is None else least_eigenvalues(self.tensor_at(points, u))
 
     def divergence_at(
         self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
@@ -142,6 +166,24 @@ class Operator:
             slopes = slopes + by_field[..., None] * self.field.gradient(points).astype(slopes.dtype)
         return slopes
 
+    def velocity_at(
+        self, points: Float[np.ndarray, "*batch d"], u: Float[np.ndarray, "*batch"] | float | None = None
+    ) -> Float[np.ndarray, "*batch d"]:
+        """b at points of shape (..., d), where the solution has the values u: to be given where b depends on it."""
+        if self.velocity is None:
+            return np.zeros(points.shape)
+        if u is None and self.velocity_of_u:
+            raise ValueError("b depends on u: its value needs that of u")
+        names = {**self.parameters, SOLUTION: 0.0 if u is None else u}
+        return np.stack([at_points(part, points, names) for part in self.velocity], axis=-1)
+
+    def spreads_at(self, points: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
+        """div b of a velocity that does not depend on u, at points of shape (..., d)."""
+        if self.velocity is None:
+            return np.zeros(points.shape[:-1])
+        parts = (part.derivative(axis) for part, axis in zip(self.velocity, self.coefficient.axes, strict=True))
+        return np.sum([at_points(part, points, self.parameters) for part in parts], axis=0)
+
     def names_at(self, points: Float[np.ndarray, "*batch d"], u: Any = None) -> dict[str, Any]:
         """What each name of the coefficient's formula but the coordinates stands for at points.
 
@@ -160,11 +202,7 @@ class Operator:
             UserError: With the place and the values.
         """
         u = lagged(points)
-        values = self.coefficient_at(points, u)
-        if self.tensor is not None:
-            found = self.tensor_at(points, u)
-            finite = np.isfinite(found).all((-1, -2))
-            values = np.where(finite, np.linalg.eigvalsh(np.where(finite[..., None, None], found, 0.0))[..., 0], np.nan)
+        values = self.least_at(points, u)
         if not (values > 0).all():
             worst = np.unravel_index(np.argmin(np.where(values > 0, np.inf, 0.0)), values.shape)
             place = ", ".join(f"x{i + 1}={x:.4g}" for i, x in enumerate(points[worst]))

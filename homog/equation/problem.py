@@ -5,27 +5,32 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import sympy
 
 from homog.config import DomainSettings, FieldProblem, FieldSettings, FormulaProblem, ProblemSettings, RunSettings
-from homog.domains.box import Box
+from homog.domains.box import Box, tensor_grid
 from homog.equation.boundary import Boundary
 from homog.equation.formula import stated
 from homog.equation.operator import Operator
 from homog.equation.process import Process
 from homog.equation.statement import Statement
 from homog.formula import Formula
+from homog.formula.logistic import stable
+from homog.formula.parse import symbol
 
 _LOOKS = 2**14
+_EVEN = {1: 4096, 2: 128, 3: 32}  # places an axis of a cell, by which trigonometric polynomials have exact means
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Problem(Statement):
-    """-div(a grad u) + c u = f in a box, with a condition on each face (equation 15, with a reaction).
+    """-div(a grad u) + b.grad u + c u = f in a box, with a condition on each face (equation 15, with b and c).
 
         problem = homog.Problem("2 + sin(2*pi*x1/eps)", forcing="1", eps=0.01)
 
@@ -39,6 +44,7 @@ class Problem(Statement):
         boundary: g, for u = g on all faces, defined on the whole domain: the boundary ansatz extends it inwards. Or a
             mapping from faces, "x1-", "x1+", ..., axes or "all" to {"value": g} for u = g, {"flux": q} for
             n.a grad u = q, {"robin": {"factor": k, "flux": q}} for n.a grad u + k u = q, or "periodic".
+        velocity: b, d formulas in x, or None.
         reaction: c, nowhere negative unless it depends on u.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
@@ -65,6 +71,7 @@ class Problem(Statement):
         forcing: str,
         boundary: str | Mapping[str, Any] = ProblemSettings.boundary,
         reaction: str = ProblemSettings.reaction,
+        velocity: Sequence[str] | None = None,
         eps: float = RunSettings.eps,
         period: str = FormulaProblem.period,
         domain: Box | None = None,
@@ -78,6 +85,7 @@ class Problem(Statement):
             "forcing": forcing,
             "boundary": boundary,
             "reaction": reaction,
+            "velocity": velocity,
         }
         rest: dict[str, Any] = {"name": name, "domain": box, "parameters": dict(parameters or {})}
         if field is None:
@@ -113,7 +121,7 @@ class Problem(Statement):
         if unknown:
             raise TypeError(f"a problem has no {', '.join(sorted(unknown))}")
         changed = copy.copy(self)
-        for known in ("_field_digest", "has_holes"):
+        for known in ("_field_digest", "has_holes", "stirs"):
             vars(changed).pop(known, None)
         vars(changed).update({"settings": None, **parts})
         return changed
@@ -136,6 +144,44 @@ class Problem(Statement):
         """The diffusion of the operator, which walkers follow."""
         return Process(self.operator)
 
+    @cached_property
+    def stirs(self) -> bool:
+        """Whether the velocity has the coefficient's cell, in it no divergence and no mean: seen from far away it adds
+        to the effective tensor, and carries nothing.
+        """
+        operator = self.operator
+        if self.cell is None or operator.velocity is None or operator.velocity_of_u or self.dimension not in _EVEN:
+            return False
+        points = self.cell.spread(_LOOKS, np.random.default_rng(0))
+        here = operator.velocity_at(points)
+        size = float(np.abs(here).max())
+        for shift in np.diag(self.cell.sides):
+            if np.abs(operator.velocity_at(points + shift) - here).max() > _SAME * size:
+                return False
+        spread = float(np.abs(operator.spreads_at(points)).max()) * float(self.cell.sides.min())
+        mean = float(np.abs(operator.velocity_at(_even(self.cell)).mean(tuple(range(self.dimension)))).max())
+        return spread < _SAME * size and mean < _SAME * size
+
+    @property
+    def backwards(self) -> "Problem":
+        """The problem whose walk is the adjoint of this one's in a dx, without f and q: that of the velocity -b.
+
+        Of w = exp(-int (c - div b) / (2a) ds - int (k + n.b) / a dl), for the velocity -b, it is int a v P u dx =
+        int a u P' v dx, by Green's formula.
+        """
+        operator, axes = self.operator, self.operator.coefficient.axes
+        assert operator.velocity is not None
+        against = tuple(Formula(f"-({part.text})", -part.expression, axes) for part in operator.velocity)
+        spread: Any = sum(
+            sympy.diff(part.expression, symbol(axis)) for part, axis in zip(operator.velocity, axes, strict=True)
+        )
+        lost: Any = (0 if operator.reaction is None else operator.reaction.expression) - spread
+        lost = stable(sympy.simplify(lost)) if spread != 0 else lost
+        reaction = None if lost == 0 else Formula(f"c - div b = {lost}", lost, axes)
+        nothing = Formula("0", sympy.Integer(0), axes)
+        changed = replace(operator, velocity=against, reaction=reaction, forcing=nothing)
+        return self.but(operator=changed, boundary=self.boundary.with_outflow(operator.velocity, self.domain))
+
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
         operator = self.operator
@@ -149,6 +195,8 @@ class Problem(Statement):
             "parameters": {name: self.parameters[name] for name in sorted(used & set(self.parameters))},
             "period": None if self.cell is None else _period(self.cell),
         }
+        if operator.velocity is not None:
+            content["velocity"] = [str(part.expression) for part in operator.velocity]
         if operator.tensor is not None:
             content["tensor"] = [str(formula.expression) for formula in operator.tensor.lower]
         if operator.reaction is not None:
@@ -165,6 +213,12 @@ class Problem(Statement):
         for part in spline.content():
             digest.update(part)
         return digest.hexdigest()
+
+
+def _even(cell: Box) -> np.ndarray:
+    """Evenly spaced points of a cell, shape (n, ..., n, d)."""
+    shares = np.arange(_EVEN[cell.dimension]) / _EVEN[cell.dimension]
+    return tensor_grid([low + side * shares for low, side in zip(cell.lower, cell.sides, strict=True)])
 
 
 def _period(cell: Box) -> float | list[float]:

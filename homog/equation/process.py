@@ -31,6 +31,10 @@ class Process:
     V_i = sum_j d_j A_ij / (2a) and sigma sigma^T = A / a, whose trace is d, so that time is as of a number a; and a dx
     is the weight for which it is reversible.
 
+    With a velocity b the generator is (1/2a) (div(a grad) - b.grad), and V has -b / (2a) besides. That is not
+    reversible: in a dx the adjoint of its walk is that of the velocity -b with the reaction c - div b, and n.b u added
+    to what faces that reflect take (`Problem.backwards`).
+
     What has no formula, the lagged u of a nonlinear coefficient and a random field, comes in with its slopes:
     grad a = d_x a + (d_u a) grad u + (d_field a) grad field (15).
     """
@@ -40,9 +44,11 @@ class Process:
     def drift_at(
         self, points: Float[np.ndarray, "*batch d"], lagged: Spline | None = None
     ) -> Float[np.ndarray, "*batch d"]:
-        """V at points of shape (..., d): div A / (2a); `lagged` is the u that a nonlinear coefficient reads."""
+        """V at points of shape (..., d), (div A - b) / (2a); `lagged` is the u that a nonlinear coefficient reads."""
         operator, u = self.operator, None if lagged is None else lagged(points)
         slopes = operator.divergence_at(points, u)
+        if operator.velocity is not None:
+            slopes = slopes - operator.velocity_at(points, u)
         if lagged is not None and operator.tensor is not None:
             by_u = operator.tensor.derivative(SOLUTION).at(points, operator.names_at(points, u))
             slopes = slopes + np.einsum("...ij,...j->...i", by_u, lagged.gradient(points))
@@ -68,11 +74,12 @@ class Process:
     @property
     def looked_up(self) -> tuple[str, ...]:
         """What the formulas name and has no formula: of "u" and "field" those that occur."""
-        names = self.operator.names.union(*(formula.names for formula in self.operator.data))
+        named = *self.operator.data, *(self.operator.velocity or ())
+        names = self.operator.names.union(*(formula.names for formula in named))
         return tuple(name for name in (SOLUTION, FIELD) if name in names)
 
     def expressions(self, slope: Callable[[str, int], sympy.Symbol]) -> tuple[Expr, list[Expr], list[Expr]]:
-        """a, the data (f, and c where there is one) and grad a as expressions, of which kernels are made.
+        """a, the data (f, and c where there is one) and 2a V as expressions, of which kernels are made.
 
         Args:
             slope: The symbol for the slope of what is looked up, by its name, along an axis, counted from 1.
@@ -89,6 +96,11 @@ class Process:
         else:
             rows = [[with_logistic(formula.expression) for formula in row] for row in tensor.entries]
             gradient = [sum(along(entry, j) for j, entry in enumerate(row)) for row in rows]
+        if self.operator.velocity is not None:
+            gradient = [
+                slope - with_logistic(part.expression)
+                for slope, part in zip(gradient, self.operator.velocity, strict=True)
+            ]
         return coefficient, [formula.expression for formula in self.operator.data], gradient
 
     def noise(self) -> list[Expr]:

@@ -58,10 +58,10 @@ class Tensor:
         """
         if self.is_diagonal:
             return tuple(replace(row[i], text=f"{self.text}: its entry") for i, row in enumerate(self.entries))
-        matrix = sympy.Matrix([[formula.expression for formula in row] for row in self.entries])
+        matrix: Any = sympy.Matrix([[formula.expression for formula in row] for row in self.entries])
         found = []
         for size in range(1, self.dimension + 1):
-            minor: Any = matrix[:size, :size].det(method="berkowitz")
+            minor = matrix[:size, :size].det(method="berkowitz")
             found.append(Formula(f"{self.text}: its leading minor", stable(minor), self.entries[0][0].axes))
         return tuple(found)
 
@@ -80,3 +80,9 @@ class Tensor:
     def derivative(self, name: str) -> "Tensor":
         """dA by one name."""
         return Tensor(self.text, tuple(tuple(formula.derivative(name) for formula in row) for row in self.entries))
+
+
+def least_eigenvalues(tensors: Float[np.ndarray, "*batch d d"]) -> Float[np.ndarray, "*batch"]:
+    """The least eigenvalue of each symmetric matrix; not a number where one is not finite."""
+    finite = np.asarray(np.isfinite(tensors).all((-1, -2)))
+    return np.where(finite, np.linalg.eigvalsh(np.where(finite[..., None, None], tensors, 0.0))[..., 0], np.nan)

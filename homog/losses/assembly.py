@@ -4,11 +4,12 @@ On a processor a matrix is multiplied with itself by NumPy, which computes one h
 take pieces of the walkers, and what these give is added up in order, so that it does not depend on how many there are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -193,12 +194,7 @@ def _of_products(
 ) -> Sums:
     """The same where the features are products of functions along the axes: these are all that is evaluated."""
 
-    def along_axes(x: Tensor) -> Tensor:
-        found = network.factors(x)
-        assert found is not None
-        return found.along
-
-    starts, ends, lengths = factors.along.numpy(), along_axes(walk.ends).numpy(), factors.lengths
+    starts, ends, lengths = factors.along.numpy(), _factors(network, walk.ends), factors.lengths
     lift_here, lift_there = network.lift(walk.starts).numpy(), network.lift(walk.ends).numpy()
     scale, weight, lost = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy(), walk.root_of_lost().numpy()
     each, count = walk.ends.shape[1], len(network.weights()) + 1
@@ -216,7 +212,7 @@ def _of_products(
         torch.as_tensor(corner, dtype=torch.float32) for corner in (control.domain.lower, control.domain.upper)
     )
     after, before = torch.minimum(walk.starts + control.step, upper), torch.maximum(walk.starts - control.step, lower)
-    slopes = ((along_axes(after) - along_axes(before)) / (after - before)[..., None]).numpy()
+    slopes = (_factors(network, after) - _factors(network, before)) / (after - before)[..., None].numpy()
     lift = quotients(lambda x: network.lift(x)[..., None], walk.starts, control.step, control.domain)[..., 0].T.numpy()
     sizes, directions = np.linalg.eigh(control.variate.numpy())
     roots = np.sqrt(np.abs(sizes))[..., None] * directions.swapaxes(1, 2)
@@ -229,6 +225,77 @@ def _of_products(
 
     slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
     return np.array(matrix), slope, load if tests is None else load[tests]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Where walkers from some points arrive, and what a function's value there counts for.
+
+    Attributes:
+        ends: X.
+        weights: Of each walker.
+    """
+
+    ends: Float[Tensor, "p s d"]
+    weights: Float[Tensor, "p s"]
+
+
+def sums_at_starts(
+    network: LinearInFeatures, starts: Float[Tensor, "p d"], walks: Sequence[Weighed], kernels: Path,
+    tests: np.ndarray | None,
+) -> tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"]]:  # fmt: skip
+    """The sums over points x of phi_i(x) D_j and of D_i phi_j(x), D_j that of weights times phi_j(X) over walkers.
+
+    Args:
+        network: Gives the functions.
+        starts: x.
+        walks: The walkers of each point, in several parts.
+        kernels: Folder for compiled code.
+        tests: Numbers i of the functions, where not all are wanted.
+    """
+    some = slice(None) if tests is None else tests
+    with torch.no_grad():
+        of_products = network.factors(starts) if starts.device.type == "cpu" else None
+        if of_products is None:
+            found = [_at_starts(network, starts, walks, some, block) for block in _blocks(len(starts), walks)]
+            return sum(forth for forth, _ in found), sum(back for _, back in found)  # type: ignore[return-value]
+        lengths, count, compiled = of_products.lengths, len(network.weights()) + 1, _compiled(kernels)
+        parts = [
+            (_factors(network, walk.ends), network.lift(walk.ends).numpy(), walk.weights.numpy()) for walk in walks
+        ]
+        along, lift = of_products.along.numpy(), network.lift(starts).numpy()
+        ones = np.ones((len(starts), 1), dtype=np.float32)
+
+        def rows(first: int, last: int) -> np.ndarray:
+            here, apart = np.zeros((2, last - first, count), dtype=np.float32)
+            compiled.arrived(first, last, along[:, None], lengths, lift[:, None], ones, here)
+            for ends, lift_there, weights in parts:
+                compiled.arrived(first, last, ends, lengths, lift_there, weights, apart)
+            return np.stack([here[:, some].T @ apart, apart[:, some].T @ here]).astype(np.float64)
+
+        forth, back = _sum_of(len(starts), _PIECE, rows)
+        return forth, back
+
+
+def _at_starts(
+    network: LinearInFeatures, starts: Tensor, walks: Sequence[Weighed], some: Any, block: slice
+) -> tuple[np.ndarray, np.ndarray]:
+    here = functions(network, starts[block])
+    apart = torch.zeros_like(here)
+    for walk in walks:
+        apart += torch.einsum("ns,nsf->nf", walk.weights[block], functions(network, walk.ends[block]))
+    return (here[:, some].T @ apart).double().cpu().numpy(), (apart[:, some].T @ here).double().cpu().numpy()
+
+
+def _blocks(count: int, walks: Sequence[Weighed]) -> list[slice]:
+    points = max(1, ROWS // walks[0].ends.shape[1])
+    return [slice(first, first + points) for first in range(0, count, points)]
+
+
+def _factors(network: LinearInFeatures, x: Tensor) -> np.ndarray:
+    found = network.factors(x)
+    assert found is not None
+    return found.along.numpy()
 
 
 def _gram(rows: Float[Tensor, "r n"], tests: np.ndarray | None) -> Float64[np.ndarray, "k n"]:

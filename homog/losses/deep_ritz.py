@@ -15,6 +15,8 @@ from homog.networks import BoundaryAnsatz
 class DeepRitzLoss(Loss):
     """|Omega| mean( a |grad u|^2 / 2 + c u^2 / 2 - f u ) over resampled points, plus beta mean |u - g|^2 on the edge.
 
+    Of a matrix A grad u . A grad u is in the place of a |grad u|^2.
+
     Faces with n.a grad u + k u = q add their integrals of k u^2 / 2 - q u, of which they are the natural conditions.
 
     E and Yu 2018; equation (5) with a coefficient. The mean estimates the integral without bias, so the minimum is that
@@ -63,7 +65,7 @@ class DeepRitzLoss(Loss):
         equation, points = self._equation, inputs.points
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
-        stored = 0.5 * (equation.coefficient(points, u) * gradient.square().sum(1) + equation.reaction(points, u) * u)
+        stored = 0.5 * (equation.energy(points, u, gradient) + equation.reaction(points, u) * u)
         loss = self._volume * (stored - equation.forcing(points, u) * u).mean()
         for face, there in inputs.walls.items():
             rates = self.problem.boundary.rates_at(face, there)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from homog.config import Energy
 from homog.domains import Box
 from homog.equation import Problem
+from homog.errors import UserError
 from homog.fields.splines import Spline
 from homog.losses.assembly import Excursions, Slopes, Sums, sums
+from homog.losses.both_ways import sums_both_ways
 from homog.losses.inflow import Inflow, Inflows, legs
 from homog.losses.loss import Draw
 from homog.losses.system import LinearSystem, Tested, quotients, smooth_functions
@@ -51,6 +54,8 @@ class EnergyLoss(WalkingLoss[Energy]):
     E[w] over all walkers. What walls let in and out is measured by walkers from them (`homog.losses.inflow`). A face
     that reflects leaves P self-adjoint, and so does one through which walkers come in again across.
 
+    With a velocity there is no energy, but the same equations by walkers of both directions: `homog.losses.both_ways`.
+
     Args:
         settings: Sample sizes and scheme.
         problem: What is solved.
@@ -59,6 +64,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         cache: Folder for compiled kernels.
         device: Where walkers walk, and the network trains.
     """
+
+    def __init__(self, settings: Energy, problem: Problem, *rest: Any) -> None:
+        if problem.operator.velocity_of_u:
+            raise UserError("method=energy takes a problem.velocity without u in it: write method=dflm or method=pinn")
+        super().__init__(settings, problem, *rest)
 
     def network(self, network: nn.Module) -> nn.Module:
         """The network in the boundary ansatz."""
@@ -78,7 +88,16 @@ class EnergyLoss(WalkingLoss[Energy]):
         return super().capturable and self.settings.sampling == "uniform"
 
     def value(self, network: nn.Module, inputs: Excursions) -> Float[Tensor, ""]:
-        """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph."""
+        """An unbiased estimate of J, and of its slopes in the network's weights: u(X) keeps its graph.
+
+        Raises:
+            UserError: If there is a velocity, and with it no energy.
+        """
+        if not self._is_reversible:
+            raise UserError(
+                "with a problem.velocity there is no energy to minimise: write optimizer=galerkin or natural_gradient,"
+                " which solve the equations, or method=dflm"
+            )
         here = network(inputs.starts)[:, None]
         gained = network(inputs.ends) - here
         found = (0.5 * inputs.stiffness * gained.square() - inputs.load * here).sum()
@@ -97,20 +116,25 @@ class EnergyLoss(WalkingLoss[Energy]):
         """
         sample = self.sample(iteration, lagged)
         inflow = self._inflow(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged, self.walkers)
         tests = smooth_functions(network)
         tested = self._tested(network, sample, iteration, lagged, tests) if len(tests) else None
         return LinearSystem(matrix, -control, load, self._taken(sample, inflow), tested)
 
     def equations_and_value(
         self, network: LinearInFeatures, iteration: int, lagged: Spline | None
-    ) -> tuple[LinearSystem, Value]:
+    ) -> tuple[LinearSystem, Value | None]:
         sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
-        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged)
+        matrix, control, load = self._sums(network, sample, sample.walk, self.steps, inflow, lagged, self.walkers)
+        system = LinearSystem(matrix, -control, load, self._taken(sample, inflow))
+        if not self._is_reversible:
+            return system, None
         inputs = self.inputs(sample, inflow, lagged)
-        return LinearSystem(matrix, -control, load, self._taken(sample, inflow)), lambda u: self.value(u, inputs)
+        return system, lambda u: self.value(u, inputs)
 
-    def forms(self, iteration: int, lagged: Spline | None) -> Forms:
+    def forms(self, iteration: int, lagged: Spline | None) -> Forms | None:
+        if not self._is_reversible:
+            return None
         sample, inflow = self.sample(iteration, lagged), self._inflow(iteration, lagged)
         inputs, control = self.inputs(sample, inflow, lagged), self._control(sample, self.steps)
         step = math.sqrt(self.steps.macro_step)
@@ -126,14 +150,21 @@ class EnergyLoss(WalkingLoss[Energy]):
 
     @staticmethod
     def _walked(problem: Problem) -> Problem:
-        """Without q: it has walkers of its own."""
-        return problem.but(boundary=problem.boundary.without_flux()) if problem.boundary.fluxes else problem
+        """Without q, where that has walkers of its own."""
+        if problem.operator.velocity is not None or not problem.boundary.fluxes:
+            return problem
+        return problem.but(boundary=problem.boundary.without_flux())
+
+    @property
+    def _is_reversible(self) -> bool:
+        """Whether there is no velocity, and an energy."""
+        return self.problem.operator.velocity is None
 
     @cached_property
     def _inflows(self) -> Inflows | None:
         """The points on faces with a q or a k; None where there is no such face."""
         walkers, boundary = self.settings.points * self.settings.per_point, self.problem.boundary
-        there = bool(boundary.fluxes or boundary.factors)
+        there = bool(boundary.fluxes or boundary.factors) and self._is_reversible
         return Inflows(self.problem, walkers, self.seed, self._device) if there else None
 
     def _inflow(self, iteration: int, lagged: Lagged | None) -> Inflow | None:
@@ -147,9 +178,9 @@ class EnergyLoss(WalkingLoss[Energy]):
         """What the number of steps has to be a multiple of."""
         return self.walkers.scheme.parts if self.walkers.scheme.may_stay else 1
 
-    @staticmethod
-    def _taken(sample: Sample, inflow: Inflow | None) -> int:
-        return sample.walker_steps + (0 if inflow is None else inflow.walker_steps * ranks.count())
+    def _taken(self, sample: Sample, inflow: Inflow | None) -> int:
+        ways = 1 if self._is_reversible else 2
+        return ways * sample.walker_steps + (0 if inflow is None else inflow.walker_steps * ranks.count())
 
     def _tested(
         self,
@@ -165,24 +196,27 @@ class EnergyLoss(WalkingLoss[Energy]):
         if scheme.may_stay:
             again, every, shorter, longer = sample, 1, self.steps, self.steps.lengthened(scheme.parts)
             by_shorter = again.walk
-            lacks = 1 / (scheme.parts**scheme.order - 1)
+            lacks = 1 / (scheme.parts**self.walkers.order - 1)
         else:
             shorter, longer = self.steps.shortened(scheme.parts), self.steps
             by_shorter = self.walkers.walk(again.points, each, shorter, again.keys, lagged)
-            lacks = 1 / (1 - scheme.parts**-scheme.order)
+            lacks = 1 / (1 - scheme.parts**-self.walkers.order)
         walks = [
-            *((early, self.walkers.walk(early.points, each, part, early.keys, lagged), part) for part in self._early),
-            (early, early.walk, self.steps),
-            (again, by_shorter, shorter),
-            (again, self._along.walk(again.points, each, longer, again.keys, lagged), longer),
+            *(
+                (early, self.walkers.walk(early.points, each, part, early.keys, lagged), part, self.walkers)
+                for part in self._early
+            ),
+            (early, early.walk, self.steps, self.walkers),
+            (again, by_shorter, shorter, self.walkers),
+            (again, self._along.walk(again.points, each, longer, again.keys, lagged), longer, self._along),
         ]
         if self._walks_on.type == "cpu":  # for what a GPU has found the host would wait
-            for _, walk, _ in walks:
+            for _, walk, _, _ in walks:
                 walk.require_finite()
         inflows = self._other_inflows(iteration, lagged, every)
         systems = [
-            self._sums(network, some, walk, steps, through, lagged, tests)
-            for (some, walk, steps), through in zip(walks, inflows, strict=True)
+            self._sums(network, some, walk, steps, through, lagged, walkers, tests)
+            for (some, walk, steps, walkers), through in zip(walks, inflows, strict=True)
         ]
         matrix, control, load = (np.stack(parts) for parts in zip(*systems, strict=True))
         first, second = (part.count / self.steps.count for part in self._early)
@@ -230,12 +264,32 @@ class EnergyLoss(WalkingLoss[Energy]):
         steps: TimeSteps,
         inflow: Inflow | None,
         lagged: Lagged | None,
+        walkers: Walkers,
         tests: np.ndarray | None = None,
     ) -> Sums:
-        """The sums over a walk from a sample's points, tested with all functions or with some."""
+        """The sums over a walk of some walkers from a sample's points, tested with all functions or with some."""
         sample = replace(sample, walk=walk)
-        variate = Slopes(self._control(sample, steps), math.sqrt(steps.macro_step), self.problem.domain)
-        return sums(network, self._excursions(sample, steps, inflow, lagged), variate, self._cache, tests)
+        if self._is_reversible:
+            excursions = self._excursions(sample, steps, inflow, lagged)
+            return sums(network, excursions, self._slopes(sample, steps), self._cache, tests)
+        against = walkers.backwards.walk(sample.points, self.settings.per_point, steps, sample.keys, lagged)
+        ways = sample, replace(sample, walk=against)
+        return sums_both_ways(
+            network,
+            [self._excursions(one, steps, None, lagged) for one in ways],
+            [self._weights(one, steps) for one in ways],
+            [self._slopes(one, steps) for one in ways],
+            self._cache,
+            tests,
+            antisymmetric=not self.problem.stirs,
+        )
+
+    def _slopes(self, sample: Sample, steps: TimeSteps) -> Slopes:
+        return Slopes(self._control(sample, steps), math.sqrt(steps.macro_step), self.problem.domain)
+
+    def _weights(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n s"]:
+        """w, times what each walker stands for."""
+        return self._mass(sample, steps)[:, None] * torch.exp(placed(sample.walk.log_weight, self._device))
 
     def inputs(self, sample: Sample, inflow: Inflow | None = None, lagged: Lagged | None = None) -> Excursions:
         """What walkers brought back, as the terms of J."""
@@ -244,7 +298,7 @@ class EnergyLoss(WalkingLoss[Energy]):
     def _excursions(self, sample: Sample, steps: TimeSteps, inflow: Inflow | None, lagged: Lagged | None) -> Excursions:
         walk = sample.walk
         mass, kills = self._mass(sample, steps)[:, None], self.problem.kills
-        weight = mass * torch.exp(placed(walk.log_weight, self._device))
+        weight = self._weights(sample, steps)
         starts = placed(sample.points.astype(np.float32), self._device)
         return Excursions(
             starts=starts,
@@ -265,6 +319,8 @@ class EnergyLoss(WalkingLoss[Energy]):
         It is all that they lose, unless walls take some of it: then the first walker of each point says what the
         integral of w c / (2a) is, and walls are left to those that set out from them, with much less noise.
         """
+        if not self._is_reversible:
+            return of_weights
         if self.problem.operator.reaction is None:
             return None
         if self._by_reaction is None:
@@ -282,10 +338,16 @@ class EnergyLoss(WalkingLoss[Energy]):
         return Walkers(taken, self.walkers.scheme, self._cache, self._walks_on)
 
     def _control(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, "n d d"]:
-        """Sum of a point's (W_i W_j - duration delta_ij) times a / (2 Dt), without D: of expectation zero."""
+        """Sum of a point's (W_i W_j - Q_ij) times a / (2 Dt), without D: of expectation zero.
+
+        Q is duration delta_ij, but for a coefficient that is a matrix.
+        """
         brownian, duration = placed(sample.walk.brownian, self._device), placed(sample.walk.duration, self._device)
         control = torch.einsum("ins,jns->nij", brownian, brownian)
-        control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=self._device)
+        if sample.walk.variance is None:
+            control -= duration.sum(1)[:, None, None] * torch.eye(len(brownian), device=self._device)
+        else:
+            control -= placed(sample.walk.variance, self._device).sum(3).permute(2, 0, 1)
         return 0.5 * self._mass(sample, steps)[:, None, None] * control
 
     def _mass(self, sample: Sample, steps: TimeSteps) -> Float[Tensor, " n"]:

@@ -15,7 +15,6 @@ from homog.losses.collocation import (
     Points,
     as_input,
     drawn_points,
-    laplacian,
     value_and_gradient,
 )
 from homog.losses.loss import Draw, Loss
@@ -26,8 +25,9 @@ from homog.networks import BoundaryAnsatz
 class PINNLoss(Loss):
     """lambda_r mean |r(x)|^2 over resampled points, plus lambda_b mean |u - g|^2 on the boundary (equation 3).
 
-    r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f. Faces with n.a grad u + k u = q add
-    lambda_b mean |n.a grad u + k u - q|^2, each.
+    r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f, and of a matrix A likewise with A : D^2 u
+    in place of a Lap u, D^2 u the second derivatives, and div A in place of the slopes. Faces with n.a grad u + k u = q
+    add lambda_b mean |n.a grad u + k u - q|^2, each.
 
     `weights=ntk` sets lambda_b = tr(K) / tr(K_uu) and lambda_r = tr(K) / tr(K_rr), K the tangent kernel of u on the
     boundary and of r inside (Wang, Yu and Perdikaris 2022, algorithm 1): both terms then fall at the same mean rate.
@@ -99,9 +99,7 @@ class PINNLoss(Loss):
         """
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
-        along_x, along_u = self._equation.slopes(points, u)
-        slope = along_x + along_u[:, None] * gradient  # grad of a(x, u(x))
-        divergence = self._equation.coefficient(points, u) * laplacian(gradient, x) + (slope * gradient).sum(1)
+        divergence = self._equation.divergence(points, x, u, gradient)
         return self._equation.reaction(points, u) - divergence - self._equation.forcing(points, u)
 
     def _balance(self, network: nn.Module, points: np.ndarray, edge: np.ndarray) -> tuple[float, float]:

@@ -70,6 +70,28 @@ def gained(first, last, starts, ends, lengths, lift_here, lift_there, scale, los
 
 
 @njit(fastmath=True, nogil=True, cache=True)
+def arrived(first, last, ends, lengths, lift_there, weights, rows):
+    """Add to rows what weights times the functions at walkers' ends sum up to, a row for each point.
+
+    Args:
+        first, last: Points.
+        ends, lengths, lift_there: Of `gained`.
+        weights: Shape (n, s).
+        rows: Shape (last - first, m + 1).
+    """
+    products = rows.shape[1] - 1
+    there = np.empty(products, dtype=np.float32)
+    for point in range(first, last):
+        row = rows[point - first]
+        for walker in range(ends.shape[1]):
+            weight = weights[point, walker]
+            multiplied(ends[point, walker], lengths, there)
+            for j in range(products):
+                row[j] += weight * there[j]
+            row[products] += weight * lift_there[point, walker]
+
+
+@njit(fastmath=True, nogil=True, cache=True)
 def sloped(first, last, starts, quotients, lengths, lift_slopes, roots, positive, rows):
     """Rows of slopes of the functions along d directions at each point; positive ones first, the others from the end.
 

@@ -18,17 +18,18 @@ class Mixture:
 
     Attributes:
         phases: Value and share in the volume of each phase, ascending; empty where the values vary.
-        reuss: Harmonic mean of a, the least that x.a* x can be for |x| = 1 (Reuss 1929, for currents Wiener 1912).
-        voigt: Arithmetic mean, the most.
-        lower: Of a* where it is a multiple of the identity (Hashin and Shtrikman 1962).
+        reuss: Harmonic mean of a, the least that x.a* x can be for |x| = 1 (Reuss 1929, for currents Wiener 1912); of
+            a matrix A the least eigenvalue of <A^-1>^-1, which is no more than a*.
+        voigt: Arithmetic mean, the most; of a matrix the largest eigenvalue of <A>.
+        lower: Of a* where it is a multiple of the identity (Hashin and Shtrikman 1962); None of a matrix.
         upper: The other bound of such an a*.
     """
 
     phases: tuple[tuple[float, float], ...]
     reuss: float
     voigt: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
 
     @property
     def porosity(self) -> float | None:
@@ -48,13 +49,15 @@ class Mixture:
 def mixture(problem: Problem) -> Mixture:
     """The mixture that a cell of a linear problem is, by a million points of it; of an image by all its voxels."""
     assert problem.cell is not None
-    field = problem.operator.field
+    field, cell = problem.operator.field, problem.cell
+    if problem.operator.tensor is not None:
+        return _of_matrices(problem.operator.tensor_at(cell.spread(_LOOKS, np.random.default_rng(0))))
     if isinstance(field, Phases) and problem.operator.coefficient.names <= {FIELD}:
         shares = field.shares()
         values = problem.operator.coefficient_in(field.values)[shares > 0]
         shares = shares[shares > 0]
     else:
-        values = problem.operator.coefficient_at(problem.cell.spread(_LOOKS, np.random.default_rng(0)))
+        values = problem.operator.coefficient_at(cell.spread(_LOOKS, np.random.default_rng(0)))
         shares = np.full(len(values), 1 / len(values))
     distinct, which = np.unique(values, return_inverse=True)
     by_value = np.bincount(which, weights=shares)
@@ -69,3 +72,10 @@ def mixture(problem: Problem) -> Mixture:
 
     reuss = 0.0 if values.min() == 0 else float(1 / np.sum(shares / values))
     return Mixture(phases, reuss, math.fsum(shares * values), bound(values.min()), bound(values.max()))
+
+
+def _of_matrices(values: np.ndarray) -> Mixture:
+    """From A at evenly spread points, shape (n, d, d)."""
+    least = np.linalg.inv(np.linalg.inv(values).mean(0))
+    reuss, voigt = np.linalg.eigvalsh(least).min(), np.linalg.eigvalsh(values.mean(0)).max()
+    return Mixture((), float(reuss), float(voigt), None, None)

@@ -80,10 +80,13 @@ class _Tabulated:
         return self._look_up(self.lagged, points, displacement)
 
     def control(self, points: Float64[np.ndarray, "n d"], walk: Walk) -> Float32[np.ndarray, "n s"]:
-        """grad u(x) . W + 1/2 (W W^T - duration I) : Hess u(x)."""
+        """grad u(x) . W + 1/2 (W W^T - Q) : Hess u(x), where Q is duration I, but for a matrix."""
         slope = self.lagged.gradient(points).astype(np.float32)
         bend = self.lagged.hessian(points).astype(np.float32)
-        control = -0.5 * np.trace(bend, axis1=1, axis2=2)[:, None] * walk.duration
+        if walk.variance is None:
+            control = -0.5 * np.trace(bend, axis1=1, axis2=2)[:, None] * walk.duration
+        else:
+            control = -0.5 * np.einsum("nij,ijns->ns", bend, walk.variance)
         for i, w in enumerate(walk.brownian):
             factor = slope[:, i, None] + 0.5 * bend[:, i, i, None] * w
             for j, other in enumerate(walk.brownian[:i]):

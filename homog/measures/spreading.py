@@ -18,13 +18,14 @@ from homog.formula import parse
 from homog.references.cell import correctors_of
 from homog.references.correctors import CorrectorsAlongAxes
 from homog.references.voxel_cell import Correctors
-from homog.timesteps.pace import with_pace
-from homog.timesteps.timestep import TimeSteps, time_steps
+from homog.timesteps.pace import steps_in, with_pace
+from homog.timesteps.timestep import TimeSteps
 from homog.walkers import Purpose, Scheme, Walkers, point_generator, stream_key
 
 _WALKERS, _LEAST_WALKERS = 40960, 512  # of a batch
 _BUDGET = 1e9  # steps of all batches, beyond which these have fewer walkers
 _MICRO = 24.0  # m0 of the longer steps; the others are half as long
+_MICRO_OF_MATRICES = 12.0  # by which m0 is the same, as matrices have it doubled
 _MICRO_AT_JUMPS = 34.0  # or a quarter and a sixteenth, where steps may be refused
 _UNKNOWN = 1 / 3  # of the extrapolation in steps that drift, since their order may be 1 or 2
 _PARTS = 4  # the earlier time is the later one over this
@@ -183,7 +184,7 @@ def _measured(
         """The slopes at no step, their control variate, and what the shorter of two steps on one path still moves."""
         finer, control = _slopes(each, longer.shortened(scheme.parts), cell, correctors, numbers, seed)
         coarser, _ = _slopes(along, longer, cell, correctors, numbers, seed)
-        moved = (finer - coarser) / (scheme.parts**scheme.order - 1)
+        moved = (finer - coarser) / (scheme.parts**each.order - 1)
         return finer + moved, control, moved
 
     raw, control, moved = extrapolated(late.shortened(scheme.parts) if scheme.may_stay else late, range(batches))
@@ -202,8 +203,9 @@ def _measured(
 
 def _late(problem: Problem, time: float) -> TimeSteps:
     """The longest steps to the later time, which is so many least macro steps."""
-    micro = _MICRO_AT_JUMPS if problem.operator.jumps else _MICRO
-    late = time_steps(BoundsTimeStep(m0=micro, macro_factor=time), problem.dimension, problem.scale)
+    micro = _MICRO if problem.operator.tensor is None else _MICRO_OF_MATRICES
+    micro = _MICRO_AT_JUMPS if problem.operator.jumps else micro
+    late = steps_in(problem, BoundsTimeStep(m0=micro, macro_factor=time), may_stay=False)
     count = max(1, round(late.count / _PARTS)) * _PARTS  # a whole number of them to the earlier time too
     late = replace(late, count=count, micro_step=late.macro_step / count)
     return with_pace(late, problem, micro, _MOST_SHORTER)
@@ -240,7 +242,11 @@ def _slopes(
                 pair = np.divide(2 * weight * there, both, out=np.zeros_like(both), where=both > 0)
             spread = np.einsum("n,in,jn->ij", pair / count, moved, moved)
             noise = np.einsum("n,in,jn->ij", weight / count, brownian, brownian)
-            moments.append((spread, noise - weight.mean() * until.macro_step * np.eye(dimension)))
+            if walk.variance is None:
+                expected = weight.mean() * until.macro_step * np.eye(dimension)
+            else:
+                expected = np.einsum("n,ijn->ij", weight / count, walk.variance[:, :, :, 0])
+            moments.append((spread, noise - expected))
         for part, before, after in zip(found, *moments, strict=True):
             part[row] = (after - before) / (late.macro_step - early.macro_step)
     return found

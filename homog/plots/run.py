@@ -96,7 +96,13 @@ def solution_data(
         answer=answer,
         compared=None if reference is None or on_grid or at_points is None else _compared(reference, at_points),
         faces=() if problem.boundary.walls.all_absorbing else problem.boundary.names,
+        symbol=symbol(problem),
     )
+
+
+def symbol(problem: Problem) -> str:
+    """What is drawn of a coefficient: of a matrix a number, the mean of its diagonal."""
+    return "$a$" if problem.operator.tensor is None else r"$\mathrm{tr}\,A / d$"
 
 
 def drawn_axes(domain: Box, count: int) -> tuple[np.ndarray, ...]:

@@ -59,7 +59,7 @@ class SolutionData:
         axes: The grid of the solutions: d increasing, uniform arrays of shapes (n1,), (n2,), ...
         network: The trained solution, shape (n1, n2, ...).
         coefficient_axes: A grid of the coefficient's own, d arrays: a patch, where the whole would alias.
-        coefficient: On that grid.
+        coefficient: a on that grid; of a matrix tr A / d.
         fine: The fine-scale reference u_eps, shape of `network`, or None.
         homogenized: The homogenised solution u_0, likewise; the reference where there is no `fine`.
         mean_coefficient: The solution u_mean for the mean coefficient, likewise.
@@ -68,6 +68,7 @@ class SolutionData:
         answer: What the trained solution is called.
         compared: It beside a reference that is known at points alone, which then has no map.
         faces: What holds on x1-, x1+, ...: value, flux, robin or periodic; nothing where all have a value.
+        symbol: Of the coefficient.
     """
 
     title: str
@@ -83,6 +84,7 @@ class SolutionData:
     answer: str = NETWORK.label
     compared: Compared | None = None
     faces: Sequence[str] = ()
+    symbol: str = "$a$"
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -192,9 +194,9 @@ def _layout(data: SolutionData) -> tuple[list[Any], tuple[float, float]]:
 
 def _draw_coefficient(panel: "Axes", data: SolutionData) -> None:
     axes, values = data.coefficient_axes, data.coefficient
-    title = "coefficient $a$" + (" (detail)" if _is_patch(axes, data.axes) else "")
+    title = f"coefficient {data.symbol}" + (" (detail)" if _is_patch(axes, data.axes) else "")
     if len(axes) == 1:
-        draw_lines(panel, axes[0], [(Pen("coefficient", "$a$", "#000000", 1.0, "-"), values)], title, "$x$")
+        draw_lines(panel, axes[0], [(Pen("coefficient", data.symbol, "#000000", 1.0, "-"), values)], title, "$x$")
         return
     index, fixed = plane_of(axes)
     plane = values[index]

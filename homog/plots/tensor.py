@@ -10,7 +10,7 @@ from homog.plots.panels import DOTS_PER_INCH, HOMOGENIZED, LOOK, MEAN_COEFFICIEN
 
 def tensor_figure(
     axes: Sequence[Values],
-    medium: Values,
+    medium: tuple[str, Values],
     walkers: Values,
     cell: Values,
     bounds: tuple[float, float],
@@ -21,10 +21,10 @@ def tensor_figure(
 
     Args:
         axes: Coordinates of the cell, two arrays.
-        medium: The coefficient on them; in three dimensions in the plane through the middle.
+        medium: What is shown of the medium, and its values there; in three dimensions in the plane through the middle.
         walkers: a* by walkers, shape (d, d).
         cell: a* by the cell problem.
-        bounds: Harmonic and arithmetic mean of the coefficient.
+        bounds: Harmonic and arithmetic mean of the coefficient, as `Mixture.reuss` and `voigt`.
         title: Above the figure.
         path: Path of the figure.
     """
@@ -38,8 +38,9 @@ def tensor_figure(
         grid = figure.add_gridspec(1, 2)
         left, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1], projection="polar")
         figure.suptitle(title, parse_math=False)
-        low, high = float(medium.min()), float(medium.max())
-        draw_map(left, axes, medium, "$a$ in one cell", "cividis", (low, high))
+        name, values = medium
+        low, high = float(values.min()), float(values.max())
+        draw_map(left, axes, values, f"{name} in one cell", "cividis", (low, high))
         if low > 0 and high > 20 * low:
             left.images[0].set_norm(LogNorm(low, high))
         angle = np.linspace(0, 2 * np.pi, 361)

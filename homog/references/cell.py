@@ -6,16 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from homog.config import WITH_A_GRID
+from homog.domains import tensor_grid
 from homog.equation import Problem
 from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
 from homog.equation.lengths import slopes_of_log
+from homog.equation.tensor import least_eigenvalues
 from homog.fields.phases import Phases
 from homog.references.correctors import CorrectorsAlongAxes, correctors_along_axes
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
-from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds
-from homog.references.voxel_cell import Correctors, Enclosed, correctors, cut, enclosed, halved, voxels
+from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds, spectral_correctors
+from homog.references.voxel_cell import Correctors, Enclosed, correctors, cut, delay, enclosed, halved, voxels
 
 TOLERANCE = 1e-9  # of a*, relative
 _FIELD_TOLERANCE = 1e-6  # a spline has three derivatives, and one sample's a* is further from another's
@@ -27,6 +29,7 @@ _MOST_WORK = 6e7  # iterations times points, over all grids: some 10 s
 _CHANGE_A_STEP = 4.0  # of log a: a grid that is coarser may pass a feature by
 _FORMULA_SIZE = 243  # in two dimensions elements are tried before a larger grid, unless that one is close
 _CLOSE = 1e-4
+_OF_MATRICES = {2: 243, 3: 45}  # for correctors
 
 _ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis, most change of log a on a cell
 _VOXELS = {1: (64, 4096), 2: (64, 1024), 3: (16, 96)}  # an axis: the fewest, and the most
@@ -49,6 +52,8 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     -div(a (e_i + grad chi_i)) = 0 (Bensoussan, Lions and Papanicolaou, Asymptotic Analysis for Periodic
     Structures, chapter 1). On the small scale u is a constant: a coefficient a(x/eps, u) has the limit a*(u) of its
     tensors at each u (Artola and Duvaut, C. R. Acad. Sci. Paris 284, 1977).
+
+    Of a matrix A of functions all of this holds with A in place of a.
 
     Any periodic chi gives an upper bound by this primal problem, and any field without divergence a lower one by the
     dual problem. What is returned is the middle of the two:
@@ -114,8 +119,8 @@ def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sid
 
 def _is_constant_on_voxels(problem: Problem) -> bool:
     """Whether the coefficient is made of phases, and nothing in it varies within a voxel of theirs."""
-    coefficient = problem.operator.coefficient
-    return isinstance(problem.operator.field, Phases) and not coefficient.names & set(coefficient.axes)
+    operator = problem.operator
+    return isinstance(operator.field, Phases) and not operator.names & set(operator.coefficient.axes)
 
 
 def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
@@ -130,6 +135,8 @@ def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
         return correctors_along_axes(problem, lower, sides)
     most = _OF_CORRECTORS[len(sides)]
     sampled = _positive(problem, 0.0)
+    if problem.operator.tensor is not None:
+        return _correctors_of_matrix(sampled, lower, sides)
     if field and _is_constant_on_voxels(problem) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
         means = voxels(sampled, lower, sides, field.intervals, looks=1)
         while max(means[0].shape) <= most // 2:
@@ -138,6 +145,15 @@ def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
         count = _OF_LARGE_IMAGES[len(sides)] if isinstance(field, Phases) else most
         means = voxels(sampled, lower, sides, (count,) * len(sides))
     return correctors(means, lower, sides, _MOST_ITERATIONS)
+
+
+def _correctors_of_matrix(sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Correctors:
+    """By trigonometric polynomials, which stand at points of a grid; the weight of the walkers is tr A / d."""
+    size, dimension = _OF_MATRICES[len(sides)], len(sides)
+    bounds, found = spectral_correctors(sampled, lower, sides, size, _MOST_ITERATIONS)
+    values = sampled(tensor_grid([low + side * np.arange(size) / size for low, side in zip(lower, sides, strict=True)]))
+    weight = np.trace(values, axis1=-2, axis2=-1).ravel() / dimension / size**dimension
+    return Correctors(lower, sides, found, delay(found, weight), 2 * bounds.gap, exact=False)
 
 
 def tolerance(problem: Problem) -> float:
@@ -156,11 +172,7 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
     if problem.cell is not None:
         return problem.cell.sides
     field, box = problem.operator.field, problem.domain
-    if (
-        field is None
-        or not field.periodic
-        or problem.operator.coefficient.names & set(problem.operator.coefficient.axes)
-    ):
+    if field is None or not field.periodic or problem.operator.names & set(problem.operator.coefficient.axes):
         return None
     return box.sides if (field.lower, field.upper) == (box.lower, box.upper) else None
 
@@ -168,8 +180,8 @@ def cell_sides(problem: Problem) -> np.ndarray | None:
 def _positive(problem: Problem, u: float) -> Sampled:
     def sampled(points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            coefficient = problem.operator.coefficient_at(points, u)
-        least = coefficient.min()
+            coefficient = problem.operator.values_at(points, u)
+            least = (coefficient if problem.operator.tensor is None else least_eigenvalues(coefficient)).min()
         if not (np.isfinite(coefficient).all() and (least > 0 or (least == 0 and problem.operator.jumps))):
             raise ValueError(f"the coefficient is not positive at u={u:.4g}")
         return coefficient

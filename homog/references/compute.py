@@ -27,7 +27,7 @@ from homog.references.fem import System
 from homog.references.lattice import Lattice
 from homog.references.laws import ConstantLaw, FineLaw, Law
 from homog.references.limit import effective_law, resolution_note
-from homog.references.mean import mean_coefficient, mean_on_limit, mean_on_solution
+from homog.references.mean import Mean, mean_coefficient, mean_on_limit, mean_on_solution, number
 from homog.references.resolution import Meshes, fine_lattices, smooth_lattice
 from homog.references.result import Reference
 from homog.references.tensor_of_u import tensors_between
@@ -149,7 +149,7 @@ def _solve(
         systems |= _pair("homogenized", smooth, fine, law)
     systems |= _fine_systems(problem, smooth, fine, following=bool(systems))
     if mean is not None and smooth:
-        systems |= _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
+        systems |= _pair("mean", smooth, fine, _mean_law(problem, mean))
 
     unknowns = max((system.lattice.unknowns for system in systems.values()), default=0)
     nodal, unsolved = _solutions(problem, systems, solve)
@@ -158,7 +158,7 @@ def _solve(
     if problem.operator.nonlinear:
         mean = _mean(problem, systems, nodal)
         if mean is not None and smooth:
-            added = _pair("mean", smooth, fine, ConstantLaw(mean * np.eye(problem.dimension)))
+            added = _pair("mean", smooth, fine, _mean_law(problem, mean))
             systems, nodal = systems | added, nodal | _solutions(problem, added, solve)[0]
         if "homogenized" in nodal:
             u = nodal["homogenized"]
@@ -184,7 +184,7 @@ def _solve(
         homogenized=on_grid.get("homogenized"),
         mean_coefficient=on_grid.get("mean"),
         effective_tensor=tensor,
-        mean=mean,
+        mean=None if mean is None else number(mean),
         error_estimate=(
             fine_estimate(problem, fine, known["main"], known["second"], known.get("third"), grid_count)
             if fine and {"main", "second"} <= set(known)
@@ -246,7 +246,11 @@ def _solutions(
         return {name: one for name, one in found.items() if not isinstance(one, str)}, tuple(notes)
 
 
-def _mean(problem: Problem, systems: dict[str, System], nodal: dict[str, np.ndarray]) -> float | None:
+def _mean_law(problem: Problem, mean: Mean) -> Law:
+    return ConstantLaw(mean if mean.ndim else mean * np.eye(problem.dimension))
+
+
+def _mean(problem: Problem, systems: dict[str, System], nodal: dict[str, np.ndarray]) -> Mean | None:
     """The mean of a nonlinear problem's coefficient where the best solution leads it, as the paper takes it."""
     for name, mean in (("main", mean_on_solution), ("homogenized", mean_on_limit)):
         if name in nodal:

@@ -19,7 +19,8 @@ def element_bounds(sampled: Sampled, edges: Sequence[np.ndarray]) -> Bounds:
     """Bounds of a* from periodic elements of degree four and a direct solver.
 
     In two dimensions a field without divergence is a gradient turned by a right angle: the dual problem is the primal
-    one for 1/a (Keller, J. Math. Phys. 5, 1964), and the same elements give both bounds. The energies are those of the
+    one for 1/a (Keller, J. Math. Phys. 5, 1964), and the same elements give both bounds. Of a matrix A it is that for
+    A^-1 turned, which is A / det A. The energies are those of the
     fields that were found, whatever rounding did to the solver; they are sums of positive terms over Gauss points.
 
     Args:
@@ -29,9 +30,17 @@ def element_bounds(sampled: Sampled, edges: Sequence[np.ndarray]) -> Bounds:
     grid = _Grid(edges)
     coefficients = [sampled(grid.gauss_points(count)) for count in (_QUADRATURE, _CHECK)]
     upper, first = grid.energies(*coefficients)
-    dual, second = grid.energies(*(1 / values for values in coefficients))
+    dual, second = grid.energies(*(_turned_inverse(values) for values in coefficients))
     turned = np.array([[dual[1, 1], -dual[0, 1]], [-dual[0, 1], dual[0, 0]]])
     return Bounds(np.linalg.inv(turned), upper, max(first, second))
+
+
+def _turned_inverse(values: np.ndarray) -> np.ndarray:
+    return 1 / values if values.ndim == 2 else values / np.linalg.det(values)[..., None, None]
+
+
+_Terms = list[tuple[int, int, np.ndarray]]
+"""i, j and A_ij, shape (cells, points), of those that are not zero."""
 
 
 class _Grid:
@@ -73,6 +82,12 @@ class _Grid:
         ]
         return found[1], relative_size(found[1] - found[0], found[1])
 
+    def _terms(self, coefficient: np.ndarray, count: int) -> _Terms:
+        if coefficient.ndim == 2:
+            values = self._by_cell(coefficient, count)
+            return [(0, 0, values), (1, 1, values)]
+        return [(i, j, self._by_cell(coefficient[..., i, j], count)) for i in range(2) for j in range(2)]
+
     def _by_cell(self, values: np.ndarray, count: int) -> np.ndarray:
         cells = [width.size for width in self.widths]
         return values.reshape(cells[0], count, cells[1], count).transpose(0, 2, 1, 3).reshape(-1, count**2)
@@ -83,19 +98,15 @@ class _Grid:
 
     def _potentials(self, coefficient: np.ndarray) -> np.ndarray:
         """chi at the nodes for both axes, shape (unknowns, 2)."""
-        values = self._by_cell(coefficient, _QUADRATURE)
         slopes, weights = _slopes(_QUADRATURE)
-        first, second, _ = self._scales()
-        weighted = values * weights
-        matrices = np.zeros((len(values), slopes[0].shape[1] ** 2))
-        for slope, scale in zip(slopes, (second / first, first / second), strict=True):
-            product = (slope[:, :, None] * slope[:, None, :]).reshape(len(slope), -1)
-            matrices += scale[:, None] * (weighted @ product)
-        local = matrices.reshape(len(values), slopes[0].shape[1], -1)
-        loads = np.stack(
-            [-(weighted @ slope) * scale[:, None] for slope, scale in zip(slopes, (second, first), strict=True)], -1
-        )
-        return self._solved(local, loads)
+        *widths, area = self._scales()
+        cells, nodes = area.size, slopes[0].shape[1]
+        matrices, loads = np.zeros((cells, nodes**2)), np.zeros((cells, nodes, 2))
+        for i, j, values in self._terms(coefficient, _QUADRATURE):
+            weighted, product = values * weights, slopes[i][:, :, None] * slopes[j][:, None, :]
+            matrices += (area / (widths[i] * widths[j]))[:, None] * (weighted @ product.reshape(len(product), -1))
+            loads[:, :, j] -= (area / widths[i])[:, None] * (weighted @ slopes[i])
+        return self._solved(matrices.reshape(cells, nodes, nodes), loads)
 
     def _solved(self, local: np.ndarray, loads: np.ndarray) -> np.ndarray:
         """Inner nodes are eliminated cell by cell, the others by a sparse factorisation."""
@@ -126,7 +137,6 @@ class _Grid:
         return chi
 
     def _energy(self, coefficient: np.ndarray, count: int, potentials: np.ndarray) -> np.ndarray:
-        values = self._by_cell(coefficient, count)
         slopes, weights = _slopes(count)
         first, second, area = self._scales()
         fields = []
@@ -135,15 +145,10 @@ class _Grid:
             gradient = [local @ slope.T / scale[:, None] for slope, scale in zip(slopes, (first, second), strict=True)]
             gradient[axis] += 1
             fields.append(gradient)
-        density = values * weights * area[:, None]
-        return (
-            np.array(
-                [
-                    [sum((density * p * q).sum() for p, q in zip(one, two, strict=True)) for two in fields]
-                    for one in fields
-                ]
-            )
-            / self.area
+        share = weights * area[:, None] / self.area
+        terms = [(i, j, values * share) for i, j, values in self._terms(coefficient, count)]
+        return np.array(
+            [[sum((density * p[i] * q[j]).sum() for i, j, density in terms) for q in fields] for p in fields]
         )
 
 

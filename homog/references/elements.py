@@ -237,10 +237,10 @@ class Elements:
 
     @property
     def contrast(self) -> float:
-        """Of the largest diagonal entry of A to the smallest, at the Gauss points where it was taken last."""
+        """Of the largest eigenvalue of A to the smallest, at the Gauss points where it was taken last."""
         values = self._coefficient.x.array
         if self.law.shape:
-            values = np.diagonal(values.reshape(-1, *self.law.shape), axis1=-2, axis2=-1)
+            values = np.linalg.eigvalsh(values.reshape(-1, *self.law.shape))
         return float(values.max() / values.min())
 
     def nearby(self, u: np.ndarray) -> Rows:
@@ -274,9 +274,19 @@ class Elements:
             self._u_there.interpolate(self._interpolated)
         with np.errstate(all="ignore"):
             values = self._law_there(self._u_there.x.array, 0)
-        diagonal = np.diagonal(values, axis1=-2, axis2=-1) if self.law.shape else values
         self._coefficient.x.array[:] = values.ravel()
-        return bool(np.isfinite(values).all() and (diagonal > 0).all())
+        return bool(np.isfinite(values).all() and (_definite(values) if self.law.shape else (values > 0).all()))
+
+
+def _definite(tensors: np.ndarray) -> bool:
+    """Whether symmetric matrices are positive definite, which is to say the pivots of Gauss's elimination positive."""
+    rest = tensors
+    while (rest[..., 0, 0] > 0).all():
+        if rest.shape[-1] == 1:
+            return True
+        column = rest[..., 1:, :1]
+        rest = rest[..., 1:, 1:] - column * np.swapaxes(column, -1, -2) / rest[..., :1, :1]
+    return False
 
 
 def _forms(

@@ -69,6 +69,13 @@ def _hidden(problem: Problem, lattice: Lattice) -> float:
         ]
         points = tensor_grid(axes)
         u = problem.boundary.at(points) + float(problem.operator.nonlinear)
-        values = problem.operator.coefficient_at(points, u)
-        excess.append(float(values.mean() * np.mean(1 / values)) - 1)
+        excess.append(_excess(problem.operator.values_at(points, u), problem.dimension))
     return float(np.sqrt(np.mean(np.square(excess))))
+
+
+def _excess(values: np.ndarray, dimension: int) -> float:
+    """How far the arithmetic mean of a is above the harmonic one, relative; of a matrix, in the worst direction."""
+    if values.ndim == dimension:
+        return float(values.mean() * np.mean(1 / values)) - 1
+    whole = tuple(range(dimension))
+    return float(np.linalg.eigvals(values.mean(whole) @ np.linalg.inv(values).mean(whole)).real.max()) - 1

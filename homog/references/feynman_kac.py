@@ -22,7 +22,7 @@ from homog.errors import UserError
 from homog.formula import Formula
 from homog.formula.parse import parse, symbol
 from homog.references.limit import effective_law
-from homog.references.mean import mean_coefficient
+from homog.references.mean import mean_coefficient, number
 from homog.references.result import Reference
 from homog.timesteps.pace import with_pace
 from homog.timesteps.timestep import TimeSteps, micro_bound
@@ -98,7 +98,10 @@ def reference_by_walks(
         notes = (*notes, "f, c or g vary with eps: there is neither u_0 nor u_mean by walks")
     elif law is not None and tensor is not None:
         if np.allclose(tensor, np.diag(np.diag(tensor)), rtol=0, atol=1e-9 * float(np.trace(tensor))):
-            found |= limit_solutions(problem, tensor, {"mean": mean}, points, settings.walkers, kernels, check)
+            constants = {"mean": float(mean)} if mean.ndim == 0 else {}
+            found |= limit_solutions(problem, tensor, constants, points, settings.walkers, kernels, check)
+            if mean.ndim:
+                notes = (*notes, "the mean of the coefficient is a matrix: there is no u_mean by walks")
         else:
             notes = (*notes, "a* is not diagonal: there is no u_0 by walks")
     fine, limit, naive = (found.get(name) for name in ("main", "homogenized", "mean"))
@@ -108,7 +111,7 @@ def reference_by_walks(
         homogenized=limit and limit.values,
         mean_coefficient=naive and naive.values,
         effective_tensor=tensor,
-        mean=mean,
+        mean=number(mean),
         error_estimate=fine and fine.least_error,
         unknowns=0,
         seconds=time.perf_counter() - start,
@@ -224,7 +227,12 @@ def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"], constant: f
     reaction = None if operator.reaction is None else there(operator.reaction)
     return problem.but(
         operator=replace(
-            operator, coefficient=coefficient, forcing=there(operator.forcing), field=None, reaction=reaction
+            operator,
+            coefficient=coefficient,
+            forcing=there(operator.forcing),
+            field=None,
+            reaction=reaction,
+            tensor=None,
         ),
         boundary=problem.boundary.mapped(lambda face, formula: there(formula, 1 / float(stretch[face // 2])), there),
         domain=Box(tuple((domain.lower / stretch).tolist()), tuple((domain.upper / stretch).tolist())),

@@ -38,10 +38,14 @@ class Law(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FineLaw:
-    """The problem's own coefficient: its formula, which may name u and a field."""
+    """The problem's own coefficient: its formula or its matrix of formulas, which may name u and a field."""
 
     problem: Problem
-    shape = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a number, or of a matrix."""
+        return () if self.problem.operator.tensor is None else (self.problem.dimension, self.problem.dimension)
 
     @property
     def nonlinear(self) -> bool:
@@ -52,11 +56,12 @@ class FineLaw:
         """See `Law`; of the field, the spline itself is taken."""
         operator = self.problem.operator
         names = operator.names_at(points, 0.0)  # u comes below
-        formulas = operator.coefficient, operator.coefficient.derivative(SOLUTION)
+        tensor, formulas = operator.tensor, (operator.coefficient, operator.coefficient.derivative(SOLUTION))
+        tensors = None if tensor is None else (tensor, tensor.derivative(SOLUTION))
 
         def evaluate(u: np.ndarray, order: int) -> np.ndarray:
             values: dict[str, Any] = {**names, SOLUTION: u}
-            return at_points(formulas[order], points, values)
+            return at_points(formulas[order], points, values) if tensors is None else tensors[order].at(points, values)
 
         return evaluate
 

@@ -1,4 +1,4 @@
-"""The mean of the coefficient: the naive baseline's tensor."""
+"""The mean of the coefficient, a number or a matrix: the naive baseline's tensor."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -13,6 +13,10 @@ from homog.equation.density import Density, graded
 from homog.equation.factors import axes_of_factors
 from homog.equation.lengths import slopes_of_log
 from homog.references.factors import mean_of_factors
+from homog.references.spectral_cell import relative_size
+
+Mean = np.ndarray
+"""Of a, shape (); or of a matrix A, shape (d, d)."""
 
 Solution = Callable[[Sequence[np.ndarray]], np.ndarray]
 """u on the tensor grid of coordinates on each axis."""
@@ -20,11 +24,11 @@ Solution = Callable[[Sequence[np.ndarray]], np.ndarray]
 _PANELS_OF_CELL = {1: 64, 2: 64, 3: 16}  # an axis, for each dimension
 _MOST_PANELS = {1: 20_000, 2: 300, 3: 30}
 _SMOOTH_PANELS = {1: 64, 2: 6, 3: 2}  # for a solution without small scales
-_POINTS = 2**19  # from four dimensions on
+_POINTS, _PARTS = 2**19, 64  # from four dimensions on
 _POINTS_OF_CELL = {1: 512, 2: 64, 3: 20}
 
 
-def mean_coefficient(problem: Problem) -> tuple[float, float]:
+def mean_coefficient(problem: Problem) -> tuple[Mean, float]:
     """The mean of a linear problem's a, over one period where it has one, else over the domain; by Gauss quadrature.
 
     Panels follow the slopes of log a along each axis, as far as their number allows it, and without a period the
@@ -35,7 +39,8 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
     """
     box = problem.cell or problem.domain
     if axes_of_factors(problem) is not None:
-        return mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
+        mean, error = mean_of_factors(problem, np.asarray(box.lower, dtype=np.float64), box.sides)
+        return np.asarray(mean), error
     if problem.dimension > WITH_A_GRID:
         return _mean_over_points(problem, box)
     panels = _fine_panels(problem)
@@ -46,7 +51,7 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
         fine, coarse = (
             _mean(problem, *_gauss(_equal(box, some)), None) for some in (panels, tuple(n // 2 for n in panels))
         )
-        return fine, abs(fine - coarse) / abs(fine)
+        return fine, _apart(fine, coarse)
     edges = []
     for count, slopes, low, side in zip(panels, slopes_of_log(problem), box.lower, box.sides, strict=True):
         along = np.linspace(low, low + side, count + 1)
@@ -58,17 +63,28 @@ def mean_coefficient(problem: Problem) -> tuple[float, float]:
     fine, coarse = (
         _mean(problem, *_gauss(parts), None) for parts in (edges, [np.append(x[:-1:2], x[-1]) for x in edges])
     )
-    return fine, abs(fine - coarse) / abs(fine)
+    return fine, _apart(fine, coarse)
 
 
-def _mean_over_points(problem: Problem, box: Box) -> tuple[float, float]:
+def number(mean: Mean) -> float:
+    """The mean as one number: of a matrix tr / d."""
+    return float(np.trace(mean) / len(mean)) if mean.ndim else float(mean)
+
+
+def _apart(mean: Mean, other: Mean) -> float:
+    """The distance of two means, relative to the first."""
+    return relative_size(other - mean, mean) if mean.ndim else float(abs(mean - other) / abs(mean))
+
+
+def _mean_over_points(problem: Problem, box: Box) -> tuple[Mean, float]:
     """By evenly spread points; and what half of them differ by, relative."""
-    values = problem.operator.coefficient_at(box.spread(_POINTS, np.random.default_rng(0)))
-    mean = float(values.mean())
-    return mean, abs(float(values[: _POINTS // 2].mean()) - mean) / mean
+    points = box.spread(_POINTS, np.random.default_rng(0))
+    means = [problem.operator.values_at(part).mean(0) for part in np.split(points, _PARTS)]
+    mean = np.mean(means, axis=0)
+    return mean, _apart(mean, np.mean(means[: _PARTS // 2], axis=0))
 
 
-def mean_on_solution(problem: Problem, u: Solution) -> float:
+def mean_on_solution(problem: Problem, u: Solution) -> Mean:
     """The mean of a(x, u(x)) over the domain, by the same quadrature.
 
     Args:
@@ -78,7 +94,7 @@ def mean_on_solution(problem: Problem, u: Solution) -> float:
     return _mean(problem, *_gauss(_equal(problem.domain, _fine_panels(problem))), u)
 
 
-def mean_on_limit(problem: Problem, u: Solution) -> float:
+def mean_on_limit(problem: Problem, u: Solution) -> Mean:
     """The limit of the mean of a(x, u_eps(x)) for a period that tends to zero: of its means over a cell at each u_0(x).
 
     Args:
@@ -93,13 +109,13 @@ def mean_on_limit(problem: Problem, u: Solution) -> float:
     phases = np.arange(_POINTS_OF_CELL[dimension]) / _POINTS_OF_CELL[dimension]
     sides = zip(problem.cell.lower, problem.cell.sides, strict=True)
     cell = tensor_grid([low + side * phases for low, side in sides]).reshape(-1, 1, dimension)
-    total = 0.0
-    for points in np.array_split(cell, max(1, cell.shape[0] * values.size // 2**21)):
-        coefficient = problem.operator.coefficient_at(
+    total, many = np.zeros(()), cell.shape[0] * values.size * len(problem.operator.entries)
+    for points in np.array_split(cell, max(1, many // 2**21)):
+        coefficient = problem.operator.values_at(
             np.broadcast_to(points, (points.shape[0], values.size, dimension)),
             np.broadcast_to(values, (points.shape[0], values.size)),
         )
-        total += float(np.sum(coefficient @ weights))
+        total = total + np.tensordot(coefficient, weights, axes=(1, 0)).sum(0)
     return total / cell.shape[0]
 
 
@@ -112,16 +128,17 @@ def _equal(box: Box, panels: tuple[int, ...]) -> list[np.ndarray]:
     return [np.linspace(low, high, n + 1) for low, high, n in zip(box.lower, box.upper, panels, strict=True)]
 
 
-def _mean(problem: Problem, axes: list[np.ndarray], weights: list[np.ndarray], u: Solution | None) -> float:
+def _mean(problem: Problem, axes: list[np.ndarray], weights: list[np.ndarray], u: Solution | None) -> Mean:
     """Slab by slab: nothing of the size of the whole grid is kept."""
     values = None if u is None else u(axes)
-    total, slabs = 0.0, max(1, int(np.prod([float(x.size) for x in axes]) / 2**20))
+    many = np.prod([float(x.size) for x in axes]) * len(problem.operator.entries)
+    total, slabs = np.zeros(()), max(1, int(many / 2**20))
     for rows in np.array_split(np.arange(axes[0].size), min(slabs, axes[0].size)):
         here = None if values is None else values[rows]
-        part = problem.operator.coefficient_at(tensor_grid([axes[0][rows], *axes[1:]]), here)
-        for along in reversed(weights[1:]):
-            part = part @ along
-        total += float(part @ weights[0][rows])
+        part = problem.operator.values_at(tensor_grid([axes[0][rows], *axes[1:]]), here)
+        for along in [weights[0][rows], *weights[1:]]:
+            part = np.tensordot(along, part, axes=(0, 0))
+        total = total + part
     return total
 
 

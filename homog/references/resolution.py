@@ -300,7 +300,7 @@ def _fine_scale(problem: Problem) -> float:
 
     That u names the fine scale too changes nothing: it varies as the coefficient does, and by little.
     """
-    coefficient = problem.operator.coefficient.names
+    coefficient = problem.operator.names
     scales = [inf]
     if problem.cell is not None and coefficient & set(problem.operator.coefficient.axes):
         scales.append(float(problem.cell.sides.min()))

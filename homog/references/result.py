@@ -17,7 +17,8 @@ class Reference:
         homogenized: u_0, the solution with the effective tensor a*, same shape.
         mean_coefficient: u_mean, the solution with the mean of the coefficient, same shape.
         effective_tensor: a*, shape (d, d), of a linear problem.
-        mean: The mean of a over the domain; of a nonlinear problem that of a(x, u_eps(x)), or its limit with u_0.
+        mean: The mean of a over the domain; of a nonlinear problem that of a(x, u_eps(x)), or its limit with u_0. Of a
+            matrix A with the mean <A> that is tr <A> / d, while u_mean is the solution with <A>.
         error_estimate: Relative L2 error of u_eps, estimated: its distance from a second, less accurate discretisation,
             more where the two do not converge fast, and no less than what cells hide that resolve too little. Of walks
             the least error of an answer that their noise lets be seen.

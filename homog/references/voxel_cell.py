@@ -158,7 +158,7 @@ class Correctors:
         lower: Corner of the cell, shape (d,).
         sides: Its sides, shape (d,).
         values: At the corners of voxels, shape (d, *voxels).
-        delay: 2 <a (chi - <a chi>/<a>) (chi - <a chi>/<a>)^T>, shape (d, d).
+        delay: 2 <a (chi - <a chi>/<a>) (chi - <a chi>/<a>)^T>, shape (d, d); of a matrix A with a = tr A / d.
         lack: The distance of the bounds of a* by these voxels, relative.
         exact: Whether a is constant on each of them.
     """
@@ -195,11 +195,16 @@ def correctors(means: Means, lower: np.ndarray, sides: np.ndarray, most_iteratio
     corners = arithmetic
     for axis in range(len(sides)):
         corners = (corners + np.roll(corners, 1, axis)) / 2
-    flat, weight = found.reshape(len(found), -1), corners.ravel() / corners.size
-    centred = flat - (flat @ weight / weight.sum())[:, None]
-    delay = 2 * (centred * weight) @ centred.T
+    lags = delay(found, corners.ravel() / corners.size)
     lack, exact = relative_size(high - low, (high + low) / 2), np.allclose(harmonic, arithmetic, rtol=1e-12)
-    return Correctors(lower, np.asarray(sides), found, delay, lack, exact)
+    return Correctors(lower, np.asarray(sides), found, lags, lack, exact)
+
+
+def delay(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """See `Correctors`: of chi at points, shape (d, *points), and of a there over their number, flat."""
+    flat = values.reshape(len(values), -1)
+    centred = flat - (flat @ weight / weight.sum())[:, None]
+    return 2 * (centred * weight) @ centred.T
 
 
 def _in_series(values: np.ndarray) -> list[np.ndarray]:

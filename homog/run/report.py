@@ -40,10 +40,10 @@ def print_plainly() -> None:
 
 def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
     """What will be solved, and with which time steps if there are walkers."""
-    reaction = problem.operator.reaction
+    reaction, letter = problem.operator.reaction, "a" if problem.operator.tensor is None else "A"
     _console.print(
-        f"{problem.name}: -div(a grad u){' + c u' if reaction else ''} = f in {problem.dimension}D,"
-        f" a = {problem.operator.coefficient.text},{f' c = {reaction.text},' if reaction else ''}"
+        f"{problem.name}: -div({letter} grad u){' + c u' if reaction else ''} = f in {problem.dimension}D,"
+        f" {letter} = {problem.operator.coefficient.text},{f' c = {reaction.text},' if reaction else ''}"
         f" f = {problem.operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )
@@ -143,8 +143,10 @@ def print_mixture(mixed: Mixture, cell: np.ndarray, error: float) -> None:
         table.add_row(f"principal value {value:.5g}", f"along ({', '.join(f'{part:.3f}' for part in direction + 0.0)})")
     for value, share in mixed.phases:
         table.add_row(f"share of a = {value:g}", f"{share:.4f}")
-    table.add_row("harmonic and arithmetic mean (Reuss, Voigt)", f"{mixed.reuss:.5g}, {mixed.voigt:.5g}")
-    table.add_row("Hashin and Shtrikman, where a* is isotropic", f"{mixed.lower:.5g}, {mixed.upper:.5g}")
+    of = "harmonic and arithmetic mean" if mixed.lower is not None else "least and most that the means allow"
+    table.add_row(f"{of} (Reuss, Voigt)", f"{mixed.reuss:.5g}, {mixed.voigt:.5g}")
+    if mixed.lower is not None:
+        table.add_row("Hashin and Shtrikman, where a* is isotropic", f"{mixed.lower:.5g}, {mixed.upper:.5g}")
     tortuosity = mixed.tortuosity(cell)
     if tortuosity is not None:
         table.add_row("tortuosity, porosity a / a*, of each axis", ", ".join(f"{value:.4g}" for value in tortuosity))

@@ -9,8 +9,8 @@ from homog.config import WITH_A_GRID, BoundsTimeStep, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.run.folder import RunRecord
-from homog.timesteps.pace import with_pace
-from homog.timesteps.timestep import TimeSteps, time_steps
+from homog.timesteps.pace import steps_in, with_pace
+from homog.timesteps.timestep import TimeSteps
 
 _SMOOTH = 0.125  # of the shortest side: a length that the steps of a longer walk resolve where nothing is steep
 _MOST_SHORTER = 32.0  # times as many steps for the fine scale where the medium is steep
@@ -75,7 +75,7 @@ class Plan:
         bounds = BoundsTimeStep(
             eps=settings.timestep.eps, m0=settings.timestep.m0, macro_factor=settings.evaluation.fine_scale_macro_factor
         )
-        steps = time_steps(bounds, self.problem.dimension, self.problem.scale, may_stay=self.problem.operator.jumps)
+        steps = steps_in(self.problem, bounds)
         return with_pace(steps, self.problem, bounds.m0, _MOST_SHORTER)
 
     def warnings(self) -> list[str]:
@@ -90,7 +90,7 @@ class Plan:
             # what is steep is walked in shorter steps, by its pace
             scale = max(scale, _SMOOTH * float(problem.domain.sides.min()))
         bounds = BoundsTimeStep(eps=scale, m0=max(policy.m0, BoundsTimeStep.m0), macro_factor=1.0)
-        return time_steps(bounds, problem.dimension, may_stay=problem.operator.jumps), bounds.m0
+        return steps_in(problem, bounds), bounds.m0
 
     @property
     def kernels(self) -> Path:
@@ -130,7 +130,7 @@ class Task(Plan):
 def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
     """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
     policy, method = settings.timestep, settings.method
-    steps = time_steps(policy, problem.dimension, problem.scale, may_stay=method.may_stay)
+    steps = steps_in(problem, policy, may_stay=method.may_stay)
     follows = policy.follows_medium and method.drifts
     planned = method.walkers_an_iteration * settings.optimizer.all_iterations * steps.count
     most = max(_LEAST_SHORTER, policy.all_steps / planned) if follows else 1.0

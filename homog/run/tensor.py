@@ -16,6 +16,7 @@ from homog.errors import UserError
 from homog.machine import devices, durable
 from homog.measures.mixtures import Mixture, mixture
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers, mean_over_samples
+from homog.plots.run import symbol
 from homog.plots.tensor import tensor_figure
 from homog.references.cell import effective_tensor
 from homog.run import outcome, report
@@ -147,7 +148,8 @@ def _cell_metrics(cell: np.ndarray, error: float) -> dict[str, float]:
 
 def _mixture_metrics(mixed: Mixture, cell: np.ndarray) -> dict[str, float]:
     bounds = {"voigt": mixed.voigt, "reuss": mixed.reuss}
-    bounds |= {"hashin_shtrikman_lower": mixed.lower, "hashin_shtrikman_upper": mixed.upper}
+    if mixed.lower is not None and mixed.upper is not None:
+        bounds |= {"hashin_shtrikman_lower": mixed.lower, "hashin_shtrikman_upper": mixed.upper}
     shares = {f"share_of_{value:g}": share for value, share in mixed.phases}
     tortuosity = mixed.tortuosity(cell)
     along = {} if tortuosity is None else {f"tortuosity_{i + 1}": float(value) for i, value in enumerate(tortuosity)}
@@ -162,4 +164,5 @@ def _draw(task: Task, found: np.ndarray, cell: np.ndarray, mixed: Mixture) -> No
     middle = [np.array([low + side / 2]) for low, side in along[2:]]
     medium = problem.operator.coefficient_at(tensor_grid([*axes, *middle])).reshape(_DRAWN, _DRAWN)
     title = f"{problem.name}: effective tensor, seed {task.settings.seed}"
-    tensor_figure(axes, medium, found, cell, (mixed.reuss, mixed.voigt), title, task.folder / "tensor.png")
+    shown, bounds = (symbol(problem), medium), (mixed.reuss, mixed.voigt)
+    tensor_figure(axes, shown, found, cell, bounds, title, task.folder / "tensor.png")

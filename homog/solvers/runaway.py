@@ -123,4 +123,4 @@ def bound_of_solution(problem: Problem) -> float:
 def _least_coefficient(problem: Problem, points: np.ndarray, low: float, high: float) -> float:
     levels = np.linspace(low, high, _LEVELS) if problem.operator.nonlinear else [0.0]
     with np.errstate(all="ignore"):
-        return min(float(problem.operator.coefficient_at(points, np.full(len(points), u)).min()) for u in levels)
+        return min(float(problem.operator.least_at(points, np.full(len(points), u)).min()) for u in levels)

@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import ndimage
 
-from homog.config import WITH_A_GRID
+from homog.config import WITH_A_GRID, TimeStepSettings
 from homog.domains import Box, tensor_grid
 from homog.equation import FIELD, SOLUTION, Problem
 from homog.fields.splines import Spline
 from homog.formula.evaluate import at_points
-from homog.timesteps.timestep import Pace, TimeSteps
+from homog.timesteps.timestep import Pace, TimeSteps, time_steps
 
 _ACCURATE = 0.5  # the largest |V| sqrt(dt) at m0 = 12
 _M0 = 12.0
@@ -30,6 +30,41 @@ _LOOKS = 2**17  # random points at which the drift is looked at first
 _CELLS = {1: 2**14, 2: 512, 3: 64}  # of the table, an axis, at most: what stays in a core's cache
 _OFFSETS = (0.25, 0.75)  # places on each axis of an interval
 _LOOKS_A_CELL = {1: 32, 2: 4, 3: 4}
+
+
+def steps_in(
+    problem: Problem, policy: TimeStepSettings, scale: float | None = None, *, may_stay: bool | None = None
+) -> TimeSteps:
+    """The time steps that a policy chooses in a problem's medium, of one length.
+
+    Args:
+        problem: Gives the medium.
+        policy: The settings.
+        scale: The length that enters the bounds; that of the problem where it is not given.
+        may_stay: Whether a step may be refused; by default where the coefficient jumps.
+
+    Raises:
+        UserError: As for `time_steps`.
+    """
+    operator = problem.operator
+    return time_steps(
+        policy,
+        problem.dimension,
+        problem.scale if scale is None else scale,
+        may_stay=operator.jumps if may_stay is None else may_stay,
+        of_matrix=operator.tensor is not None,
+        flow=_fastest_flow(problem),
+    )
+
+
+def _fastest_flow(problem: Problem) -> float:
+    """The largest |b| / (2a) on a sample of the domain."""
+    if problem.operator.velocity is None:
+        return 0.0
+    points = problem.domain.sample(_LOOKS, np.random.default_rng(0))
+    u = problem.boundary.at(points)  # not known yet but for its boundary values
+    size = np.linalg.norm(problem.operator.velocity_at(points, u), axis=-1)
+    return float((size / (2 * problem.operator.coefficient_at(points, u))).max())
 
 
 def accurate(m0: float) -> float:
@@ -158,7 +193,9 @@ def _looked_at(problem: Problem, doubtful: float) -> _Speeds:
 
 
 def _speed(problem: Problem, points: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(problem.process.drift_at(points), axis=-1)
+    """|div A / (2a)|: how fast a flow may carry walkers is a bound of its own."""
+    slopes = problem.operator.divergence_at(points)
+    return np.linalg.norm(slopes / (2 * problem.operator.coefficient_at(points))[..., None], axis=-1)
 
 
 def _by_nodes(problem: Problem, doubtful: float) -> np.ndarray:

@@ -26,6 +26,7 @@ class Batch:
         safe: A distance that is not walked between two looks at the boundary.
         pace: Shorter steps where the medium is steep, or None.
         lower: Lower corner of the domain, shape (d,): the place from which the pace's table is counted.
+        entries: Of Q, where the coefficient is a matrix.
     """
 
     dimension: int
@@ -37,6 +38,7 @@ class Batch:
     safe: np.float32
     pace: Pace | None = None
     lower: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    entries: int = 0
 
     @property
     def walkers(self) -> int:
@@ -48,7 +50,8 @@ class Found(NamedTuple):
     """What the walkers of a batch bring back, shape (d, n * s) or (n * s,): arrays of NumPy, or tensors on a device.
 
     As in `Walk`, float32 but for `left`, which is bool. `taken` counts the micro steps of each walker with a pace of
-    its own, float32; where all take the same it is None.
+    its own, float32; where all take the same it is None. `variance` has the entries of Q of a matrix, as the kernel
+    counts them, shape (entries, n * s).
     """
 
     displacement: Any
@@ -58,12 +61,21 @@ class Found(NamedTuple):
     duration: Any
     left: Any
     taken: Any = None
+    variance: Any = None
+
+    @staticmethod
+    def rows(batch: Batch) -> int:
+        """How many rows there are in what a kernel writes down."""
+        return 2 * batch.dimension + 3 + batch.entries + (batch.pace is not None)
 
     @classmethod
-    def of(cls, dimension: int, rows: Any, left: Any) -> "Found":
-        """From an array of the first five, and `taken` if there, shape (2 d + 3 or 4, n * s), in order; and `left`."""
-        reward, log_weight, duration, *taken = rows[2 * dimension :]
-        return cls(rows[:dimension], rows[dimension : 2 * dimension], reward, log_weight, duration, left, *taken)
+    def of(cls, batch: Batch, rows: Any, left: Any) -> "Found":
+        """From an array whose rows are the first five, `variance` of a matrix and `taken` with a pace; and `left`."""
+        d, entries = batch.dimension, batch.entries
+        reward, log_weight, duration = rows[2 * d : 2 * d + 3]
+        variance = rows[2 * d + 3 : 2 * d + 3 + entries] if entries else None
+        taken = None if batch.pace is None else rows[2 * d + 3 + entries]
+        return cls(rows[:d], rows[d : 2 * d], reward, log_weight, duration, left, taken, variance)
 
 
 class Processor(Protocol):

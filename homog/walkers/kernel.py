@@ -35,6 +35,7 @@ NOBODY, LEAST = np.uint32(0xFFFFFFFF), F(2.0**-100)
 _FOR_THE_CPU = "@njit(fastmath=True, error_model='numpy', nogil=True, cache=True)"
 _FOR_CUDA = "@cuda.jit(fastmath=True)"
 _CALLED = ("increments", "ahead", "move", "leaves", "settle")  # functions of numbers alone
+_CALLED_OF_TENSORS = ("stretched", "squared")
 
 Names = str | list["Names"]
 """The name of a number, or those of a vector's components."""
@@ -49,6 +50,7 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
     """
     state = _state(medium, dimension)
     handed_on = {"heun": ("b", "v", "y", "h"), "metropolis": ("b", "y")}.get(scheme.step, ()) if medium.tables else ()
+    handed_on = (*handed_on, "ratio", "per") if handed_on and medium.noise else handed_on
     reflects = any(_reflects(medium))
     if reflects and handed_on and scheme.may_stay:
         handed_on = (*handed_on, "way", "push")
@@ -58,6 +60,7 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
         "reward", "last", "weight", "inside", "age",
         *_flat([state["seen"]]),
         *_flat(state[part] for part in handed_on),
+        *_flat(state[part] for part in (("width", "variance") if medium.noise else ())),
         *(("standing", "paid") if scheme.may_stay else ()),
         *((name for name in killed if name == "lost" or medium.kills) if medium.fades else ()),
         *(("rest", "tau", "taken") if paced else ()),
@@ -118,6 +121,13 @@ def static_names(medium: Medium, dimension: int, scheme: Scheme) -> dict[str, An
         "WALLED": any(_reflects(medium)),
         "REFLECTS": _reflects(medium),
         "SIDES": (0, 1),
+        "TENSOR": bool(medium.noise),
+        "FULL": len(medium.pairs) > dimension,
+        "PAIRS": medium.pairs,
+        "ENTRIES": tuple(range(len(medium.pairs))),
+        "AT": _numbers(medium.pairs, dimension),
+        "BEFORE": tuple(tuple(column for row, column in medium.pairs if row == i) for i in range(dimension)),
+        "OTHERS": tuple(tuple(j for j in range(dimension) if j != i) for i in range(dimension)),
         "READS_START": medium.reads_start,
         "PHASES": tuple(range(len(medium.phases))),
         "TABLES": tuple(range(len(medium.tables))),
@@ -139,6 +149,12 @@ def _reflects(medium: Medium) -> tuple[bool, ...]:
     return tuple(REFLECTING in pair for pair in zip(medium.faces[::2], medium.faces[1::2], strict=True))
 
 
+def _numbers(pairs: Sequence[tuple[int, int]], dimension: int) -> tuple[tuple[int, ...], ...]:
+    """The number of the pair (i, j), or (j, i); 0 of one that is not there, which nothing asks for."""
+    known = {frozenset(pair): number for number, pair in enumerate(pairs)}
+    return tuple(tuple(known.get(frozenset((i, j)), 0) for j in range(dimension)) for i in range(dimension))
+
+
 def _along(name: str, dimension: int) -> Names:
     return [f"{name}{i + 1}" for i in range(dimension)]
 
@@ -148,6 +164,7 @@ def _vectors(medium: Medium, dimension: int) -> dict[str, Tree]:
     axes = "below above d b c v y z m foot pushed place slope cells rate origin period per_period"
     names: dict[str, Names] = {name: _along(name, dimension) for name in axes.split()}
     names["way"] = _along("way" if any(_reflects(medium)) else "b", dimension)
+    names |= {name: [f"{name}{i + 1}" for i in range(len(medium.pairs))] for name in ("sigma", "ratio")}
     names["s"] = [f"s{i}" for i in range(4)]
     names["k"] = [f"k{i}" for i in range(len(medium.constants))]
     names["p"] = _along("p", dimension) if medium.reads_start else []
@@ -176,6 +193,8 @@ def _state(medium: Medium, dimension: int) -> dict[str, Names]:
         "seen": [[table, *_along(table, dimension)] for table in medium.tables],
         "chance": _along("chance", dimension),
         "push": [f"push{i}" for i in range(2 * dimension)],
+        **{name: [f"{name}{i + 1}" for i in range(len(medium.pairs))] for name in ("ratio", "variance")},
+        **{name: _along(name, dimension) for name in ("per", "width")},
     }
     return {**axes, **{name: name for name in numbers}, **rest}
 
@@ -229,6 +248,8 @@ def _module(medium: Medium, dimension: int, specialiser: Specialiser, head: Sequ
         *([specialiser.function(of_step["around"], SCALAR)] if PERIODIC in medium.faces else []),
         *([specialiser.function(of_walls["mean_of_exp"], SCALAR)] if medium.fades and medium.walls else []),
         *(specialiser.function(of_step[name], SCALAR) for name in _CALLED),
+        *(specialiser.function(of_step[name], SCALAR) for name in (_CALLED_OF_TENSORS if medium.noise else ())),
+        *([specialiser.function(of_step["noise"], SCALAR, body="\n".join(medium.noise))] if medium.noise else []),
         kernel,
     ]
     return "\n\n\n".join(parts) + "\n"

@@ -23,6 +23,7 @@ from homog.walkers.step import (
     AXES,
     DIMENSION,
     DRAWS,
+    ENTRIES,
     FADES,
     HALF,
     HEUN,
@@ -33,6 +34,7 @@ from homog.walkers.step import (
     REFLECTING,
     SPAN,
     TABLES,
+    TENSOR,
     WALLED,
     WALLS,
     WEIGHED,
@@ -46,6 +48,7 @@ from homog.walkers.step import (
     bring_back,
     depart,
     exits,
+    exits_by_width,
     go_on,
     look_up,
     nearer,
@@ -143,7 +146,7 @@ def walk_by_pace(
                     if walker.number != NOBODY:
                         number = np.int64(walker.number)
                         bring_back(walker, number, walker.age, walker.inside < HALF, found, left)
-                        found[2 * DIMENSION + 3, number] = walker.taken
+                        found[2 * DIMENSION + 3 + len(ENTRIES), number] = walker.taken
                         walker.number = NOBODY
                     if following < end:
                         number = following
@@ -254,7 +257,10 @@ def finish(walker: Lane, k: Numbers, tables: Numbers, *, near: bool):
         m = rebound(walker, m)
         h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
-        gone = exits(walker, m)
+        if TENSOR:  # noqa: SIM108  (both are written in place)
+            gone = exits_by_width(walker, m)
+        else:
+            gone = exits(walker, m)
         go_on_inside(walker, b, m, h, growth, gone)
     else:
         if PACED:
@@ -271,6 +277,11 @@ def go_on_inside(walker: Lane, b: Numbers, m: Numbers, h: Number, growth: Number
     walker.last = h if inside > HALF else walker.last
     if FADES:
         walker.lost = growth if inside > HALF else walker.lost
+    if TENSOR:
+        for i in AXES:
+            walker.width[i] = walker.per[i] if inside > HALF else walker.width[i]
+        for n in ENTRIES:
+            walker.variance[n] += walker.ratio[n] * (walker.half_dt + walker.half_dt) if inside > HALF else ZERO
     walker.age += inside * walker.tau if PACED else inside
     walker.inside = inside * (ONE - gone)
     if PACED:

@@ -28,6 +28,7 @@ import numpy as np
 import sympy
 
 from homog.equation import FIELD, SOLUTION, Problem
+from homog.errors import UserError
 from homog.formula.bounds import Range, bounds
 from homog.formula.evaluate import MATH, NUMPY, evaluate
 from homog.formula.jumps import floor, fraction
@@ -61,6 +62,8 @@ class Medium:
         faces: What each face does to walkers.
         walls: By the number of a face, lines like those above that set h = q L / a and e = k L / a there, in place of
             half of dt the local time L; of walkers without a drift q L and k L.
+        noise: Of a matrix the lines that return sigma, a lower triangle by rows or a diagonal; none of a number.
+        pairs: Row and column of each of its entries.
         tables: What is looked up: of "u" and "field" those that occur, and the degree of their splines, or 0. The lines
             read their values under these names and their slopes as u1, ..., ud and so on.
         reads_start: Whether p1, ..., pd occur.
@@ -76,6 +79,8 @@ class Medium:
     fades: bool
     faces: tuple[str, ...]
     walls: Mapping[int, tuple[str, ...]]
+    noise: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
     tables: Mapping[str, int]
     reads_start: bool
     phases: tuple[Expr, ...]
@@ -134,6 +139,19 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
     for face, given in walls.items():
         of_walls[face], read = build(coefficient if drift else one, [*map(builder.with_phases, given)], ())
         reads_start = reads_start or read
+    noise, pairs = tuple[str, ...](), tuple[tuple[int, int], ...]()
+    tensor = problem.operator.tensor
+    if tensor is not None:
+        if not plain:
+            raise UserError(
+                f"problem.coefficient={tensor.text} leaves the range of single precision on the way, which walkers know"
+                " for one formula only: write it with numbers nearer to one"
+            )
+        pairs = tuple(
+            (i, j) for i in range(problem.dimension) for j in range(i + 1) if i == j or not tensor.is_diagonal
+        )
+        noise, read = builder.returned([*map(builder.with_phases, process.noise())])
+        reads_start = reads_start or read
     phases, constants, tile = list(builder.phases), tuple(builder.constants), None
     if field is not None and field.tiled and FIELD in tables:
         tile = len(phases)
@@ -141,8 +159,8 @@ def medium(problem: Problem, *, drift: bool = True) -> Medium:
         phases += [(x - sympy.Float(low)) / sympy.Float(high - low) for x, low, high in ends]
     kills = problem.operator.reaction is not None
     return Medium(
-        lines, drift, kills, problem.kills, problem.boundary.walls.faces, of_walls, tables, reads_start, tuple(phases),
-        constants, problem.dimension, tile,
+        lines, drift, kills, problem.kills, problem.boundary.walls.faces, of_walls, noise, pairs, tables, reads_start,
+        tuple(phases), constants, problem.dimension, tile,
     )  # fmt: skip
 
 
@@ -237,10 +255,7 @@ class _Builder:
 
     def build(self, coefficient: Expr, data: Sequence[Expr], gradient: Sequence[Expr]) -> tuple[tuple[str, ...], bool]:
         """The lines, and whether they read the start. Without a gradient they set a."""
-        place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
-        expressions = [e.xreplace(place) for e in (coefficient, *data, *gradient)]
-        common: Any = sympy.cse([self.hoist(e) for e in expressions], sympy.numbered_symbols("c"), order="none")
-        shared, reduced = common
+        shared, reduced = self._common((coefficient, *data, *gradient))
         lines = [f"{name} = {self.emit(value)}" for name, value in shared]
         a, *rest = (self.emit(e) for e in reduced)
         met, slopes = zip(_OF_DATA, rest[: len(data)], strict=False), rest[len(data) :]
@@ -251,6 +266,19 @@ class _Builder:
             lines += [f"v{i + 1} = factor * ({slope})" for i, slope in enumerate(slopes)]
         reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
         return tuple(lines), reads_start
+
+    def returned(self, expressions: Sequence[Expr]) -> tuple[tuple[str, ...], bool]:
+        """Lines that end by returning the expressions, and whether they read the start."""
+        shared, reduced = self._common(expressions)
+        lines = [f"{name} = {self.emit(value)}" for name, value in shared]
+        reads_start = any(e.has(*self.p) for e in (*(value for _, value in shared), *reduced))
+        return (*lines, f"return {', '.join(map(self.emit, reduced))}"), reads_start
+
+    def _common(self, expressions: Sequence[Expr]) -> Any:
+        """What several parts of expressions have in common, and the expressions with it; at a displacement."""
+        place = {x: p + d for x, p, d in zip(self.x, self.p, self.d, strict=True)}
+        hoisted = [self.hoist(e.xreplace(place)) for e in expressions]
+        return sympy.cse(hoisted, sympy.numbered_symbols("c"), order="none")
 
     def build_scaled(
         self, coefficient: Expr, data: Sequence[Expr], gradient: Sequence[Expr]

@@ -32,13 +32,13 @@ class Cpu:
         self, kernel: Callable[..., None], batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]
     ) -> Found:
         paced = batch.pace is not None
-        found = np.empty((2 * batch.dimension + (4 if paced else 3), batch.walkers), dtype=np.float32)
+        found = np.empty((Found.rows(batch), batch.walkers), dtype=np.float32)
         left = np.empty(batch.walkers, dtype=np.bool_)
         given = batch.per_point, batch.count, batch.micro_step, batch.safe, *constants
         clocks = _pace_arguments(batch.pace, batch.lower) if batch.pace else ()
         arguments = batch.places, batch.keys, found, left, *given, *clocks, *chain.from_iterable(tables)
         in_pieces(lambda first, last: kernel(first, last, *arguments), batch.walkers, CHUNK if paced else LANES)
-        return Found.of(batch.dimension, found, left)
+        return Found.of(batch, found, left)
 
 
 def _pace_arguments(pace: Pace, lower: np.ndarray) -> tuple[Any, ...]:

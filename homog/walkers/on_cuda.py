@@ -63,9 +63,9 @@ class Cuda:
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         from numba import cuda
 
-        d, total = batch.dimension, batch.walkers
+        total = batch.walkers
         with torch.cuda.device(self._device):
-            found = torch.empty((2 * d + 3, total), dtype=torch.float32, device=self._device)
+            found = torch.empty((Found.rows(batch), total), dtype=torch.float32, device=self._device)
             left = torch.empty(total, dtype=torch.bool, device=self._device)
             stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
             places, keys = placed(batch.places, self._device), placed(batch.keys.view(np.int64), self._device)
@@ -76,7 +76,7 @@ class Cuda:
                 for parts in tables
             ]
             launch(kernel, batch, constants, seen, held, stream)
-        return Found.of(d, found, left)
+        return Found.of(batch, found, left)
 
 
 def launch(
@@ -89,7 +89,7 @@ def launch(
         batch: What to walk.
         constants: Constants of the medium, float32.
         arrays: As the kernel can reach them: the batch's places and keys, room for what is found of shape
-            (2 d + 3, n s), float32, with the rows of `Found`, and for `left` of shape (n s,), bool.
+            (`Found.rows`, n s), float32, with the rows of `Found`, and for `left` of shape (n s,), bool.
         tables: As `Cuda.hold` gives them, their coefficients as the kernel can reach them.
         stream: Numba's stream.
     """

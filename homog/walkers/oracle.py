@@ -35,6 +35,7 @@ def walk(
     streams = Streams(key, len(start))
     x, inside = start.clone(), torch.ones(len(start), dtype=torch.bool)
     brownian = torch.zeros_like(x)
+    variance = torch.zeros(len(x), d, d, dtype=torch.float64)
     reward, log_weight, duration = torch.zeros(3, len(x), dtype=torch.float64)
     fades, walls = problem.kills, problem.boundary.walls
     rest = torch.full((len(x),), steps.count, dtype=torch.float64)  # in micro steps, so that it ends at zero
@@ -46,6 +47,9 @@ def walk(
         dt = (steps.micro_step * share)[:, None]
         normals, spare = _normals(streams, d)
         noise = torch.sqrt(dt) * normals  # (n * s, d)
+        ratio = _ratio(problem, x, lagged)  # (n * s, d, d)
+        if problem.operator.tensor is not None:
+            noise = torch.einsum("nij,nj->ni", torch.linalg.cholesky(ratio), noise)
         stays, lot = torch.zeros(len(x), dtype=torch.bool), None
         if scheme.may_stay:
             lot = _uniform(streams.bits())
@@ -53,7 +57,7 @@ def walk(
             axis: _uniform(streams.bits()) for axis in range(d) if REFLECTING in (walls.below[axis], walls.above[axis])
         }
         if lot is not None:
-            way, local = _pushed(problem, x, noise, dt[:, 0], chances)
+            way, local = _pushed(problem, x, noise, dt[:, 0], chances, ratio)
             here, there = (_coefficient(problem, place, lagged) for place in (x, _inside(problem, x + way)))
             stays = lot * here > there
             velocity = torch.zeros_like(x)
@@ -67,9 +71,9 @@ def walk(
             velocity, rate = (velocity + ahead_velocity) / 2, (rate + ahead_rate) / 2
             loss = (loss + _killing(problem, _inside(problem, predicted), lagged)) / 2
         move = noise + velocity * dt if scheme.martingale == "drift" else noise
-        move, local = _pushed(problem, x, move, dt[:, 0], chances)
+        move, local = _pushed(problem, x, move, dt[:, 0], chances, ratio)
         uniform = _uniform(spare) if scheme.exit == "bridge" else torch.ones(len(x), dtype=torch.float64)
-        left, part, face, side = _leaves(problem, x, x + move, -dt[:, 0] / 2 * torch.log(uniform))
+        left, part, face, side = _leaves(problem, x, x + move, -dt[:, 0] / 2 * torch.log(uniform), ratio)
         end = x + torch.where(left, part, torch.where(stays, 0.0, 1.0))[:, None] * move
         end = torch.where(left[:, None] | torch.tensor(walls.periodic), _inside(problem, end), end)
         wall = torch.stack([lower, upper])[side.long(), face]
@@ -77,6 +81,7 @@ def walk(
         income, cost = _at_walls(problem, scheme, x, move, local, lagged)
         x = torch.where(inside[:, None], end, x)
         brownian += inside[:, None] * noise
+        variance += (inside[:, None] * dt)[:, :, None] * ratio
         loss = loss * dt[:, 0]
         middle = torch.exp(log_weight - loss / 2) if fades else torch.ones_like(loss)
         gained = middle * rate * dt[:, 0]
@@ -103,6 +108,7 @@ def walk(
     return Walk(
         by_axis(x - start), by_axis(brownian), reward.reshape(shape).numpy(), log_weight.reshape(shape).numpy(),
         duration.reshape(shape).numpy(), (~inside).reshape(shape).numpy(), steps_taken,
+        None if problem.operator.tensor is None else variance.permute(1, 2, 0).reshape(d, d, *shape).numpy(),
     )  # fmt: skip
 
 
@@ -135,14 +141,22 @@ def _coefficient(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> to
     return torch.tensor(problem.operator.coefficient_at(points, None if lagged is None else lagged(points)))
 
 
+def _ratio(problem: Problem, x: torch.Tensor, lagged: Spline | None) -> torch.Tensor:
+    """A / a, a the mean of the diagonal of A, at x of shape (m, d); shape (m, d, d)."""
+    points = x.numpy()
+    u = None if lagged is None else lagged(points)
+    return torch.tensor(problem.operator.tensor_at(points, u)) / _coefficient(problem, x, lagged)[:, None, None]
+
+
 def _leaves(
-    problem: Problem, before: torch.Tensor, after: torch.Tensor, reach: torch.Tensor
+    problem: Problem, before: torch.Tensor, after: torch.Tensor, reach: torch.Tensor, ratio: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Whether a step leaves, at which share of it, by which axis and by its upper side."""
     lower, upper = _corners(problem.domain)
     distance0 = torch.stack([before - lower, upper - before], dim=2)  # (m, d, 2)
     distance1 = torch.stack([after - lower, upper - after], dim=2)
-    products = (distance0 * distance1).flatten(1)
+    width = ratio.diagonal(dim1=1, dim2=2)[:, :, None]
+    products = (distance0 * distance1 / width).flatten(1)
     products[:, [kind != ABSORBING for kind in problem.boundary.walls.faces]] = torch.inf
     nearest, index = products.min(dim=1)
     d0 = distance0.flatten(1).gather(1, index[:, None])[:, 0]
@@ -158,9 +172,10 @@ def _inside(problem: Problem, x: torch.Tensor) -> torch.Tensor:
 
 
 def _pushed(
-    problem: Problem, x: torch.Tensor, move: torch.Tensor, dt: torch.Tensor, chances: dict[int, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A move that faces have pushed back, and the local time at each of them, shape (m, 2 d)."""
+    problem: Problem, x: torch.Tensor, move: torch.Tensor, dt: torch.Tensor, chances: dict[int, torch.Tensor],
+    ratio: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """A move that faces have pushed back along the conormal, and the local time at each of them, shape (m, 2 d)."""
     move, walls = move.clone(), problem.boundary.walls
     lower, upper = _corners(problem.domain)
     local = torch.zeros(len(x), 2 * x.shape[1], dtype=torch.float64)
@@ -169,9 +184,16 @@ def _pushed(
             if walls.faces[2 * axis + side] == REFLECTING:
                 off = sign * (x[:, axis] - wall)
                 beyond = off + sign * move[:, axis]
-                least = (off + beyond - torch.sqrt((beyond - off) ** 2 - 2 * dt * torch.log(chance))) / 2
-                local[:, 2 * axis + side] = torch.clamp(-least, min=0)
-                move[:, axis] += sign * local[:, 2 * axis + side]
+                width = ratio[:, axis, axis]
+                least = (off + beyond - torch.sqrt((beyond - off) ** 2 - 2 * width * dt * torch.log(chance))) / 2
+                local[:, 2 * axis + side] = torch.clamp(-least, min=0) / width
+                move += sign * local[:, 2 * axis + side, None] * ratio[:, axis]
+    for axis in chances if problem.operator.tensor is not None else ():  # what a push along a face put beyond another
+        for side, sign, wall in ((0, 1.0, lower[axis]), (1, -1.0, upper[axis])):
+            if walls.faces[2 * axis + side] == REFLECTING:
+                more = torch.clamp(-sign * (x[:, axis] + move[:, axis] - wall), min=0) / ratio[:, axis, axis]
+                local[:, 2 * axis + side] += more
+                move += sign * more[:, None] * ratio[:, axis]
     return move, local
 
 

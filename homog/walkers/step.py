@@ -13,6 +13,11 @@ A step leaves the domain where it ends outside or, with the `bridge` rule, touch
 between distances l0 and l1 to a face touches it with probability exp(-2 l0 l1 / dt). Of several faces the likeliest is
 tested, so in a corner the probability is low by the product of two small ones.
 
+Of a coefficient that is a matrix the noise is sigma dB, with sigma lower triangular, sigma sigma^T = A / a and a the
+mean of A's diagonal; V = div A / (2a). Heun's step then has it from the step's start and is of order one. The exit test
+counts distances to a face in the width of the noise across it, and what is noted besides is Q, the sum of A / a dt: the
+products W_i W_j have the mean Q_ij.
+
 What comes before the exit test where faces reflect is `homog.walkers.walls`. Through a periodic face a walker comes in
 again across.
 
@@ -24,6 +29,7 @@ dimension, a scheme and a processor; `homog.walkers.lanes` and `homog.walkers.th
     d, y                  displacement from the start; where an Euler step would lead
     v, h, e; z, g, q      V dt, h dt and c dt / (2a) at d; the same at y
     m                     move of the step
+    sigma, ratio          of a matrix sigma and A / a, a triangle by rows, or a diagonal
     chance                bits for each axis that reflects
     below, above          distances of the start from the lower faces and from the upper faces
     p, t, seen, k         what the medium reads: the start, its phases, values and slopes from tables, constants
@@ -115,6 +121,12 @@ WALLS: Sequence[Sequence[str]] = ((ABSORBING,) * DIMENSION,) * 2  # the kinds of
 REFLECTS: Sequence[bool] = (False,) * DIMENSION  # whether an axis has a face that does
 WALLED = False  # whether one has
 SIDES: Sequence[int] = (0, 1)  # below, above
+TENSOR, FULL = False, False  # whether the coefficient is a matrix; whether that has entries off its diagonal
+ENTRIES: Sequence[int] = ()  # of a triangle, or of a diagonal
+PAIRS: Sequence[Sequence[int]] = ()  # row and column of each
+AT: Sequence[Sequence[int]] = ()  # number of the entry in a row and a column, and in these exchanged
+BEFORE: Sequence[Sequence[int]] = ()  # the columns in which a row of sigma has entries
+OTHERS: Sequence[Sequence[int]] = ()  # of each axis the others
 WALL: Sequence[Callable[..., Any]] = ()  # for each face what gives q L / a and k L / a there; None where that is zero
 DRAWS: Sequence[int] = (0,)  # increments that a step adds up
 READS_START = True  # whether the medium reads p
@@ -148,10 +160,11 @@ class Walker:
         below, above, p, t, chance, push: See above.
         d, brownian: Displacement; sum of the Brownian increments.
         reward, weight: R and log D, or log w of one that is killed.
-        m, last, lost: Move, h dt and growth of log w of the last step that it took.
+        m, last, lost, width: Move, h dt and growth of log w of the last step that it took; the `per` of that step.
         age: Steps, or the time, that it walked.
         s: State of its stream, four of uint32.
         seen: What was looked up: the value of each table, then its slopes.
+        ratio, per, variance: Of a matrix A / a at its place, one over the width of the noise along each axis, and Q.
         half_dt, spread: dt / 2 of the step that it takes, and -2 ln(2) dt of each draw.
         b, v, h, e, y, way, spare: What one part of a step hands to the next; `spare` is uint32.
         standing, paid, toll, lot: Of `homog.walkers.metropolis`: a, h dt and e at its place, and what is handed on,
@@ -162,6 +175,7 @@ class Walker:
         self.below, self.above, self.p, self.t, self.s, self.seen = _vectors(6)
         self.d, self.brownian, self.m, self.b, self.v, self.y = _vectors(6)
         self.chance, self.push, self.way = _vectors(3)
+        self.ratio, self.per, self.width, self.variance = _vectors(4)
         self.reward = self.weight = self.last = self.age = self.half_dt = self.spread = self.h = self.spare = ZERO
         self.standing = self.paid = self.toll = self.lot = self.e = self.lost = ZERO
 
@@ -172,6 +186,11 @@ def _vectors(count: int) -> Iterator[Numbers]:
 
 def medium(d: Numbers, half_dt: Number, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> tuple[Numbers, ...]:
     """V dt, h dt and, with a reaction, e: the lines that `homog.walkers.medium` writes for a problem's formulas."""
+    raise NotImplementedError
+
+
+def noise(d: Numbers, p: Numbers, t: Numbers, seen: Numbers, k: Numbers) -> Numbers:
+    """sigma: the lines that `homog.walkers.medium` writes for a matrix of formulas."""
     raise NotImplementedError
 
 
@@ -205,6 +224,18 @@ def ahead(d: Numbers, v: Numbers, b: Numbers, below: Numbers, above: Numbers) ->
 def around(gone: Number, down: Number, up: Number) -> Number:
     """A displacement along a periodic axis whose faces are so far down and up, in the box."""
     return gone + (down + up) if gone < -down else (gone - (down + up) if gone > up else gone)
+
+
+def stretched(b: Numbers, sigma: Numbers) -> Numbers:
+    """sigma b."""
+    return tuple(sum(sigma[AT[i][j]] * b[j] for j in BEFORE[i]) for i in AXES)
+
+
+def squared(sigma: Numbers) -> Numbers:
+    """sigma sigma^T."""
+    return tuple(
+        sum(sigma[AT[PAIRS[n][0]][j]] * sigma[AT[PAIRS[n][1]][j]] for j in BEFORE[PAIRS[n][1]]) for n in ENTRIES
+    )
 
 
 def move(b: Numbers, v: Numbers, half_dt: Number) -> tuple[Numbers, Number]:
@@ -285,6 +316,11 @@ def set_out(walker: Walker, number: Number, point: Number, places: np.ndarray, k
     walker.reward = walker.weight = walker.last = walker.age = ZERO
     if FADES:
         walker.lost = ZERO
+    if TENSOR:
+        for i in AXES:
+            walker.width[i] = ONE
+        for n in ENTRIES:
+            walker.variance[n] = ZERO
     walker.s = stream_state(uint64(keys[point]), number - point * per_point)
 
 
@@ -364,6 +400,13 @@ def depart(walker: Walker, k: Numbers):
         walker.e = e
     else:
         v, h = medium(walker.d, walker.half_dt, walker.p, walker.t, walker.seen, k)
+    if TENSOR:
+        sigma = noise(walker.d, walker.p, walker.t, walker.seen, k)
+        b = stretched(b, sigma)
+        ratio = squared(sigma)
+        walker.ratio = ratio
+        for i in AXES:
+            walker.per[i] = ONE / math.sqrt(ratio[AT[i][i]])
     if HEUN:
         y = ahead(walker.d, v, b, walker.below, walker.above)
         walker.y = y
@@ -408,6 +451,18 @@ def exits(walker: Walker, m: Numbers):
     return leaves(walker.d, m, walker.below, walker.above, reach)
 
 
+def exits_by_width(walker: Walker, m: Numbers):
+    """The same of a step whose noise is as wide along each axis as its matrix says."""
+    reach = MINUS_LN2 * walker.half_dt * log2(uniform(walker.spare)) if BRIDGE else ZERO
+    return leaves(
+        tuple(walker.d[i] * walker.per[i] for i in AXES),
+        tuple(m[i] * walker.per[i] for i in AXES),
+        tuple(walker.below[i] * walker.per[i] for i in AXES),
+        tuple(walker.above[i] * walker.per[i] for i in AXES),
+        reach,
+    )
+
+
 def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
     """Add a step to what the walker has."""
     for i in AXES:
@@ -419,6 +474,9 @@ def go_on(walker: Walker, b: Numbers, m: Numbers, h: Number, growth: Number):
         if WALLS[1][i] == REFLECTING:
             walker.d[i] = min(walker.d[i], walker.above[i])
         walker.brownian[i] += b[i]
+    if TENSOR:
+        for n in ENTRIES:
+            walker.variance[n] += walker.ratio[n] * (walker.half_dt + walker.half_dt)
     walker.reward += h
     if WEIGHED:
         walker.weight += growth
@@ -429,7 +487,19 @@ def bring_back(walker: Walker, number: Number, duration: Number, gone: Number, f
 
     One that left lies where it met the boundary, and R and log w keep that share of its last step.
     """
-    place, share = settle(walker.d, walker.m, walker.below, walker.above)
+    if TENSOR:
+        place, share = settle(
+            tuple(walker.d[i] * walker.width[i] for i in AXES),
+            tuple(walker.m[i] * walker.width[i] for i in AXES),
+            tuple(walker.below[i] * walker.width[i] for i in AXES),
+            tuple(walker.above[i] * walker.width[i] for i in AXES),
+        )
+        for i in AXES:
+            place[i] = place[i] / walker.width[i]
+        for n in ENTRIES:
+            found[2 * DIMENSION + 3 + n, number] = walker.variance[n]
+    else:
+        place, share = settle(walker.d, walker.m, walker.below, walker.above)
     for i in AXES:
         found[i, number] = place[i] if gone else walker.d[i]
         found[DIMENSION + i, number] = walker.brownian[i]

@@ -24,6 +24,7 @@ from homog.walkers.step import (
     MINUS_TWO_LN2,
     SPAN,
     TABLES,
+    TENSOR,
     WALLED,
     F,
     Number,
@@ -33,6 +34,7 @@ from homog.walkers.step import (
     bring_back,
     depart,
     exits,
+    exits_by_width,
     go_on,
     look_up,
     nearer,
@@ -102,7 +104,11 @@ def step(walker: Thread, k: Numbers, tables: Numbers, *, near: bool):
         m = rebound(walker, m)
         h, growth = settle_with_walls(walker, m, h, growth, k, tables)
     if near:
-        crossed = exits(walker, m)
+        if TENSOR:
+            crossed = exits_by_width(walker, m)
+            walker.width = walker.per
+        else:
+            crossed = exits(walker, m)
         walker.gone = crossed > HALF
         walker.m = m
         walker.last = h

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, UInt64
 
 from homog.equation import FIELD, SOLUTION, Problem
-from homog.errors import NotFinite
+from homog.errors import NotFinite, UserError
 from homog.fields.splines import Spline
 from homog.timesteps.timestep import TimeSteps
 from homog.walkers.batch import Batch, Processor
@@ -41,6 +41,8 @@ class Walk:
         log_weight: log D for girsanov walkers (13), zero for drift, shape (n, s).
         duration: Time walked, to the end of the last step, shape (n, s): E[W_i W_j - duration delta_ij] = 0 exactly.
         left: Whether the walker left the domain, shape (n, s), bool.
+        variance: Q of a coefficient that is a matrix, shape (d, d, n, s): E[W_i W_j - Q_ij] = 0 exactly. None where it
+            is a number: Q_ij is then duration delta_ij.
         steps: Micro steps taken: n * s * K (those masked after leaving are counted), or with a pace those that were.
     """
 
@@ -51,22 +53,22 @@ class Walk:
     duration: Float[Array, "n s"]
     left: Bool[Array, "n s"]
     steps: int
+    variance: Float[Array, "d d n s"] | None = None
 
     def on_host(self) -> "Walk":
         """The same in NumPy arrays: of a walk on a GPU, which the host then waits for."""
         if isinstance(self.left, np.ndarray):
             return self
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Walk(
-            **{name: array.cpu().numpy() for name, array in arrays.items() if name != "steps"}, steps=self.steps
-        )
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: part for name, part in parts.items() if isinstance(part, torch.Tensor)}
+        return replace(self, **{name: part.cpu().numpy() for name, part in tensors.items()})
 
     def of_points(self, rows: slice) -> "Walk":
         """The walks from some of the points."""
         steps = self.steps * len(range(*rows.indices(len(self.left)))) // max(1, len(self.left))
         return Walk(
             self.displacement[:, rows], self.brownian[:, rows], self.reward[rows], self.log_weight[rows],
-            self.duration[rows], self.left[rows], steps,
+            self.duration[rows], self.left[rows], steps, None if self.variance is None else self.variance[:, :, rows],
         )  # fmt: skip
 
     def parts(self, counts: Sequence[int]) -> Iterator["Walk"]:
@@ -114,18 +116,29 @@ class Walkers:
     """
 
     def __init__(self, problem: Problem, scheme: Scheme, cache: Path, device: torch.device = _CPU) -> None:
+        if problem.operator.tensor is not None and (scheme.may_stay or scheme.martingale == "girsanov"):
+            raise UserError(
+                "where problem.coefficient is a matrix, walkers drift along its slopes: leave method.step and"
+                " method.martingale out"
+            )
         self.problem = problem
         self.scheme = scheme
+        self._device = device
         self._processor: Processor = Cpu() if device.type == "cpu" else Cuda(device)
         self._medium = medium(problem, drift=not scheme.may_stay)
         self._constants = self._medium.constant_values(problem.parameters)
         self._tables = (
             {} if problem.operator.field is None else {FIELD: self._processor.hold(Table.of(problem.operator.field))}
         )
-        known = scheme.drifts and not problem.operator.nonlinear
+        known = scheme.drifts and not self._drifts_by_u
         self._top_speed = self._bound_of_speed(None) if known else 0.0
         self._cache = cache
         self._walk = load_module(self._processor.source(self._medium, problem.dimension, scheme), cache).walk
+
+    @property
+    def order(self) -> float:
+        """The weak order by which their steps are extrapolated: of a matrix Heun's has the first one."""
+        return self.scheme.order if self.problem.operator.tensor is None else 1.0
 
     def walk(
         self,
@@ -163,18 +176,31 @@ class Walkers:
             found.duration.reshape(shape),
             found.left.reshape(shape),
             batch.walkers * steps.count if found.taken is None else int(found.taken.sum(dtype=np.float64)),
+            None if found.variance is None else self._as_matrix(found.variance, shape),
         )
+
+    def _as_matrix(self, entries: Array, shape: tuple[int, int]) -> Array:
+        """Q of all walkers, shape (d, d, n, s), from what a kernel counts of it."""
+        d, zero = self.problem.dimension, entries[0] * 0
+        known = dict(zip(self._medium.pairs, entries, strict=True))
+        rows = [known.get((max(i, j), min(i, j)), zero) for i in range(d) for j in range(d)]
+        return (torch if isinstance(zero, torch.Tensor) else np).stack(rows).reshape(d, d, *shape)
 
     @cached_property
     def _walk_by_pace(self) -> Any:
         source = self._processor.source_by_pace(self._medium, self.problem.dimension, self.scheme)
         return load_module(source, self._cache).walk
 
+    @cached_property
+    def backwards(self) -> "Walkers":
+        """Those of the adjoint of a walk with a velocity, which move alike."""
+        return Walkers(self.problem.backwards, self.scheme, self._cache, self._device)
+
     def compile(self) -> None:
         """Compile a kernel of the CPU, or load it, before there is a lagged u to read: by a walk from no point."""
         d, zero = self.problem.dimension, np.float32(0)
         places = np.zeros((3 * d + max(len(self._medium.phases), 1), 0), dtype=np.float32)
-        nobody = Batch(d, places, np.zeros(0, dtype=np.uint64), 1, 1, zero, zero)
+        nobody = Batch(d, places, np.zeros(0, np.uint64), 1, 1, zero, zero, entries=len(self._medium.pairs))
         nothing = Table(np.zeros(0, np.float32), np.zeros(d, np.int32), np.zeros(d, np.float32))
         tables = {SOLUTION: self._processor.hold(nothing), **self._tables}
         self._processor.run(self._walk, nobody, self._constants, [tables[name] for name in self._medium.tables])
@@ -194,7 +220,10 @@ class Walkers:
         keys = key if isinstance(key, np.ndarray) else point_keys(key, len(points), per_point)
         step = np.float32(steps.micro_step)
         lower = np.asarray(domain.lower)
-        return Batch(self.problem.dimension, places, keys, per_point, steps.count, step, safe, steps.pace, lower)
+        entries = len(self._medium.pairs)
+        return Batch(
+            self.problem.dimension, places, keys, per_point, steps.count, step, safe, steps.pace, lower, entries
+        )
 
     def _safe(self, steps: TimeSteps, lagged: Lagged | None) -> np.float32:
         """A distance that a walker covers within SPAN steps with probability 1e-13 only.
@@ -206,13 +235,21 @@ class Walkers:
             top_speed = 0.0
         elif steps.pace is not None:  # |V| dt <= worst sqrt(dt) there, and dt is longest elsewhere
             top_speed = steps.pace.worst / math.sqrt(steps.micro_step)
-        elif not self.problem.operator.nonlinear:
+        elif not self._drifts_by_u:
             top_speed = self._top_speed
         elif isinstance(lagged, DeviceSpline):
             return np.finfo(np.float32).max
         else:
             top_speed = self._bound_of_speed(lagged)
-        return np.float32(_SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
+        width = (
+            1.0 if self.problem.operator.tensor is None else math.sqrt(self.problem.dimension)
+        )  # A_ii / a is no wider
+        return np.float32(width * _SIGMAS * np.sqrt(SPAN * steps.micro_step) + SPAN * top_speed * steps.micro_step)
+
+    @property
+    def _drifts_by_u(self) -> bool:
+        """Whether V depends on u."""
+        return self.problem.operator.nonlinear or self.problem.operator.velocity_of_u
 
     def _bound_of_speed(self, lagged: Spline | None) -> float:
         """A bound of |V| for drift walkers: half as much again as the largest on a sample of the domain."""

@@ -10,6 +10,9 @@ end. For a wall with n.a grad u + k u = q, at the foot of the middle of the step
 
     log w' = log w - k / a L,        R' = R + w q / a L,   w its mean over that.
 
+Where the coefficient is a matrix, with the ratio A / a, dt stands for n.(A/a)n dt, the local time is L / n.(A/a)n, and
+the push is along the conormal (A/a) n: it has a part along the face.
+
 Ordinary Python like `homog.walkers.step`, whose names these functions use, and specialised like it.
 
     push                  local time at each face
@@ -20,17 +23,21 @@ import math
 
 from homog.walkers.arithmetic import exp, log2, uniform
 from homog.walkers.step import (
+    AT,
     AXES,
     FADES,
+    FULL,
     HALF,
     LEAST,
     METROPOLIS,
     MINUS_TWO_LN2,
     ONE,
+    OTHERS,
     PERIODIC,
     REFLECTING,
     SIDES,
     TABLES,
+    TENSOR,
     WALL,
     WALLS,
     ZERO,
@@ -67,13 +74,36 @@ def rebound(walker: Walker, m: Numbers):
                     off = walker.above[i] - walker.d[i]
                     beyond = off - pushed[i]
                 width = F(2) * MINUS_TWO_LN2 * walker.half_dt * log2(uniform(walker.chance[i]))
+                if TENSOR:
+                    width = width * walker.ratio[AT[i][i]]
                 gap = beyond - off
                 local = max(ZERO, HALF * (math.sqrt(gap * gap + width) - off - beyond))
-                walker.push[2 * i + side] = local
+                if TENSOR:
+                    walker.push[2 * i + side] = local / walker.ratio[AT[i][i]]
+                else:
+                    walker.push[2 * i + side] = local
                 if side == 0:
                     pushed[i] = pushed[i] + local
                 else:
                     pushed[i] = pushed[i] - local
+                if FULL:
+                    for j in OTHERS[i]:
+                        along = walker.ratio[AT[i][j]] * walker.push[2 * i + side]
+                        pushed[j] = pushed[j] + along if side == 0 else pushed[j] - along
+    if FULL:  # a push along a face may end beyond another
+        for i in AXES:
+            for side in SIDES:
+                if WALLS[side][i] == REFLECTING:
+                    if side == 0:
+                        beyond = walker.below[i] + walker.d[i] + pushed[i]
+                    else:
+                        beyond = walker.above[i] - walker.d[i] - pushed[i]
+                    local = max(ZERO, -beyond)
+                    walker.push[2 * i + side] = walker.push[2 * i + side] + local / walker.ratio[AT[i][i]]
+                    pushed[i] = pushed[i] + local if side == 0 else pushed[i] - local
+                    for j in OTHERS[i]:
+                        along = walker.ratio[AT[i][j]] * local / walker.ratio[AT[i][i]]
+                        pushed[j] = pushed[j] + along if side == 0 else pushed[j] - along
     return pushed
 
 

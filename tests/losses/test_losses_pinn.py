@@ -59,9 +59,12 @@ def test_the_residual_is_the_flux_through_a_small_cross(make_problem, coefficien
         ("1 + (1 + 0.5*sin(2*pi*x1/eps))*u**2", None),
         ("0.5 + field**2", FIELD),
         ("exp(0.3*field*u) + x2*field", FIELD),
+        ([["2 + sin(2*pi*x1/eps)", "0.5*x1*x2"], ["0.5*x1*x2", "1 + x1"]], None),
+        ([["2 + u**2", "0.5*sin(2*pi*x1/eps)"], ["0.5*sin(2*pi*x1/eps)", "exp(u)"]], None),
+        ([["2 + field", "0.3*sin(field*u)"], ["0.3*sin(field*u)", "1 + x2*field"]], FIELD),
     ],
 )
-def test_an_exact_solution_has_no_residual(make_problem, coefficient: str, field: str | None):
+def test_an_exact_solution_has_no_residual(make_problem, coefficient: str | list[list[str]], field: str | None):
     solution = "sin(pi*x1)*sin(2*pi*x2) + x1*x2"
     known = None if field is None else (field_spline(), field)
     problem = with_solution(make_problem(eps=0.5), coefficient, solution, known)
@@ -74,6 +77,33 @@ def test_an_exact_solution_has_no_residual(make_problem, coefficient: str, field
     assert float(loss(exact, 0).loss.detach()) < (1e-5 * scale) ** 2  # the boundary is met too
     exact.height.data += 0.1
     assert float(loss.residual(exact, POINTS).detach().abs().max()) > 0.01 * scale
+
+
+@pytest.mark.parametrize(
+    "coefficient", ["2 + x1*u", [["2 + u**2", "0.5*cos(2*pi*x2/eps)"], ["0.5*cos(2*pi*x2/eps)", "1 + x1"]]]
+)
+def test_an_exact_solution_has_its_flux(make_problem, coefficient: str | list[list[str]]):
+    solution, walls = "sin(pi*x1)*sin(2*pi*x2) + x1*x2", ["flux", "robin", "robin", "flux"]
+    problem = with_solution(make_problem(eps=0.5), coefficient, solution, walls=walls)
+    exact = Exact(solution, problem)
+    for face in range(4):
+        points = POINTS.copy()
+        points[:, face // 2] = face % 2
+        mismatch = Coefficients(problem).flux_mismatch(exact, face, points)
+        assert float(mismatch.detach().abs().max()) < 1e-4  # single precision, of fluxes of up to 20
+        exact.height.data += 0.1
+        assert float(Coefficients(problem).flux_mismatch(exact, face, points).detach().abs().max()) > 0.05
+        exact.height.data -= 0.1
+
+
+def test_phases_of_a_matrix_are_computed_in_double_precision(make_problem):
+    """At 10^4 periods, with slopes of 10^4: of a linear u the residual is -div A . grad u - f."""
+    mixed = "0.5*cos(2*pi*(x1 + x2)/eps)"
+    problem = make_problem([["2 + sin(2*pi*x1/eps)", mixed], [mixed, "2"]], eps=1e-4)
+    points = np.random.default_rng(0).random((200, 2))
+    found = PINNLoss(PINN(boundary="ansatz", weights="fixed"), problem, 0).residual(Exact("x1 + 2*x2", problem), points)
+    exact = -problem.operator.divergence_at(points) @ [1.0, 2.0] - 10
+    np.testing.assert_allclose(found.detach().numpy(), exact, rtol=0, atol=1e-6 * np.abs(exact).max())
 
 
 def test_phases_are_computed_in_double_precision(make_problem):

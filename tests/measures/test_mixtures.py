@@ -49,6 +49,15 @@ def test_the_tortuosity_of_a_plate_with_holes(tmp_path: Path):
     assert three.tortuosity(np.eye(2)) is None
 
 
+def test_of_a_matrix_there_are_the_bounds_of_all_directions():
+    """diag(2 + s, 1): between the least mean of the inverse, 1, and the largest mean, 2; root(3) is in between."""
+    mixed = mixture(Problem(["2 + sin(2*pi*x1/eps)", "1"], forcing="1"))
+    assert (mixed.reuss, mixed.voigt) == (pytest.approx(1), pytest.approx(2, rel=1e-3))
+    turned = mixture(Problem([["2", "1"], ["1", "2"]], forcing="1"))
+    assert (turned.reuss, turned.voigt) == (pytest.approx(1), pytest.approx(3))
+    assert (turned.lower, turned.upper, turned.phases) == (None, None, ())
+
+
 def test_of_a_coefficient_that_varies_there_are_no_phases_and_the_means_are_of_a_sample():
     layers = CompositeField(shape="laminate", fraction=0.5, inclusion=3.0, normal=[1, 0])
     mixed = mixture(of(layers, "field*(2 + sin(2*pi*x2/eps))"))

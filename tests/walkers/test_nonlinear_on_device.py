@@ -65,8 +65,8 @@ class WithoutNumbers(Imitated):
 
     def run(self, kernel: Any, batch: Batch, constants: np.ndarray, tables: list[tuple[Any, ...]]) -> Found:
         assert all(table.is_meta for (table,) in tables)
-        rows = torch.empty((2 * batch.dimension + 3, batch.walkers), device=META)
-        return Found.of(batch.dimension, rows, torch.empty(batch.walkers, dtype=torch.bool, device=META))
+        rows = torch.empty((Found.rows(batch), batch.walkers), device=META)
+        return Found.of(batch, rows, torch.empty(batch.walkers, dtype=torch.bool, device=META))
 
 
 class Watched(TorchDispatchMode):
