@@ -47,8 +47,8 @@ class ProblemSettings:
     [a21, a22]]; b, the `velocity`, is d of them, or nothing.
 
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
-    a, b, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is g,
-    for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
+    a, b, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is
+    g, for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
     condition holds: {value: g}, {flux: q} for n.a grad u = q, {robin: {factor: k, flux: q}} for n.a grad u + k u = q,
     or periodic.
     """
