@@ -22,7 +22,18 @@ _SCHEMA = {"schema/run": config.RunSettings, **{f"schema/{path}": kind for path,
 _TEXTS = {
     *(
         f"problem.{name}"
-        for name in ("coefficient", "forcing", "boundary", "reaction", "period", "field.path", "field.period")
+        for name in (
+            "coefficient",
+            "forcing",
+            "boundary",
+            "reaction",
+            "velocity",
+            "drift",
+            "source",
+            "period",
+            "field.path",
+            "field.period",
+        )
     ),
     *(f"reference.{name}" for name in ("fine", "homogenized")),
 }

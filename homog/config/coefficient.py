@@ -1,6 +1,6 @@
 """What is said of the coefficient, one formula or those of a symmetric matrix, and of the velocity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homog.errors import UserError
@@ -56,11 +56,13 @@ def velocity_texts(velocity: Any, dimension: int, name: str = "velocity", symbol
     return tuple(map(str, entries))
 
 
-def as_typed(coefficient: Any) -> str:
-    """The coefficient as one writes it on the command line."""
-    if isinstance(coefficient, Sequence) and not isinstance(coefficient, str):
-        return f"[{', '.join(map(as_typed, coefficient))}]"
-    return str(coefficient)
+def as_typed(given: Any) -> str:
+    """A list or a mapping as one writes it on the command line."""
+    if isinstance(given, Mapping):
+        return f"{{{', '.join(f'{key}: {as_typed(inner)}' for key, inner in given.items())}}}"
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return f"[{', '.join(map(as_typed, given))}]"
+    return str(given)
 
 
 def _is_text(given: Any) -> bool:

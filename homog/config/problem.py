@@ -137,7 +137,8 @@ class DriftProblem(ProblemSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        velocity_texts(self.drift, len(self.domain.lower), "drift", "V")
+        if self.drift != MISSING:
+            velocity_texts(self.drift, len(self.domain.lower), "drift", "V")
         stated = {"coefficient": "1", "forcing": "0", "reaction": "0", "velocity": None}
         for name, usual in stated.items():
             if getattr(self, name) != usual:

@@ -24,6 +24,7 @@ from homog.formula import Formula
 from homog.formula.evaluate import at_points
 
 _LINES = 48
+_SAMPLE = 4096
 _START = 512  # intervals on a line
 _MOST = 16_384
 _CHANGE = 0.5  # of log a on an interval, or of f in relation to a tenth of its maximum
@@ -39,15 +40,17 @@ class Lengths:
     Attributes:
         slopes: max |d log a/dx_i| over all lines along axis i, as a function of x_i; of a matrix see `slopes_of_log`.
         waves: Wave number of the fastest phase in the coefficient along each axis, in radians a unit length.
-        curvature: Root of max |d^2 f/dx_i^2| / max |f|, and likewise of g, as a function of x_i: of a sine its wave
-            number, of a Gaussian at most one over its width.
-        data_waves: As `waves`, of f and g.
+        curvature: Root of max |d^2 f/dx_i^2| / max |f|, and likewise of g and b, as a function of x_i: of a sine its
+            wave number, of a Gaussian at most one over its width.
+        data_waves: As `waves`, of f, g and b.
+        layers: max |b_i| / A_ii along each axis, one over the width of the layers that a velocity makes at faces.
     """
 
     slopes: tuple[Density, ...]
     waves: tuple[float, ...]
     curvature: tuple[Density, ...]
     data_waves: tuple[float, ...]
+    layers: tuple[float, ...]
 
     @property
     def of_coefficient(self) -> np.ndarray:
@@ -61,7 +64,7 @@ class Lengths:
 
     @property
     def of_data(self) -> np.ndarray:
-        """The same of f and g."""
+        """The same of f, g and b."""
         curvature = [density.largest for density in self.curvature]
         with np.errstate(divide="ignore"):
             return 2 * np.pi / np.maximum(curvature, self.data_waves)
@@ -82,7 +85,7 @@ def shortest_length(problem: Problem) -> Lengths:
     Args:
         problem: A checked one.
     """
-    data = problem.data
+    data = (*problem.data, *(problem.operator.velocity or ()))
     curvature = tuple(reduce(joined, parts) for parts in zip(*(_curvature(problem, f) for f in data), strict=True))
     data_waves = np.max([_wave_numbers(problem, f) for f in data], axis=0)
     return Lengths(
@@ -90,7 +93,21 @@ def shortest_length(problem: Problem) -> Lengths:
         waves=tuple(np.max([_wave_numbers(problem, entry) for entry in problem.operator.entries], axis=0)),
         curvature=curvature,
         data_waves=tuple(data_waves),
+        layers=_layers(problem),
     )
+
+
+def _layers(problem: Problem) -> tuple[float, ...]:
+    """max |b_i| / A_ii over a sample of the domain, with g and g + 1 for u where that is asked for."""
+    operator = problem.operator
+    if operator.velocity is None:
+        return (0.0,) * problem.dimension
+    points = problem.domain.spread(_SAMPLE, np.random.default_rng(0))
+    found, g = np.zeros(problem.dimension), problem.boundary.at(points)
+    for u in (g, g + 1) if operator.reads_u else (g,):
+        diagonal = np.diagonal(operator.tensor_at(points, u), axis1=-2, axis2=-1)
+        found = np.maximum(found, np.abs(operator.velocity_at(points, u) / diagonal).max(0))
+    return tuple(found.tolist())
 
 
 def slopes_of_log(problem: Problem, u: float | None = None) -> tuple[Density, ...]:
@@ -221,7 +238,7 @@ def _curvature(problem: Problem, formula: Formula) -> tuple[Density, ...]:
     if not formula.names & set(formula.axes):
         return flat
     places = _places(problem, formula, box)
-    sample = np.concatenate([box.spread(4096, np.random.default_rng(0)), places])
+    sample = np.concatenate([box.spread(_SAMPLE, np.random.default_rng(0)), places])
     values = at_points(formula, sample, parameters)
     size = float(np.abs(values).max())
     if not (size > 0 and np.isfinite(size)):

@@ -159,7 +159,7 @@ class Problem(Statement):
             if np.abs(operator.velocity_at(points + shift) - here).max() > _SAME * size:
                 return False
         spread = float(np.abs(operator.spreads_at(points)).max()) * float(self.cell.sides.min())
-        mean = float(np.abs(operator.velocity_at(_even(self.cell)).mean(tuple(range(self.dimension)))).max())
+        mean = float(np.abs(operator.velocity_at(even_points(self.cell)).mean(tuple(range(self.dimension)))).max())
         return spread < _SAME * size and mean < _SAME * size
 
     @property
@@ -185,7 +185,7 @@ class Problem(Statement):
     def key(self) -> str:
         """A canonical text of everything that the solution depends on: the name is not among it."""
         operator = self.operator
-        used = operator.names | self.data_names
+        used = operator.names.union(self.data_names, *(part.names for part in operator.velocity or ()))
         content = {
             "coefficient": str(operator.coefficient.expression),
             "forcing": str(operator.forcing.expression),
@@ -215,8 +215,8 @@ class Problem(Statement):
         return digest.hexdigest()
 
 
-def _even(cell: Box) -> np.ndarray:
-    """Evenly spaced points of a cell, shape (n, ..., n, d)."""
+def even_points(cell: Box) -> np.ndarray:
+    """Evenly spaced points of a cell in at most three dimensions, shape (n, ..., n, d)."""
     shares = np.arange(_EVEN[cell.dimension]) / _EVEN[cell.dimension]
     return tensor_grid([low + side * shares for low, side in zip(cell.lower, cell.sides, strict=True)])
 

@@ -4,12 +4,11 @@ On a processor a matrix is multiplied with itself by NumPy, which computes one h
 take pieces of the walkers, and what these give is added up in order, so that it does not depend on how many there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +86,7 @@ class Slopes:
 
 
 def sums(
-    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path, tests: np.ndarray | None = None
+    network: LinearInFeatures, walk: Excursions, control: Slopes | None, kernels: Path, tests: np.ndarray | None = None
 ) -> Sums:
     """The sums over walkers of stiffness dphi_i dphi_j, over points of grad phi_i . variate . grad phi_j, and the load.
 
@@ -96,7 +95,7 @@ def sums(
     Args:
         network: Gives the functions.
         walk: The walkers.
-        control: The variate.
+        control: The variate; None for none, whose sums are zero.
         kernels: Folder for compiled code.
         tests: Numbers i of the functions, where not all are wanted; j are those of all, the lift last.
     """
@@ -116,7 +115,7 @@ def sums(
 
 
 def _sums(
-    network: LinearInFeatures, walk: Excursions, control: Slopes, kernels: Path, tests: np.ndarray | None
+    network: LinearInFeatures, walk: Excursions, control: Slopes | None, kernels: Path, tests: np.ndarray | None
 ) -> Sums:
     """Those of walkers from the points."""
     on_host = network.on_host() if walk.starts.device.type == "cpu" else None
@@ -128,7 +127,9 @@ def _sums(
     return _of_products(network, walk, control, factors, _compiled(kernels), tests)
 
 
-def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
+def _of_any_functions(
+    network: LinearInFeatures, walk: Excursions, control: Slopes | None, tests: np.ndarray | None
+) -> Sums:
     points = max(1, ROWS // walk.ends.shape[1])
     count = len(network.weights()) + 1
     matrix, slope = np.zeros((2, count if tests is None else len(tests), count))
@@ -142,6 +143,8 @@ def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slop
         if walk.lost is not None:
             matrix += _gram(here * walk.root_of_lost()[block, None], tests)
         load += (walk.load[block].sum(1) @ here).double().cpu().numpy()
+        if control is None:
+            continue
         along = quotients(lambda at: functions(network, at), x, control.step, control.domain)  # (d, n, functions)
         spread = torch.einsum("nij,jnf->inf", control.variate[block], along)
         rows = along.flatten(0, 1)
@@ -149,9 +152,11 @@ def _of_any_functions(network: LinearInFeatures, walk: Excursions, control: Slop
     return matrix, slope, load if tests is None else load[tests]
 
 
-def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, tests: np.ndarray | None) -> Sums:
+def _on_host(
+    evaluate: Evaluate, count: int, walk: Excursions, control: Slopes | None, tests: np.ndarray | None
+) -> Sums:
     """The same by threads, each with walkers of its own."""
-    starts, ends, variate = walk.starts.numpy(), walk.ends.numpy(), control.variate.numpy()
+    starts, ends = walk.starts.numpy(), walk.ends.numpy()
     scale, weight, lost = walk.stiffness.sqrt().numpy(), walk.load.sum(1).numpy(), walk.root_of_lost().numpy()
     each, dimension = ends.shape[1:]
 
@@ -171,23 +176,24 @@ def _on_host(evaluate: Evaluate, count: int, walk: Excursions, control: Slopes, 
         return np.vstack([matrix, weight[first:last] @ here], dtype=np.float64)
 
     def sloped(first: int, last: int) -> np.ndarray:
+        assert control is not None
         x = walk.starts[first:last]
         along = quotients(
             lambda at: torch.from_numpy(functions_at(at.numpy())), x, control.step, control.domain
         ).numpy()
-        spread = np.einsum("nij,jnf->inf", variate[first:last], along)
+        spread = np.einsum("nij,jnf->inf", control.variate[first:last].numpy(), along)
         rows = along if tests is None else along[:, :, tests]
         return rows.reshape(-1, rows.shape[2]).T @ spread.reshape(-1, count)
 
     *matrix, load = _sum_of(len(starts), max(1, _PIECE // each), gained)
-    slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
+    slope = np.zeros_like(matrix) if control is None else _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
     return np.array(matrix), slope, load if tests is None else load[tests]
 
 
 def _of_products(
     network: LinearInFeatures,
     walk: Excursions,
-    control: Slopes,
+    control: Slopes | None,
     factors: Factors,
     compiled: ModuleType,
     tests: np.ndarray | None,
@@ -207,6 +213,9 @@ def _of_products(
         return np.vstack([_product(rows, tests), loads], dtype=np.float64)
 
     *matrix, load = _sum_of(len(starts), points, gained)
+    load = load if tests is None else load[tests]
+    if control is None:
+        return np.array(matrix), np.zeros_like(matrix), load
 
     lower, upper = (
         torch.as_tensor(corner, dtype=torch.float32) for corner in (control.domain.lower, control.domain.upper)
@@ -224,7 +233,7 @@ def _of_products(
         return _product(rows[:up], tests) - _product(rows[up:], tests)
 
     slope = _sum_of(len(starts), max(1, _PIECE // dimension), sloped)
-    return np.array(matrix), slope, load if tests is None else load[tests]
+    return np.array(matrix), slope, load
 
 
 @dataclass(frozen=True)
@@ -241,9 +250,12 @@ class Weighed:
 
 
 def sums_at_starts(
-    network: LinearInFeatures, starts: Float[Tensor, "p d"], walks: Sequence[Weighed], kernels: Path,
+    network: LinearInFeatures,
+    starts: Float[Tensor, "p d"],
+    walks: Sequence[Weighed],
+    kernels: Path,
     tests: np.ndarray | None,
-) -> tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"]]:  # fmt: skip
+) -> tuple[Float64[np.ndarray, "k n"], Float64[np.ndarray, "k n"]]:
     """The sums over points x of phi_i(x) D_j and of D_i phi_j(x), D_j that of weights times phi_j(X) over walkers.
 
     Args:
@@ -253,43 +265,50 @@ def sums_at_starts(
         kernels: Folder for compiled code.
         tests: Numbers i of the functions, where not all are wanted.
     """
-    some = slice(None) if tests is None else tests
+
+    def products(here: np.ndarray, apart: np.ndarray) -> np.ndarray:
+        if tests is None:
+            return (here.T @ apart)[None]
+        return np.stack([here[:, tests].T @ apart, apart[:, tests].T @ here])
+
     with torch.no_grad():
-        of_products = network.factors(starts) if starts.device.type == "cpu" else None
-        if of_products is None:
-            found = [_at_starts(network, starts, walks, some, block) for block in _blocks(len(starts), walks)]
-            return sum(forth for forth, _ in found), sum(back for _, back in found)  # type: ignore[return-value]
-        lengths, count, compiled = of_products.lengths, len(network.weights()) + 1, _compiled(kernels)
-        parts = [
-            (_factors(network, walk.ends), network.lift(walk.ends).numpy(), walk.weights.numpy()) for walk in walks
-        ]
-        along, lift = of_products.along.numpy(), network.lift(starts).numpy()
-        ones = np.ones((len(starts), 1), dtype=np.float32)
-
-        def rows(first: int, last: int) -> np.ndarray:
-            here, apart = np.zeros((2, last - first, count), dtype=np.float32)
-            compiled.arrived(first, last, along[:, None], lengths, lift[:, None], ones, here)
-            for ends, lift_there, weights in parts:
-                compiled.arrived(first, last, ends, lengths, lift_there, weights, apart)
-            return np.stack([here[:, some].T @ apart, apart[:, some].T @ here]).astype(np.float64)
-
-        forth, back = _sum_of(len(starts), _PIECE, rows)
-        return forth, back
+        found = sum(part.astype(np.float64) for part in _pieces_at_starts(network, starts, walks, kernels, products))
+    assert isinstance(found, np.ndarray)
+    return (found[0], found[0].T) if tests is None else (found[0], found[1])
 
 
-def _at_starts(
-    network: LinearInFeatures, starts: Tensor, walks: Sequence[Weighed], some: Any, block: slice
-) -> tuple[np.ndarray, np.ndarray]:
-    here = functions(network, starts[block])
-    apart = torch.zeros_like(here)
-    for walk in walks:
-        apart += torch.einsum("ns,nsf->nf", walk.weights[block], functions(network, walk.ends[block]))
-    return (here[:, some].T @ apart).double().cpu().numpy(), (apart[:, some].T @ here).double().cpu().numpy()
+def _pieces_at_starts(
+    network: LinearInFeatures,
+    starts: Tensor,
+    walks: Sequence[Weighed],
+    kernels: Path,
+    products: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Iterator[np.ndarray]:
+    """What is made of phi(x) and D, of pieces of the points."""
+    factors = network.factors(starts) if starts.device.type == "cpu" else None
+    if factors is None:
+        points = max(1, ROWS // walks[0].ends.shape[1])
+        for first in range(0, len(starts), points):
+            block = slice(first, first + points)
+            here = functions(network, starts[block])
+            apart = torch.zeros_like(here)
+            for walk in walks:
+                apart += torch.einsum("ns,nsf->nf", walk.weights[block], functions(network, walk.ends[block]))
+            yield products(here.cpu().numpy(), apart.cpu().numpy())
+        return
+    lengths, count, compiled = factors.lengths, len(network.weights()) + 1, _compiled(kernels)
+    parts = [(_factors(network, walk.ends), network.lift(walk.ends).numpy(), walk.weights.numpy()) for walk in walks]
+    along, lift = factors.along.numpy()[:, None], network.lift(starts).numpy()[:, None]
+    ones = np.ones((len(starts), 1), dtype=np.float32)
 
+    def piece(first: int, last: int) -> np.ndarray:
+        here, apart = np.zeros((2, last - first, count), dtype=np.float32)
+        compiled.arrived(first, last, along, lengths, lift, ones, here)
+        for ends, lift_there, weights in parts:
+            compiled.arrived(first, last, ends, lengths, lift_there, weights, apart)
+        return products(here, apart)
 
-def _blocks(count: int, walks: Sequence[Weighed]) -> list[slice]:
-    points = max(1, ROWS // walks[0].ends.shape[1])
-    return [slice(first, first + points) for first in range(0, count, points)]
+    yield _sum_of(len(starts), _PIECE, piece)
 
 
 def _factors(network: LinearInFeatures, x: Tensor) -> np.ndarray:

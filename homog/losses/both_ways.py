@@ -47,20 +47,20 @@ def sums_both_ways(
         tests: Numbers of the functions, where not all are wanted.
         antisymmetric: Whether N is wanted.
     """
-    found = [
-        sums(network, replace(walk, lost=None), control, kernels, tests)
-        for walk, control in zip(walks, controls, strict=True)
-    ]
-    matrix, control = ((first + second) / 2 for first, second in zip(*(part[:2] for part in found), strict=True))
+    first, second = controls
+    both = replace(first, variate=(first.variate + second.variate) / 2)
+    forth, control, load = sums(network, replace(walks[0], lost=None), both, kernels, tests)
+    back, _, _ = sums(network, replace(walks[1], lost=None), None, kernels, tests)
+    matrix = (forth + back) / 2
     starts, signs = walks[0].starts, (1.0, -1.0)
     if antisymmetric:
         ways = [Weighed(walk.ends, sign * w) for walk, sign, w in zip(walks, signs, weights, strict=True)]
-        forth, back = sums_at_starts(network, starts, ways, kernels, tests)
-        rest = -0.25 * (forth - back)
-        rest[:, -1] = -0.5 * forth[:, -1]
+        here, there = sums_at_starts(network, starts, ways, kernels, tests)
+        rest = -0.25 * (here - there)
+        rest[:, -1] = -0.5 * here[:, -1]
         matrix = matrix + rest
-    lost = [walk.lost / 2 for walk in walks if walk.lost is not None]
-    if lost:
-        stay = Weighed(starts[:, None], sum(lost)[:, None])  # type: ignore[index]
+    lost = sum((walk.lost / 2 for walk in walks if walk.lost is not None), starts.new_zeros(len(starts)))
+    if bool(lost.any()):  # it may be negative, where a velocity converges
+        stay = Weighed(starts[:, None], lost[:, None])
         matrix = matrix + sums_at_starts(network, starts, [stay], kernels, tests)[0]
-    return matrix, control, found[0][2]
+    return matrix, control, load

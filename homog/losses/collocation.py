@@ -82,7 +82,7 @@ def as_input(points: Float64[np.ndarray, "n d"], device: torch.device) -> Float[
 
 
 class Coefficients:
-    """a or A, its derivatives and f of a problem at points, for a solution with a graph.
+    """a or A, its derivatives, b, c and f of a problem at points, for a solution with a graph.
 
     Args:
         problem: What is solved; its coefficient may name u and a field.
@@ -154,6 +154,16 @@ class Coefficients:
             return torch.zeros_like(u)
         x = torch.as_tensor(points, device=u.device)
         return torch_at_points(self.operator.reaction, x, {**self.problem.parameters, SOLUTION: u}).to(u.dtype) * u
+
+    def advection(
+        self, points: Float64[np.ndarray, "n d"], u: Float[Tensor, " n"], gradient: Float[Tensor, "n d"]
+    ) -> Float[Tensor, " n"]:
+        """b(x).grad u, or b(x, u).grad u."""
+        if self.operator.velocity is None:
+            return torch.zeros_like(u)
+        x, names = torch.as_tensor(points, device=u.device), {**self.problem.parameters, SOLUTION: u}
+        velocity = torch.stack([torch_at_points(part, x, names) for part in self.operator.velocity], dim=-1)
+        return (velocity.to(u.dtype) * gradient).sum(1)
 
     def flux_mismatch(self, network: nn.Module, face: int, points: Float64[np.ndarray, "n d"]) -> Float[Tensor, " n"]:
         """n.a grad u + k u - q at points of a face."""

@@ -32,7 +32,7 @@ class DeepRitzLoss(Loss):
 
     Raises:
         UserError: If the coefficient depends on u: the minimum of the same integral then solves another equation, with
-            d_u a |grad u|^2 / 2 besides.
+            d_u a |grad u|^2 / 2 besides. If there is a velocity, or u in f or c.
     """
 
     def __init__(self, settings: DeepRitz, problem: Problem, seed: int) -> None:
@@ -43,6 +43,11 @@ class DeepRitzLoss(Loss):
             )
         if problem.operator.data_of_u:
             raise UserError("method=deep_ritz takes f and c without u in them: write method=energy or method=pinn")
+        if problem.operator.velocity is not None:
+            raise UserError(
+                "method=deep_ritz minimises an energy, and an equation with problem.velocity has none: write"
+                " method=energy, method=dflm or method=pinn"
+            )
         self.settings = settings
         self.problem = problem
         self.seed = seed

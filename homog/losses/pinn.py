@@ -26,7 +26,8 @@ class PINNLoss(Loss):
     """lambda_r mean |r(x)|^2 over resampled points, plus lambda_b mean |u - g|^2 on the boundary (equation 3).
 
     r = -div(a grad u) - f = -(a Lap u + (d_x a + d_u a grad u) . grad u) - f, and of a matrix A likewise with A : D^2 u
-    in place of a Lap u, D^2 u the second derivatives, and div A in place of the slopes. Faces with n.a grad u + k u = q
+    in place of a Lap u, D^2 u the second derivatives, and div A in place of the slopes; with a velocity and a reaction
+    b.grad u + c u is added. Faces with n.a grad u + k u = q
     add lambda_b mean |n.a grad u + k u - q|^2, each.
 
     `weights=ntk` sets lambda_b = tr(K) / tr(K_uu) and lambda_r = tr(K) / tr(K_rr), K the tangent kernel of u on the
@@ -100,7 +101,8 @@ class PINNLoss(Loss):
         x = as_input(points, next(network.parameters()).device)
         u, gradient = value_and_gradient(network, x)
         divergence = self._equation.divergence(points, x, u, gradient)
-        return self._equation.reaction(points, u) - divergence - self._equation.forcing(points, u)
+        gained = self._equation.forcing(points, u) - self._equation.advection(points, u, gradient)
+        return self._equation.reaction(points, u) - divergence - gained
 
     def _balance(self, network: nn.Module, points: np.ndarray, edge: np.ndarray) -> tuple[float, float]:
         count = self.settings.kernel_points

@@ -1,7 +1,7 @@
 """What is known of an effective tensor from the values of the coefficient and their shares alone."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,14 +20,16 @@ class Mixture:
         phases: Value and share in the volume of each phase, ascending; empty where the values vary.
         reuss: Harmonic mean of a, the least that x.a* x can be for |x| = 1 (Reuss 1929, for currents Wiener 1912); of
             a matrix A the least eigenvalue of <A^-1>^-1, which is no more than a*.
-        voigt: Arithmetic mean, the most; of a matrix the largest eigenvalue of <A>.
-        lower: Of a* where it is a multiple of the identity (Hashin and Shtrikman 1962); None of a matrix.
+        voigt: Arithmetic mean, the most; of a matrix the largest eigenvalue of <A>. None where a velocity stirs, by
+            which a* becomes larger without a bound.
+        lower: Of a* where it is a multiple of the identity (Hashin and Shtrikman 1962); None of a matrix, or where a
+            velocity stirs.
         upper: The other bound of such an a*.
     """
 
     phases: tuple[tuple[float, float], ...]
     reuss: float
-    voigt: float
+    voigt: float | None
     lower: float | None
     upper: float | None
 
@@ -48,6 +50,11 @@ class Mixture:
 
 def mixture(problem: Problem) -> Mixture:
     """The mixture that a cell of a linear problem is, by a million points of it; of an image by all its voxels."""
+    found = _without_velocity(problem)
+    return found if problem.operator.velocity is None else replace(found, voigt=None, lower=None, upper=None)
+
+
+def _without_velocity(problem: Problem) -> Mixture:
     assert problem.cell is not None
     field, cell = problem.operator.field, problem.cell
     if problem.operator.tensor is not None:

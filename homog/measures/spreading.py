@@ -168,7 +168,8 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     far = _FAR * sides.max()
     cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
     nothing = parse("0", problem.dimension)
-    operator = replace(problem.operator, forcing=nothing, reaction=None)  # a* knows neither
+    velocity = problem.operator.velocity if problem.stirs else None  # what carries is no part of a*
+    operator = replace(problem.operator, forcing=nothing, reaction=None, velocity=velocity)  # a* knows neither
     boundary = Boundary.given(problem.boundary.value, problem.parameters)  # whatever it is: none gets there
     return cell, problem.but(operator=operator, boundary=boundary, domain=Box(tuple(middle - far), tuple(middle + far)))
 

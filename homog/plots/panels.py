@@ -94,6 +94,21 @@ def draw_training_curve(
     axes.grid(which="both", alpha=0.25, linewidth=0.5)
 
 
+def draw_flow(axes: "Axes", grid: Sequence[Values], flow: Values) -> None:
+    """Draw the streamlines of a velocity over a map.
+
+    Args:
+        axes: With the map.
+        grid: The two coordinate arrays, increasing and uniform, shapes (n1,) and (n2,).
+        flow: Its two components at the grid's nodes, shape (2, n1, n2).
+    """
+    if not np.abs(flow).max() > 0:
+        return
+    across, up = (part.T for part in flow)
+    axes.streamplot(grid[0], grid[1], across, up, density=0.9, color="white", linewidth=0.7, arrowsize=0.8)
+    axes.set(xlim=(grid[0][0], grid[0][-1]), ylim=(grid[1][0], grid[1][-1]))
+
+
 def draw_map(
     axes: "Axes", grid: Sequence[Values], values: Values, title: str, cmap: str, limits: tuple[float, float]
 ) -> None:

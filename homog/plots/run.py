@@ -80,14 +80,16 @@ def solution_data(
     """
     patch = _patch(problem)
     points = tensor_grid(patch)
-    u = RegularGridInterpolator(axes, values)(points) if problem.operator.nonlinear else 0.0
+    operator = problem.operator
+    reads_u = operator.nonlinear or operator.velocity_of_u
+    u = RegularGridInterpolator(axes, values)(points) if reads_u else np.zeros(points.shape[:-1])
     on_grid = reference if reference and reference.axes else None
     return SolutionData(
         title=title,
         axes=axes,
         network=values,
         coefficient_axes=patch,
-        coefficient=problem.operator.coefficient_at(points, u),
+        coefficient=operator.coefficient_at(points, u),
         fine=on_grid.fine if on_grid else None,
         homogenized=on_grid.homogenized if on_grid else None,
         mean_coefficient=on_grid.mean_coefficient if on_grid else None,
@@ -97,6 +99,7 @@ def solution_data(
         compared=None if reference is None or on_grid or at_points is None else _compared(reference, at_points),
         faces=() if problem.boundary.walls.all_absorbing else problem.boundary.names,
         symbol=symbol(problem),
+        flow=None if operator.velocity is None else np.moveaxis(operator.velocity_at(points, u), -1, 0),
     )
 
 
@@ -122,10 +125,16 @@ def _compared(reference: Reference, values: np.ndarray) -> Compared | None:
 
 
 def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
-    """Where the coefficient is drawn: four periods in the middle where it has periods, since the whole would alias."""
+    """Where the coefficient is drawn: four periods in the middle where it has periods, since the whole would alias.
+
+    Two where a velocity turns in each. A velocity beside a coefficient that does not vary is drawn on the whole domain, unless it has these periods too.
+    """
+    operator = problem.operator
+    varies = operator.velocity is None or problem.stirs or bool(operator.names & set(operator.coefficient.axes))
     lower, upper = np.array(problem.domain.lower), np.array(problem.domain.upper)
-    if problem.cell is not None:
-        half = np.minimum(problem.domain.sides / 2, 2 * problem.cell.sides)
+    if problem.cell is not None and varies:
+        periods = 1 if problem.stirs else 2
+        half = np.minimum(problem.domain.sides / 2, periods * problem.cell.sides)
         lower, upper = (lower + upper) / 2 - half, (lower + upper) / 2 + half
     drawn = list(zip(lower, upper, _drawn_nodes(problem), strict=True))
     axes = [np.linspace(low, high, count) for low, high, count in drawn]

@@ -19,6 +19,7 @@ from homog.plots.panels import (
     Values,
     draw_absence,
     draw_faces,
+    draw_flow,
     draw_lines,
     draw_map,
     draw_training_curve,
@@ -69,6 +70,7 @@ class SolutionData:
         compared: It beside a reference that is known at points alone, which then has no map.
         faces: What holds on x1-, x1+, ...: value, flux, robin or periodic; nothing where all have a value.
         symbol: Of the coefficient.
+        flow: The velocity on the coefficient's grid, shape (d, *grid), or None.
     """
 
     title: str
@@ -85,6 +87,7 @@ class SolutionData:
     compared: Compared | None = None
     faces: Sequence[str] = ()
     symbol: str = "$a$"
+    flow: Values | None = None
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -194,13 +197,17 @@ def _layout(data: SolutionData) -> tuple[list[Any], tuple[float, float]]:
 
 def _draw_coefficient(panel: "Axes", data: SolutionData) -> None:
     axes, values = data.coefficient_axes, data.coefficient
-    title = f"coefficient {data.symbol}" + (" (detail)" if _is_patch(axes, data.axes) else "")
+    title = f"coefficient {data.symbol}{'' if data.flow is None else ', flow'}" + (
+        " (detail)" if _is_patch(axes, data.axes) else ""
+    )
     if len(axes) == 1:
         draw_lines(panel, axes[0], [(Pen("coefficient", data.symbol, "#000000", 1.0, "-"), values)], title, "$x$")
         return
     index, fixed = plane_of(axes)
     plane = values[index]
     draw_map(panel, axes[:2], plane, _join(title, fixed), _COEFFICIENT_COLORS, _limits(plane))
+    if data.flow is not None:
+        draw_flow(panel, axes[:2], np.stack([part[index] for part in data.flow[:2]]))
 
 
 def _draw_maps(panels: "dict[str, Axes]", data: SolutionData) -> None:

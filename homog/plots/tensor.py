@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from homog.plots.panels import DOTS_PER_INCH, HOMOGENIZED, LOOK, MEAN_COEFFICIENT, NETWORK, Values, draw_map
+from homog.plots.panels import DOTS_PER_INCH, HOMOGENIZED, LOOK, MEAN_COEFFICIENT, NETWORK, Values, draw_flow, draw_map
 
 
 def tensor_figure(
@@ -16,6 +16,7 @@ def tensor_figure(
     bounds: tuple[float, float],
     title: str,
     path: Path,
+    flow: Values | None = None,
 ) -> None:
     """Draw one cell and e.a* e for all directions e of the plane (x1, x2).
 
@@ -27,6 +28,7 @@ def tensor_figure(
         bounds: Harmonic and arithmetic mean of the coefficient, as `Mixture.reuss` and `voigt`.
         title: Above the figure.
         path: Path of the figure.
+        flow: Components of a velocity along the two axes, shape (2, n1, n2), or None.
     """
     from matplotlib import rc_context
     from matplotlib.colors import LogNorm
@@ -41,6 +43,8 @@ def tensor_figure(
         name, values = medium
         low, high = float(values.min()), float(values.max())
         draw_map(left, axes, values, f"{name} in one cell", "cividis", (low, high))
+        if flow is not None:
+            draw_flow(left, axes, flow)
         if low > 0 and high > 20 * low:
             left.images[0].set_norm(LogNorm(low, high))
         angle = np.linspace(0, 2 * np.pi, 361)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.signal import resample
 
 from homog.config import WITH_A_GRID
 from homog.domains import tensor_grid
@@ -16,7 +17,8 @@ from homog.fields.phases import Phases
 from homog.references.correctors import CorrectorsAlongAxes, correctors_along_axes
 from homog.references.element_cell import element_bounds
 from homog.references.factors import tensor_of_factors
-from homog.references.spectral_cell import Bounds, Sampled, spectral_bounds, spectral_correctors
+from homog.references.spectral_cell import Bounds, Sampled, relative_size, spectral_bounds, spectral_correctors
+from homog.references.stirred_cell import delay_of_both, stirred
 from homog.references.voxel_cell import Correctors, Enclosed, correctors, cut, delay, enclosed, halved, voxels
 
 TOLERANCE = 1e-9  # of a*, relative
@@ -30,6 +32,8 @@ _CHANGE_A_STEP = 4.0  # of log a: a grid that is coarser may pass a feature by
 _FORMULA_SIZE = 243  # in two dimensions elements are tried before a larger grid, unless that one is close
 _CLOSE = 1e-4
 _OF_MATRICES = {2: 243, 3: 45}  # for correctors
+_OF_STIRRED = {2: (45, 81), 3: (15, 27)}  # likewise: the second, held against the first, and seen at more points
+_MOST_ITERATIONS_OF_STIRRED = 600  # a Peclet number of 200 takes 200
 
 _ELEMENTS = ((16, 2.0), (32, 1.0), (48, 0.7), (72, 0.45))  # least cells an axis, most change of log a on a cell
 _VOXELS = {1: (64, 4096), 2: (64, 1024), 3: (16, 96)}  # an axis: the fewest, and the most
@@ -53,7 +57,9 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
     Structures, chapter 1). On the small scale u is a constant: a coefficient a(x/eps, u) has the limit a*(u) of its
     tensors at each u (Artola and Duvaut, C. R. Acad. Sci. Paris 284, 1977).
 
-    Of a matrix A of functions all of this holds with A in place of a.
+    Of a matrix A of functions all of this holds with A in place of a. A velocity that stirs (`Problem.stirs`) adds to
+    a*: see `homog.references.stirred_cell`. It has no bounds here; the last of finer and finer grids is returned, and
+    for its error the distance from the one before. Any other velocity is left out.
 
     Any periodic chi gives an upper bound by this primal problem, and any field without divergence a lower one by the
     dual problem. What is returned is the middle of the two:
@@ -83,6 +89,8 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
         raise ValueError("the coefficient is not periodic")
     lower = np.asarray(problem.domain.lower, dtype=np.float64)
     sampled = _positive(problem, u)
+    if problem.stirs:
+        return _between_grids(problem, sampled, lower, sides, most_points)
     varying = axes_of_factors(problem)
     if varying is not None and not problem.has_holes:
         return tensor_of_factors(problem, sampled, lower, sides, u)
@@ -91,6 +99,25 @@ def effective_tensor(problem: Problem, u: float = 0.0, most_points: int = 600_00
         return found.tensor, found.error
     best = _best(problem, sampled, lower, sides, u, most_points)
     return best.middle, best.gap
+
+
+def _between_grids(
+    problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray, most_points: int
+) -> tuple[np.ndarray, float]:
+    """a* of a medium that a velocity stirs, and its distance from that of a coarser grid, relative."""
+    tensor, gap, work = np.eye(len(sides)), np.inf, 0.0
+    for size in _SIZES:
+        points, dimension = size ** len(sides), len(sides)
+        if (points > most_points or work > _MOST_WORK) and np.isfinite(gap):
+            break
+        found = stirred(sampled, problem.operator.velocity_at, lower, sides, size, _MOST_ITERATIONS_OF_STIRRED)
+        work += found.iterations * points
+        if size > _SIZES[0]:
+            gap = relative_size(found.tensor - tensor, found.tensor)
+        tensor = found.tensor
+        if gap <= tolerance(problem) or found.iterations >= 2 * dimension * _MOST_ITERATIONS_OF_STIRRED:
+            break
+    return tensor, float(gap)
 
 
 def _between_networks(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Enclosed:
@@ -125,7 +152,7 @@ def _is_constant_on_voxels(problem: Problem) -> bool:
 
 def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
     """The correctors of a linear problem with a cell, to about a part in a hundred; in more than three dimensions of
-    a product of functions of one coordinate.
+    a product of functions of one coordinate. With a velocity that stirs they are those of its walk.
     """
     sides = cell_sides(problem)
     if sides is None:
@@ -135,6 +162,8 @@ def correctors_of(problem: Problem) -> Correctors | CorrectorsAlongAxes:
         return correctors_along_axes(problem, lower, sides)
     most = _OF_CORRECTORS[len(sides)]
     sampled = _positive(problem, 0.0)
+    if problem.stirs:
+        return _correctors_of_stirred(problem, sampled, lower, sides)
     if problem.operator.tensor is not None:
         return _correctors_of_matrix(sampled, lower, sides)
     if field and _is_constant_on_voxels(problem) and max(field.intervals) <= _OF_IMAGES[len(sides)]:
@@ -151,9 +180,29 @@ def _correctors_of_matrix(sampled: Sampled, lower: np.ndarray, sides: np.ndarray
     """By trigonometric polynomials, which stand at points of a grid; the weight of the walkers is tr A / d."""
     size, dimension = _OF_MATRICES[len(sides)], len(sides)
     bounds, found = spectral_correctors(sampled, lower, sides, size, _MOST_ITERATIONS)
-    values = sampled(tensor_grid([low + side * np.arange(size) / size for low, side in zip(lower, sides, strict=True)]))
+    values = sampled(_grid(lower, sides, size))
     weight = np.trace(values, axis1=-2, axis2=-1).ravel() / dimension / size**dimension
     return Correctors(lower, sides, found, delay(found, weight), 2 * bounds.gap, exact=False)
+
+
+def _correctors_of_stirred(problem: Problem, sampled: Sampled, lower: np.ndarray, sides: np.ndarray) -> Correctors:
+    """Those of the walk with the velocity; what they lack is the distance of a* on two grids."""
+    operator, sizes = problem.operator, _OF_STIRRED[len(sides)]
+    coarse, fine = (
+        stirred(sampled, operator.velocity_at, lower, sides, size, _MOST_ITERATIONS_OF_STIRRED) for size in sizes
+    )
+    weight = operator.coefficient_at(_grid(lower, sides, sizes[1])).ravel() / sizes[1] ** len(sides)
+    lags = delay_of_both(fine.correctors, fine.backwards, weight)
+    lack = relative_size(fine.tensor - coarse.tensor, fine.tensor)
+    values = fine.correctors
+    for axis in range(len(sides)):
+        values = np.asarray(resample(values, _OF_MATRICES[len(sides)], axis=axis + 1))
+    return Correctors(lower, sides, values, lags, lack, exact=False)
+
+
+def _grid(lower: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
+    """Evenly spaced points of a cell, from its corner on."""
+    return tensor_grid([low + side * np.arange(size) / size for low, side in zip(lower, sides, strict=True)])
 
 
 def tolerance(problem: Problem) -> float:

@@ -18,6 +18,7 @@ from homog.config import (
 )
 from homog.domains import Places
 from homog.equation import Problem
+from homog.equation.velocities import Parts, parts_of_velocity, with_velocity
 from homog.errors import UserError
 from homog.formula.evaluate import at_points
 from homog.formula.parse import parse
@@ -140,6 +141,7 @@ def _solve(
     start = time.perf_counter()
     process.require_dolfinx()  # before the cell problem, which may take a while
     law, tensor, gap, further = effective_law(problem)
+    parts = parts_of_velocity(problem)
     solve.check()
     mean, mean_error = (None, 0.0) if problem.operator.nonlinear else mean_coefficient(problem)
     systems = dict[str, System]()
@@ -148,8 +150,8 @@ def _solve(
     elif law is not None:
         systems |= _pair("homogenized", smooth, fine, law)
     systems |= _fine_systems(problem, smooth, fine, following=bool(systems))
-    if mean is not None and smooth:
-        systems |= _pair("mean", smooth, fine, _mean_law(problem, mean))
+    if mean is not None and smooth and parts is not None:
+        systems |= _pair("mean", smooth, fine, _mean_law(problem, mean, parts))
 
     unknowns = max((system.lattice.unknowns for system in systems.values()), default=0)
     nodal, unsolved = _solutions(problem, systems, solve)
@@ -157,12 +159,13 @@ def _solve(
     values = tensors = None
     if problem.operator.nonlinear:
         mean = _mean(problem, systems, nodal)
-        if mean is not None and smooth:
-            added = _pair("mean", smooth, fine, _mean_law(problem, mean))
+        if mean is not None and smooth and parts is not None:
+            added = _pair("mean", smooth, fine, _mean_law(problem, mean, parts))
             systems, nodal = systems | added, nodal | _solutions(problem, added, solve)[0]
         if "homogenized" in nodal:
             u = nodal["homogenized"]
-            values, tensors, gap = tensors_between(problem, float(u.min()), float(u.max()))
+            stirred = problem if parts is None else with_velocity(problem, parts.stirring)
+            values, tensors, gap = tensors_between(stirred, float(u.min()), float(u.max()))
             further = (*further, *resolution_note(problem, gap))
 
     known = {name: (systems[name].lattice, solution) for name, solution in nodal.items()}
@@ -246,8 +249,8 @@ def _solutions(
         return {name: one for name, one in found.items() if not isinstance(one, str)}, tuple(notes)
 
 
-def _mean_law(problem: Problem, mean: Mean) -> Law:
-    return ConstantLaw(mean if mean.ndim else mean * np.eye(problem.dimension))
+def _mean_law(problem: Problem, mean: Mean, parts: Parts) -> Law:
+    return ConstantLaw(mean if mean.ndim else mean * np.eye(problem.dimension), parts.carrying)
 
 
 def _mean(problem: Problem, systems: dict[str, System], nodal: dict[str, np.ndarray]) -> Mean | None:

@@ -1,4 +1,4 @@
-"""The discretised equation by dolfinx: the only file that knows it."""
+"""The discretised equation by dolfinx: the only file, beside `advection`, that knows it."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from homog.equation import Problem
 from homog.formula.evaluate import at_points
+from homog.references.advection import Advection
 from homog.references.copies import Copies, held
 from homog.references.factorisation import Rows
 from homog.references.lattice import Lattice
@@ -61,7 +62,7 @@ class Elements:
     Attributes:
         problem: Gives f, c and what holds on the faces.
         lattice: The nodes.
-        law: A.
+        law: A and b.
         positions: Where each unknown lies in the flattened lattice.
         points: Coordinates of each unknown, shape (unknowns, d).
         on_boundary: The unknowns on the faces where u is given.
@@ -101,9 +102,13 @@ class Elements:
                 self._interpolated = self._fem.Expression(self._u, points_of_cell, jit_options=options)
             self._data = [self._of_load(mesh, self._fem, options) for _ in problem.operator.data]
             of_data = [values for values, _, _ in self._data]
+            self._advection = None
+            if law.velocity is not None:
+                finer = _load_degree(lattice.degree)
+                self._advection = Advection(problem.operator, law.velocity, self._u, finer, options)
             self._take_data(self.boundary_values)
             on_faces = self._on_faces(dolfinx, mesh, space)
-            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, on_faces, *of_data)
+            forms = _forms(law.nonlinear, self._u, self._coefficient, self._by_u, on_faces, self._advection, *of_data)
             self._flow, self._stiffness, self._load_form = (self._fem.form(form, jit_options=options) for form in forms)
         self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
@@ -122,9 +127,11 @@ class Elements:
         return fem.Function(space), points, fem.Expression(self._u, space.element.interpolation_points,
                                                            jit_options=options) if of_u else None  # fmt: skip
 
-    def _take_data(self, u: np.ndarray) -> None:
-        """Put f, and c where there is one, into the forms, where they depend on u at its values."""
+    def _take_data(self, u: np.ndarray, *, frozen: bool = False) -> None:
+        """Put b, f and c, where there are such, into the forms, where they depend on u at its values."""
         self._u.x.array[:] = u
+        if self._advection is not None:
+            self._advection.take(frozen=frozen)
         operator = self.problem.operator
         for (function, points, u_there), at in zip(
             self._data, (operator.forcing_at, operator.reaction_at), strict=False
@@ -182,8 +189,8 @@ class Elements:
         return u
 
     def residual(self, u: np.ndarray, share: float = 1.0, frozen: np.ndarray | None = None) -> Residual | None:
-        """The integral of A grad u . grad v + c u v - share f v for each v, zero on the boundary; None where A is not
-        positive.
+        """The integral of A grad u . grad v + (b.grad u + c u - share f) v for each v, zero on the boundary; None where
+        A is not positive.
 
         The size of u is the root of the integral of A (|grad u|^2 + u^2/L^2) + c u^2, L the longest side: not zero
         where u is constant.
@@ -195,7 +202,7 @@ class Elements:
         """
         if not self._take(u if frozen is None else frozen):
             return None
-        if self.problem.operator.data_of_u:
+        if self._data_of_u:
             self._take_data(u if frozen is None else frozen)
             self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._u.x.array[:] = u
@@ -215,11 +222,11 @@ class Elements:
 
         Args:
             u: Where.
-            frozen: Leave out that A depends on u.
+            frozen: Leave out that A and b depend on u.
         """
         self._take(u)
-        if self.problem.operator.data_of_u:
-            self._take_data(u)
+        if self._data_of_u:
+            self._take_data(u, frozen=frozen)
         if self.law.nonlinear:
             self._by_u.x.array[:] = 0 if frozen else self._law_there(self._u_there.x.array, 1).ravel()
         self._matrix.set_value(0)
@@ -233,7 +240,17 @@ class Elements:
     @property
     def nonlinear(self) -> bool:
         """Whether anything depends on u."""
-        return self.law.nonlinear or self.problem.operator.data_of_u
+        return self.law.nonlinear or self._data_of_u
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the stiffness matrix is, where A does not depend on u or is frozen."""
+        return self._advection is None
+
+    @property
+    def _data_of_u(self) -> bool:
+        """Whether b, f or c depend on u."""
+        return self.problem.operator.data_of_u or (self._advection is not None and self._advection.of_u)
 
     @property
     def contrast(self) -> float:
@@ -244,15 +261,17 @@ class Elements:
         return float(values.max() / values.min())
 
     def nearby(self, u: np.ndarray) -> Rows:
-        """Finite volumes with A at u: close to the derivative of the residual, and cheaper."""
+        """Finite volumes with A and b at u: close to the derivative of the residual, and cheaper."""
         on_lattice = np.empty(self.lattice.unknowns)
         on_lattice[self.positions] = u
         on_lattice = on_lattice.reshape(self.lattice.shape)
 
-        def across(axis: int, points: np.ndarray) -> np.ndarray:
+        def between(axis: int) -> np.ndarray:
             along = np.moveaxis(on_lattice, axis, 0)
-            between = np.moveaxis((along[1:] + along[:-1]) / 2, 0, axis)
-            values = self.law.at(points)(between, 0)
+            return np.moveaxis((along[1:] + along[:-1]) / 2, 0, axis)
+
+        def across(axis: int, points: np.ndarray) -> np.ndarray:
+            values = self.law.at(points)(between(axis), 0)
             return values[..., axis, axis] if self.law.shape else values
 
         def lost(axis: int, side: int, points: np.ndarray) -> np.ndarray | None:
@@ -262,8 +281,13 @@ class Elements:
         def taken(points: np.ndarray) -> np.ndarray:
             return self.problem.operator.reaction_at(points, on_lattice)
 
+        def carried(axis: int, points: np.ndarray) -> np.ndarray:
+            assert self._advection is not None
+            return self._advection.along(axis, points, between(axis))
+
         reaction = None if self.problem.operator.reaction is None else taken
-        matrix = finite_volumes(self.lattice, across, self.problem.boundary.walls, lost, reaction)
+        velocity = None if self._advection is None else carried
+        matrix = finite_volumes(self.lattice, across, self.problem.boundary.walls, lost, reaction, velocity)
         matrix = self._copies.matrix(matrix[self.positions][:, self.positions])
         return matrix.indptr, matrix.indices, matrix.data
 
@@ -290,11 +314,19 @@ def _definite(tensors: np.ndarray) -> bool:
 
 
 def _forms(
-    nonlinear: bool, u: Any, coefficient: Any, by_u: Any, on_faces: Any, forcing: Any, reaction: Any = None
+    nonlinear: bool,
+    u: Any,
+    coefficient: Any,
+    by_u: Any,
+    on_faces: Any,
+    advection: Advection | None,
+    forcing: Any,
+    reaction: Any = None,
 ) -> tuple[Any, ...]:
     """The flow of u, its derivative with respect to u, and the load.
 
-    Coefficient and forcing are numbers: one compilation serves all problems with conditions of the same kinds.
+    Coefficient, velocity and forcing are numbers: one compilation serves all problems with conditions of the same
+    kinds.
     """
     import ufl
 
@@ -311,6 +343,10 @@ def _forms(
     if reaction is not None:
         flow += reaction * u * test * finer
         stiffness += reaction * trial * test * finer
+    if advection is not None:
+        carried, change_of_it = advection.forms(trial, test)
+        flow += carried
+        stiffness += change_of_it
     load = forcing * test * finer
     for there, flux, factor in on_faces:
         if flux is not None:

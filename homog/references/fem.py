@@ -22,7 +22,7 @@ class System:
 
     Attributes:
         lattice: The nodes.
-        law: A of -div(A grad u) = f.
+        law: A and b of -div(A grad u) + b.grad u + c u = f.
         continued: Whether it starts from the solution of the system before.
     """
 
@@ -32,7 +32,8 @@ class System:
 
 
 def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.ndarray | str]:
-    """Continuous finite elements for -div(A grad u) = f, u = g on the boundary, one system after the other.
+    """Continuous finite elements for -div(A grad u) + b.grad u + c u = f, u = g on the boundary, one system after the
+    other.
 
     A is evaluated by NumPy at degree + 1 Gauss points an axis of each cell, whatever it is made of; the load is
     integrated with one more. (Measured: with more points, or the coefficient interpolated at the nodes, the error

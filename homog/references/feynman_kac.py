@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from homog.config import FeynmanKacReference
+from homog.config import BoundsTimeStep, FeynmanKacReference
 from homog.domains import Box, Places
 from homog.equation import Problem
 from homog.errors import UserError
@@ -24,7 +24,7 @@ from homog.formula.parse import parse, symbol
 from homog.references.limit import effective_law
 from homog.references.mean import mean_coefficient, number
 from homog.references.result import Reference
-from homog.timesteps.pace import with_pace
+from homog.timesteps.pace import steps_in, with_pace
 from homog.timesteps.timestep import TimeSteps, micro_bound
 from homog.walkers import Purpose, Scheme, Walkers, point_keys, stream_key
 
@@ -96,6 +96,8 @@ def reference_by_walks(
     notes = (*notes, *further)
     if oscillating:
         notes = (*notes, "f, c or g vary with eps: there is neither u_0 nor u_mean by walks")
+    elif law is not None and law.velocity is not None:
+        notes = (*notes, "there is a velocity in the limit: there is neither u_0 nor u_mean by walks")
     elif law is not None and tensor is not None:
         if np.allclose(tensor, np.diag(np.diag(tensor)), rtol=0, atol=1e-9 * float(np.trace(tensor))):
             constants = {"mean": float(mean)} if mean.ndim == 0 else {}
@@ -153,6 +155,8 @@ def fine_solution(
         None where there would be less than 16 walkers a point, or where some hardly find a way out.
     """
     step = micro_bound(problem.scale, m0, problem.dimension)
+    if problem.operator.velocity is not None:  # which bounds it too
+        step = min(step, steps_in(problem, BoundsTimeStep(m0=m0)).micro_step)
     steps = with_pace(_steps(problem.domain, step), problem, m0)
     paths = _Paths(problem, steps, cache, check, most_steps)
     try:
@@ -183,7 +187,7 @@ def limit_solutions(
     walls that let something out, it is u_0 alone, by walkers of its constant.
 
     Args:
-        problem: Gives f, g and the domain, in which nothing oscillates.
+        problem: Gives f, g and the domain, in which nothing oscillates; a velocity is left out, as if it stirred.
         tensor: a*, diagonal.
         others: Further constants, by name.
         points: x.
@@ -233,6 +237,7 @@ def _stretched(problem: Problem, stretch: Float64[np.ndarray, " d"], constant: f
             field=None,
             reaction=reaction,
             tensor=None,
+            velocity=None,
         ),
         boundary=problem.boundary.mapped(lambda face, formula: there(formula, 1 / float(stretch[face // 2])), there),
         domain=Box(tuple((domain.lower / stretch).tolist()), tuple((domain.upper / stretch).tolist())),

@@ -8,6 +8,7 @@ import numpy as np
 
 from homog.equation import Problem
 from homog.equation.operator import SOLUTION
+from homog.formula import Formula
 from homog.formula.evaluate import at_points
 
 At = Callable[[np.ndarray, int], np.ndarray]
@@ -16,13 +17,17 @@ At = Callable[[np.ndarray, int], np.ndarray]
 Not finite, or not positive, where u leaves the values that the coefficient allows.
 """
 
+Velocity = tuple[Formula, ...]
+"""The components of b."""
+
 
 class Law(Protocol):
-    """A(x, u) of -div(A grad u).
+    """A(x, u) of -div(A grad u) + b.grad u, and b.
 
     Attributes:
-        shape: Shape of one value: () for a scalar, (d, d) for a symmetric tensor.
-        nonlinear: Whether it depends on u.
+        shape: Shape of one value of A: () for a scalar, (d, d) for a symmetric tensor.
+        nonlinear: Whether A depends on u.
+        velocity: b, None for none.
     """
 
     @property
@@ -31,6 +36,9 @@ class Law(Protocol):
     @property
     def nonlinear(self) -> bool: ...
 
+    @property
+    def velocity(self) -> Velocity | None: ...
+
     def at(self, points: np.ndarray) -> At:
         """A at points of shape (..., d), as a function of u there: what does not depend on u is computed once."""
         ...
@@ -38,7 +46,7 @@ class Law(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FineLaw:
-    """The problem's own coefficient: its formula or its matrix of formulas, which may name u and a field."""
+    """The problem's own coefficient, its formula or its matrix of formulas, which may name u and a field; and its b."""
 
     problem: Problem
 
@@ -51,6 +59,11 @@ class FineLaw:
     def nonlinear(self) -> bool:
         """As the problem is."""
         return self.problem.operator.nonlinear
+
+    @property
+    def velocity(self) -> Velocity | None:
+        """As the problem's."""
+        return self.problem.operator.velocity
 
     def at(self, points: np.ndarray) -> At:
         """See `Law`; of the field, the spline itself is taken."""
@@ -68,9 +81,10 @@ class FineLaw:
 
 @dataclass(frozen=True, eq=False)
 class ConstantLaw:
-    """One tensor everywhere, shape (d, d)."""
+    """One tensor everywhere, shape (d, d), with a velocity or none."""
 
     tensor: np.ndarray
+    velocity: Velocity | None = None
     nonlinear = False
 
     @property

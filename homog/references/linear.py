@@ -20,10 +20,10 @@ _REFINEMENT = 1e-3  # tolerance of each
 def solve_linear(
     elements: Elements, lifted: np.ndarray, *, start: np.ndarray | None = None, frozen: np.ndarray | None = None
 ) -> np.ndarray:
-    """The solution of -div(A grad u) = f.
+    """The solution of -div(A grad u) + b.grad u + c u = f.
 
     By a factorisation in one dimension, where it costs next to nothing and multigrid's idea of the error is of no use
-    from a contrast of 1e4 on; else by conjugate gradients.
+    from a contrast of 1e4 on; else by conjugate gradients, or with a velocity by GMRES.
 
     At a high contrast the matrix itself is inexact: the sum of a row is zero, but for rounding, and where the
     coefficient is large around a place and small beyond, that is more than what flows out of there. The residual, which
@@ -33,7 +33,7 @@ def solve_linear(
         elements: The equation.
         lifted: Has the boundary values.
         start: Near the solution, with the boundary values; None where nothing is known.
-        frozen: The values of u that A is taken at; a linear law needs none.
+        frozen: The values of u that A, b, c and f are taken at; a linear equation needs none.
 
     Raises:
         NotConverged: If A is not positive.
@@ -73,17 +73,18 @@ class _Solver:
     """The linear solver, for several right sides."""
 
     def __init__(self, elements: Elements, at: np.ndarray) -> None:
-        self._matrix = elements.stiffness(at, frozen=True)
+        self._matrix, self._symmetric = elements.stiffness(at, frozen=True), elements.symmetric
         self._by: Factors | Multigrid
         if elements.lattice.dimension == 1:
-            self._by = Factors(self._matrix, symmetric=True)
+            self._by = Factors(self._matrix, symmetric=elements.symmetric)
         else:
-            self._by = Multigrid(elements.nearby(at))
+            self._by = Multigrid(elements.nearby(at), symmetric=self._symmetric)
 
     def __call__(self, right: np.ndarray, guess: np.ndarray, tolerance: float) -> np.ndarray:
         if isinstance(self._by, Factors):
             return self._by(right, tolerance)
-        return self._by.symmetric(self._matrix, right, guess, tolerance)
+        solve = self._by.symmetric if self._symmetric else self._by.general
+        return solve(self._matrix, right, guess, tolerance)
 
     def __enter__(self) -> Self:
         return self

@@ -21,32 +21,37 @@ _OPTIONS = {
     "ksp_mg_levels_ksp_max_it": "1",
     "ksp_mg_levels_pc_type": "sor",
 }
+# With a velocity aggregates are left as they are: smoothed ones make an operator on the coarser level that blows up
+# where |b| is 200 a (measured: by 1e5). Plain ones take a W-cycle, and 30 to 50 iterations.
+_WITH_VELOCITY = {**_OPTIONS, "ksp_pc_gamg_agg_nsmooths": "0", "ksp_pc_mg_cycle_type": "w"}
 
 
 class Multigrid:
-    """A symmetric positive preconditioner, and what is solved with it.
+    """A preconditioner, and what is solved with it.
 
     Where the iterations fail, the matrix is factorised, as far as memory allows it, and so are those after it: on a
     coefficient whose contrast is beyond 1e15 or so, rounding makes the multigrid hierarchy indefinite.
 
     Args:
-        nearby: The matrix that it is made from, symmetric and positive definite.
+        nearby: The matrix that it is made from, symmetric and positive definite, or with a velocity an M-matrix.
+        symmetric: Whether it is symmetric.
 
     Raises:
         NotSolved: If no hierarchy can be made of it.
     """
 
-    def __init__(self, nearby: Rows) -> None:
+    def __init__(self, nearby: Rows, *, symmetric: bool = True) -> None:
         self._petsc = petsc()
         self._failed = ""
         self._factors: tuple[Rows, Factors] | None = None  # of the last matrix that they were needed for
-        options = self._petsc.Options("homog_")
-        for name, value in _OPTIONS.items():
+        prefix, given = ("homog_", _OPTIONS) if symmetric else ("homog_velocity_", _WITH_VELOCITY)
+        options = self._petsc.Options(prefix)
+        for name, value in given.items():
             options[name] = value
-        self._nearby = wrapped(nearby, definite=True)
+        self._nearby = wrapped(nearby, definite=symmetric)
         self._diagonal = self._nearby.getDiagonal().getArray().copy()
         self._solver = self._petsc.KSP().create(self._petsc.COMM_SELF)
-        self._solver.setOptionsPrefix("homog_")
+        self._solver.setOptionsPrefix(prefix)
         self._solver.setOperators(self._nearby, self._nearby)
         self._solver.setFromOptions()
         try:
@@ -78,15 +83,15 @@ class Multigrid:
         self._solver.setNormType(self._petsc.KSP.NormType.NATURAL)
         return self._solve(matrix, right, start, tolerance, _MOST_ITERATIONS)
 
-    def general(self, matrix: Rows, right: np.ndarray, tolerance: float) -> np.ndarray:
-        """The solution by GMRES.
+    def general(self, matrix: Rows, right: np.ndarray, start: np.ndarray, tolerance: float) -> np.ndarray:
+        """The solution by GMRES in the place of `start`; tolerance of the preconditioned residual, relative.
 
         Raises:
             NotSolved: As `symmetric` does.
         """
         self._solver.setType("gmres")
         self._solver.setNormType(self._petsc.KSP.NormType.PRECONDITIONED)
-        return self._solve(matrix, right, np.zeros_like(right), tolerance, _MOST_GENERAL_ITERATIONS)
+        return self._solve(matrix, right, start, tolerance, _MOST_GENERAL_ITERATIONS)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -20,7 +20,7 @@ _log = logging.getLogger("homog")
 
 
 def solve_nonlinear(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
-    """The solution of -div(A(x, u) grad u) + c(x, u) u = f(x, u) by Newton's method.
+    """The solution of -div(A(x, u) grad u) + b(x, u).grad u + c(x, u) u = f(x, u) by Newton's method.
 
     Its matrix is that of v -> -div(A grad v + v dA/du grad u), which for w = A v is -lap w + div(w grad_x A / A): its
     adjoint has a maximum principle, so it has an inverse wherever A is positive. What fails is a start from afar.
@@ -134,7 +134,7 @@ def _path(elements: Elements) -> _Path | None:
 def _newton(elements: Elements, start: np.ndarray, share: float) -> np.ndarray:
     if elements.residual(start, share) is None:
         raise NotConverged("the coefficient is not positive where Newton's method starts")
-    multigrid = Multigrid(elements.nearby(start))
+    multigrid = Multigrid(elements.nearby(start), symmetric=elements.symmetric)
     try:
         return newton(_Equation(elements, multigrid, share), start)
     finally:
@@ -153,7 +153,8 @@ class _Equation:
         return self.elements.residual(u, self.share)
 
     def correction(self, u: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        return self.elements.joined(self.multigrid.general(self.elements.stiffness(u), residual, _GMRES_TOLERANCE))
+        matrix, start = self.elements.stiffness(u), np.zeros_like(residual)
+        return self.elements.joined(self.multigrid.general(matrix, residual, start, _GMRES_TOLERANCE))
 
     def norm(self, residual: np.ndarray) -> float:
         return self.multigrid.norm(residual)

@@ -16,8 +16,9 @@ def finite_volumes(
     walls: Walls | None = None,
     lost: Callable[[int, int, np.ndarray], np.ndarray | None] | None = None,
     reaction: Callable[[np.ndarray], np.ndarray] | None = None,
+    velocity: Callable[[int, np.ndarray], np.ndarray] | None = None,
 ) -> sp.csr_matrix:
-    """-div(a grad u) + c u by finite volumes around the nodes, a row of the unit matrix for each where u is given.
+    """-div(a grad u) + b.grad u + c u by finite volumes around the nodes, rows of the unit matrix where u is given.
 
     On Gauss-Lobatto nodes a low-order discretisation is spectrally equivalent to the elements of high degree, whatever
     the degree (Canuto, Hussaini, Quarteroni and Zang, Spectral Methods: Fundamentals, section 4.4), and its
@@ -29,9 +30,11 @@ def finite_volumes(
         walls: The kinds of the faces; None: u is given on all of them.
         lost: Gives k on a face of the domain, from the axis, its side and points; None where there is none.
         reaction: Gives c at points; None for zero.
+        velocity: Gives the component of b across such faces, likewise; None for zero. With the weights of Scharfetter
+            and Gummel (1969), exact for constant a and b along a line, no sign in the matrix depends on it.
 
     Returns:
-        Shape (N, N), symmetric and positive definite if something fixes u.
+        Shape (N, N), symmetric without a velocity, and positive definite if something fixes u.
     """
     nodes, shape, dimension = lattice.nodes, lattice.shape, lattice.dimension
     widths = [np.gradient(x) * np.where(np.isin(np.arange(x.size), (0, x.size - 1)), 0.5, 1.0) for x in nodes]
@@ -51,26 +54,39 @@ def finite_volumes(
         before = tuple(slice(None, -1) if i == axis else slice(None) for i in range(dimension))
         after = tuple(slice(1, None) if i == axis else slice(None) for i in range(dimension))
         faces = [(x[1:] + x[:-1]) / 2 if i == axis else x for i, x in enumerate(nodes)]
-        flow = coefficient(axis, tensor_grid(faces)).copy()
+        across = coefficient(axis, tensor_grid(faces))
+        flow = across.copy()
         for i, width in enumerate(widths):
             factor = 1 / np.diff(nodes[i]) if i == axis else width
             flow *= factor.reshape([-1 if j == i else 1 for j in range(dimension)])
-        diagonal[before] += np.where(inner[before], flow, 0)
-        diagonal[after] += np.where(inner[after], flow, 0)
+        upwards = downwards = flow  # what a node above and one below have to do with the other
+        if velocity is not None:
+            lengths = np.diff(nodes[axis]).reshape([-1 if j == axis else 1 for j in range(dimension)])
+            carried = velocity(axis, tensor_grid(faces)) * lengths / across
+            upwards, downwards = flow * _bernoulli(-carried), flow * _bernoulli(carried)
+        diagonal[before] += np.where(inner[before], downwards, 0)
+        diagonal[after] += np.where(inner[after], upwards, 0)
         for side, end in ((0, 0), (1, -1)):
             on_face = tuple(slice(end, end + 1 or None) if i == axis else slice(None) for i in range(dimension))
             given = None if lost is None else lost(axis, side, tensor_grid(nodes)[on_face])
             if given is not None:
-                across = functools.reduce(
+                area = functools.reduce(
                     np.multiply.outer, [np.ones(1) if i == axis else width for i, width in enumerate(widths)]
                 )
-                diagonal[on_face] += np.where(inner[on_face], given * across, 0)
+                diagonal[on_face] += np.where(inner[on_face], given * area, 0)
         both = inner[before] & inner[after]
         rows += [number[before][both], number[after][both]]
         columns += [number[after][both], number[before][both]]
-        values += [-flow[both], -flow[both]]
+        values += [-downwards[both], -upwards[both]]
     rows.append(number.ravel())
     columns.append(number.ravel())
     values.append(diagonal.ravel())
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return sp.csr_matrix(entries, shape=(lattice.unknowns, lattice.unknowns))
+
+
+def _bernoulli(x: np.ndarray) -> np.ndarray:
+    """x / (e^x - 1), which is one at zero."""
+    small = np.abs(x) < 1e-6
+    safe = np.where(small, 1.0, np.clip(x, -500, 500))
+    return np.where(small, 1 - x / 2, safe / np.expm1(safe))

@@ -13,6 +13,7 @@ from homog.equation import Problem
 from homog.equation.density import Density, graded, joined, repeated
 from homog.equation.lengths import Lengths, shortest_length
 from homog.equation.operator import FIELD
+from homog.equation.velocities import parts_of_velocity, with_velocity
 from homog.references.lattice import Lattice
 
 # Degree and cells an axis for u_0 and u_mean, for each dimension: with f = 10, u_0 of the unit square is then 3e-8
@@ -23,6 +24,7 @@ _ROW = 6**2  # entries a row at degree 4 in two dimensions: what max_unknowns is
 
 _RESOLVED = 4.6  # change of log a on a cell of degree 4 up to which equal cells are left as they are: a factor 100
 _CHANGES = (1.0, 2.0, _RESOLVED)  # what is aimed at where they are not, as far as the number of unknowns stays below
+_ACROSS_LAYERS = 2.0  # change of the exponent b x / a on a cell: layers may be anywhere, and all cells are as small
 _CHEAP = 1_500_000
 _WORTH = 4_000_000  # unknowns beyond which a lower degree is taken
 _AT_JUMPS = 2  # the degree: a higher one is not more accurate
@@ -70,8 +72,9 @@ def fine_lattices(problem: Problem, settings: FEMReference) -> Meshes | None:
                                   1.4e-4   3.0e-5   2.9e-5   4.7e-6   9.3e-5   9.6e-6   1.2e-6
 
     Such equal cells are taken where they resolve what `shortest_length` finds: `cells_per_period` of them to each wave
-    in a phase, and log a changing by at most 4.6 on a cell. Elsewhere the cells of each axis follow what varies along
-    it, where it does, and a third discretisation shows how fast the errors fall.
+    in a phase, and log a changing by at most 4.6 on a cell, as well as the exponent b x / a of a velocity's layers.
+    Elsewhere the cells of each axis follow what varies along it, where it does, and a third discretisation shows how
+    fast the errors fall.
 
     Returns:
         The meshes, or None where `max_unknowns` does not allow `cells_per_period`. Equal cells are refined to
@@ -112,15 +115,20 @@ def _across_jumps(problem: Problem, settings: FEMReference) -> Meshes:
 def smooth_lattice(problem: Problem, settings: FEMReference) -> Lattice | None:
     """The discretisation for u_0 and u_mean, or None where the data vary and no mesh resolves them.
 
-    Where f, c or g vary with eps it is that of u_eps; otherwise its cells are as small as these ask for.
+    Where f, c or g vary with eps it is that of u_eps; otherwise its cells are as small as these and a velocity ask for.
+
+    A velocity that stirs is not in these equations.
     """
     if "eps" in problem.data_names:
         fine = fine_lattices(problem, settings)
         return fine.main if fine else None
+    parts = parts_of_velocity(problem)
+    problem = with_velocity(problem, None if parts is None else parts.carrying)
     degree, cells = _SMOOTH[problem.dimension]
     usual = Lattice(problem.domain.lower, problem.domain.upper, (cells,) * problem.dimension, degree)
     lengths = shortest_length(problem)
-    data = _of_data(lengths, 4.0)
+    layers = [_constant(problem, i, layer / _ACROSS_LAYERS) for i, layer in enumerate(lengths.layers)]
+    data = [joined(*pair) for pair in zip(_of_data(lengths, 4.0), layers, strict=True)]
     if all(density.largest * side <= cells for density, side in zip(data, problem.domain.sides, strict=True)):
         return usual
     least = [_constant(problem, i, cells / side) for i, side in enumerate(problem.domain.sides)]
@@ -144,10 +152,16 @@ def _equal_cells(problem: Problem, settings: FEMReference) -> Lattice | None:
 def _resolves(lattice: Lattice, lengths: Lengths, a_period: float) -> bool:
     """Whether every cell of a lattice is small against what varies."""
     a_wave = 2 * np.pi / a_period * (1 + 1e-6)
-    for width, slopes, wave, curvature, data_wave in zip(
-        lattice.widest, lengths.slopes, lengths.waves, lengths.curvature, lengths.data_waves, strict=True
+    for width, slopes, layer, wave, curvature, data_wave in zip(
+        lattice.widest,
+        lengths.slopes,
+        lengths.layers,
+        lengths.waves,
+        lengths.curvature,
+        lengths.data_waves,
+        strict=True,
     ):
-        if slopes.largest * width > _RESOLVED or max(wave, curvature.largest, data_wave) * width > a_wave:
+        if max(slopes.largest, layer) * width > _RESOLVED or max(wave, curvature.largest, data_wave) * width > a_wave:
             return False
     return True
 
@@ -218,7 +232,8 @@ def _densities(problem: Problem, settings: FEMReference, lengths: Lengths, chang
         along = replace(slopes, values=slopes.values / change)
         if problem.cell is not None:
             along = repeated(along, float(problem.cell.sides[axis]), problem.domain.upper[axis])
-        parts = [along, data[axis], _constant(problem, axis, _uniformly(problem, settings, lengths, axis))]
+        layers = _constant(problem, axis, lengths.layers[axis] / max(change, _ACROSS_LAYERS))
+        parts = [along, layers, data[axis], _constant(problem, axis, _uniformly(problem, settings, lengths, axis))]
         if not varies:
             others = np.delete(lengths.of_coefficient, axis)
             if others.size and np.isfinite(others.min()):
@@ -296,16 +311,16 @@ def _least_cells(problem: Problem, settings: FEMReference) -> float:
 
 
 def _fine_scale(problem: Problem) -> float:
-    """The length on which the coefficient or the data vary fastest; infinite where the formulas name none.
+    """The length on which coefficient, velocity or data vary fastest; infinite where the formulas name none.
 
     That u names the fine scale too changes nothing: it varies as the coefficient does, and by little.
     """
-    coefficient = problem.operator.names
+    coefficient, velocity = problem.operator.names, problem.operator.velocity or ()
     scales = [inf]
     if problem.cell is not None and coefficient & set(problem.operator.coefficient.axes):
         scales.append(float(problem.cell.sides.min()))
     if FIELD in coefficient:
         scales.append(problem.scale)
-    if "eps" in coefficient | problem.data_names:
+    if "eps" in coefficient.union(problem.data_names, *(part.names for part in velocity)):
         scales.append(problem.scale)
     return min(scales)

@@ -90,7 +90,7 @@ def spectral_correctors(
     axes = [low + h * np.arange(size) for low, h in zip(lower, step, strict=True)]
     values = sampled(tensor_grid(axes))
     between = sampled(tensor_grid([axis + h * s for axis, h, s in zip(axes, step, _SHIFT, strict=False)]))
-    space = _Waves((size,) * len(sides), sides / sides.max())  # a* knows no scale
+    space = Waves((size,) * len(sides), sides / sides.max())  # a* knows no scale
     potentials, primal, dual, iterations = [], [], [], 0
     for axis in range(len(sides)):
         potential, count = _corrector(space, values, axis, most_iterations)
@@ -98,13 +98,13 @@ def spectral_correctors(
         flow[axis] += 1
         potentials.append(potential)
         primal.append(flow)
-        dual.append(space.without_divergence(_flux(values, flow)))
+        dual.append(space.without_divergence(flux(values, flow)))
         iterations += count
     bounds = Bounds(*_energies(space, primal, dual, values, between), iterations)
     return bounds, sides.max() * np.stack(potentials)
 
 
-def _flux(values: np.ndarray, field: np.ndarray) -> np.ndarray:
+def flux(values: np.ndarray, field: np.ndarray) -> np.ndarray:
     """a, or A, times a vector field of shape (d, *points)."""
     return values * field if values.ndim == len(field) else np.einsum("...ij,j...->i...", values, field)
 
@@ -114,7 +114,7 @@ def _inverse(values: np.ndarray, dimension: int) -> np.ndarray:
 
 
 def _energies(
-    space: "_Waves", primal: list[np.ndarray], dual: list[np.ndarray], values: np.ndarray, between: np.ndarray
+    space: "Waves", primal: list[np.ndarray], dual: list[np.ndarray], values: np.ndarray, between: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The bounds, and what the sums are off."""
     dimension = len(primal)
@@ -123,7 +123,7 @@ def _energies(
         _gram([space.shifted(field) for field in primal], between),
         _gram([space.shifted(field) for field in dual], _inverse(between, dimension)),
     )
-    means = np.stack([flux.reshape(len(flux), -1).mean(1) for flux in dual])
+    means = np.stack([flow.reshape(len(flow), -1).mean(1) for flow in dual])
     upper = (at_points[0] + in_between[0]) / 2
     with np.errstate(all="ignore"):
         # the dual fields' means are no unit vectors: x.a*^-1 x <= x.S x with x = the means
@@ -137,12 +137,12 @@ def _energies(
 
 
 def _gram(fields: list[np.ndarray], weight: np.ndarray) -> np.ndarray:
-    fluxes = [_flux(weight, field) for field in fields]
-    found = np.array([[np.mean(np.sum(field * flux, axis=0)) for flux in fluxes] for field in fields])
+    flows = [flux(weight, field) for field in fields]
+    found = np.array([[np.mean(np.sum(field * flow, axis=0)) for flow in flows] for field in fields])
     return (found + found.T) / 2
 
 
-class _Waves:
+class Waves:
     """Derivatives of trigonometric polynomials on a grid."""
 
     def __init__(self, shape: tuple[int, ...], sides: np.ndarray) -> None:
@@ -192,7 +192,7 @@ class _Waves:
         )
 
 
-def _corrector(space: _Waves, coefficient: np.ndarray, axis: int, most_iterations: int) -> tuple[np.ndarray, int]:
+def _corrector(space: Waves, coefficient: np.ndarray, axis: int, most_iterations: int) -> tuple[np.ndarray, int]:
     """chi_i at the points, and the number of iterations."""
     iterations, dimension = 0, len(space.shape)
 
@@ -204,7 +204,7 @@ def _corrector(space: _Waves, coefficient: np.ndarray, axis: int, most_iteration
     def stiffness(chi: np.ndarray) -> np.ndarray:
         nonlocal iterations
         iterations += 1
-        return space.minus_divergence(_flux(coefficient, space.gradient(chi)))
+        return space.minus_divergence(flux(coefficient, space.gradient(chi)))
 
     near = space.inverse  # of a matrix, for the same number of iterations whatever its mean is
     if coefficient.ndim > dimension:
@@ -213,7 +213,7 @@ def _corrector(space: _Waves, coefficient: np.ndarray, axis: int, most_iteration
     unit = np.zeros((dimension, *space.shape))
     unit[axis] = 1
     # a(e_i + grad chi) may have rounding noise for a divergence: atol keeps cg from chasing it
-    load = -space.minus_divergence(_flux(coefficient, unit)).ravel()
+    load = -space.minus_divergence(flux(coefficient, unit)).ravel()
     noise = 1e-13 * float(np.abs(coefficient).max()) * np.sqrt(load.size)
     found, _ = cg(linear(stiffness), load, rtol=1e-6, atol=noise, maxiter=most_iterations, M=ahead)
     return found.reshape(space.shape), iterations

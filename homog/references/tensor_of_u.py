@@ -7,7 +7,7 @@ from numpy.polynomial import chebyshev
 
 from homog.equation import Problem
 from homog.references.cell import TOLERANCE, effective_tensor
-from homog.references.laws import At
+from homog.references.laws import At, Velocity
 
 _MOST_INTERVALS = 128
 _MOST_POINTS = 60_000  # of a cell problem, of which there are many
@@ -92,9 +92,15 @@ def tensors_between(problem: Problem, low: float, high: float) -> tuple[np.ndarr
 
 @dataclass(eq=False)
 class EffectiveLaw:
-    """a*(u) of a nonlinear problem; tabulated further whenever u leaves the range where it is known."""
+    """a*(u) of a nonlinear problem; tabulated further whenever u leaves the range where it is known.
+
+    Attributes:
+        problem: Gives the cell problems.
+        velocity: What carries u besides; None for nothing.
+    """
 
     problem: Problem
+    velocity: Velocity | None = None
     nonlinear = True
     _table: TensorOfU | None = field(default=None, init=False)
 

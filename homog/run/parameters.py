@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from homog.config import KINDS
+from homog.config.coefficient import as_typed
 from homog.run.task import Task
 
 
@@ -18,22 +19,15 @@ def parameters(task: Task) -> dict[str, str | float | int | bool]:
                 flat[prefix] = type(value).__name__
             value = {field.name: getattr(value, field.name) for field in fields(value)}
         if isinstance(value, dict) and prefix == "problem.boundary":  # MLflow's names have no plus sign
-            flat[prefix] = _as_typed(value)
+            flat[prefix] = as_typed(value)
         elif isinstance(value, dict):
             for key, item in value.items():
                 collect(f"{prefix}.{key}" if prefix else str(key), item)
         elif value is not None:
-            flat[prefix] = value if isinstance(value, str | float | int | bool) else str(value)
+            flat[prefix] = value if isinstance(value, str | float | int | bool) else as_typed(value)
 
     collect("", settings)
     flat.update(task.problem.metrics)
     if steps is None:
         return {name: value for name, value in flat.items() if name.partition(".")[0] != "timestep"}
     return {**flat, "dt": steps.micro_step, "Dt": steps.macro_step, "K": steps.count}
-
-
-def _as_typed(value: Any) -> str:
-    """A mapping as one writes it on the command line."""
-    if not isinstance(value, dict):
-        return str(value)
-    return "{" + ", ".join(f"{key}: {_as_typed(inner)}" for key, inner in value.items()) + "}"

@@ -40,11 +40,14 @@ def print_plainly() -> None:
 
 def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) -> None:
     """What will be solved, and with which time steps if there are walkers."""
-    reaction, letter = problem.operator.reaction, "a" if problem.operator.tensor is None else "A"
+    operator, letter = problem.operator, "a" if problem.operator.tensor is None else "A"
+    velocity, reaction = operator.velocity, operator.reaction
+    carries = "" if velocity is None else f" b = ({', '.join(part.text for part in velocity)}),"
+    terms = f"{' + b.grad u' if velocity else ''}{' + c u' if reaction else ''}"
     _console.print(
-        f"{problem.name}: -div({letter} grad u){' + c u' if reaction else ''} = f in {problem.dimension}D,"
-        f" {letter} = {problem.operator.coefficient.text},{f' c = {reaction.text},' if reaction else ''}"
-        f" f = {problem.operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
+        f"{problem.name}: -div({letter} grad u){terms} = f in {problem.dimension}D,"
+        f" {letter} = {operator.coefficient.text},{carries}{f' c = {reaction.text},' if reaction else ''}"
+        f" f = {operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )
     if problem.metrics:
@@ -143,8 +146,11 @@ def print_mixture(mixed: Mixture, cell: np.ndarray, error: float) -> None:
         table.add_row(f"principal value {value:.5g}", f"along ({', '.join(f'{part:.3f}' for part in direction + 0.0)})")
     for value, share in mixed.phases:
         table.add_row(f"share of a = {value:g}", f"{share:.4f}")
-    of = "harmonic and arithmetic mean" if mixed.lower is not None else "least and most that the means allow"
-    table.add_row(f"{of} (Reuss, Voigt)", f"{mixed.reuss:.5g}, {mixed.voigt:.5g}")
+    if mixed.voigt is None:
+        table.add_row("least that the means allow (Reuss)", f"{mixed.reuss:.5g}")
+    else:
+        of = "harmonic and arithmetic mean" if mixed.lower is not None else "least and most that the means allow"
+        table.add_row(f"{of} (Reuss, Voigt)", f"{mixed.reuss:.5g}, {mixed.voigt:.5g}")
     if mixed.lower is not None:
         table.add_row("Hashin and Shtrikman, where a* is isotropic", f"{mixed.lower:.5g}, {mixed.upper:.5g}")
     tortuosity = mixed.tortuosity(cell)

@@ -1,6 +1,7 @@
 """A run that ends with the effective tensor: no equation is solved, no network trained."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,13 +36,18 @@ def find_tensor(task: Task) -> Metrics:
     """Find a* by walkers and by the cell problem, print, draw and record it.
 
     Raises:
-        UserError: If the problem has no period, or depends on u.
+        UserError: If the problem has no period or depends on u, or if its velocity carries.
     """
     problem, settings = task.problem, task.settings
     if problem.cell is None or problem.operator.nonlinear:
         raise UserError(
             "task=effective_tensor needs a linear medium with a period: write problem.period, or problem.field.period"
             " for an image"
+        )
+    if problem.operator.velocity is not None and not problem.stirs:
+        raise UserError(
+            "task=effective_tensor takes a problem.velocity with the coefficient's period, in which it has no mean and"
+            " no divergence: another one has no effective tensor, so leave it out"
         )
     device = devices.chosen("cpu")
     report.print_plan(problem, None, device)
@@ -147,7 +153,7 @@ def _cell_metrics(cell: np.ndarray, error: float) -> dict[str, float]:
 
 
 def _mixture_metrics(mixed: Mixture, cell: np.ndarray) -> dict[str, float]:
-    bounds = {"voigt": mixed.voigt, "reuss": mixed.reuss}
+    bounds = {"reuss": mixed.reuss} if mixed.voigt is None else {"voigt": mixed.voigt, "reuss": mixed.reuss}
     if mixed.lower is not None and mixed.upper is not None:
         bounds |= {"hashin_shtrikman_lower": mixed.lower, "hashin_shtrikman_upper": mixed.upper}
     shares = {f"share_of_{value:g}": share for value, share in mixed.phases}
@@ -162,7 +168,9 @@ def _draw(task: Task, found: np.ndarray, cell: np.ndarray, mixed: Mixture) -> No
     along = list(zip(problem.cell.lower, problem.cell.sides, strict=True))
     axes = [low + (np.arange(_DRAWN) + 0.5) / _DRAWN * side for low, side in along[:2]]
     middle = [np.array([low + side / 2]) for low, side in along[2:]]
-    medium = problem.operator.coefficient_at(tensor_grid([*axes, *middle])).reshape(_DRAWN, _DRAWN)
+    points = tensor_grid([*axes, *middle]).reshape(_DRAWN, _DRAWN, -1)
+    medium, velocity = problem.operator.coefficient_at(points), problem.operator.velocity_at(points)
+    flow = None if problem.operator.velocity is None else np.moveaxis(velocity[..., :2], -1, 0)
     title = f"{problem.name}: effective tensor, seed {task.settings.seed}"
-    shown, bounds = (symbol(problem), medium), (mixed.reuss, mixed.voigt)
-    tensor_figure(axes, shown, found, cell, bounds, title, task.folder / "tensor.png")
+    shown, bounds = (symbol(problem), medium), (mixed.reuss, math.inf if mixed.voigt is None else mixed.voigt)
+    tensor_figure(axes, shown, found, cell, bounds, title, task.folder / "tensor.png", flow)

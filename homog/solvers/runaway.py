@@ -15,6 +15,7 @@ _POINTS = 256  # where u is looked at: a thousandth of the work of an iteration
 _SAMPLE = 2**14  # points of the domain, for the extremes of the data
 _LEVELS = 9  # values of u between its bounds, for the least coefficient
 _ROUNDS = 50
+_ROUNDING = 1e-6  # of div b, in relation to |b| over a side
 _FAR = 10.0  # times the bound: Adam's first steps overshoot, a run that came back reached 2.3 times the solution
 _PATIENCE = 50  # iterations: Adam forgets an overshoot in ten to forty
 
@@ -92,10 +93,13 @@ def bound_of_solution(problem: Problem) -> float:
     by size, below that of -min a Lap v = sorted f in the ball; what g adds stays between its extremes. The positive
     part of f bounds u from above, the negative from below.
 
+    A velocity b with div b <= 0 changes nothing: with a function of u that is not negative and zero on the boundary,
+    the integral of b.grad u is that of -div b times its antiderivative in u.
+
     With a(x, u) the least a is taken over the values that u may have, which widen with what it allows, until they do
     not widen any more: this bounds the solution that is led from f = 0 to f. Where they widen without end, the bound is
-    infinite; so it is where u is not given on all faces, or is in f or c. The extremes are those of a sample, and so
-    they are a little less far than the true ones.
+    infinite; so it is where u is not given on all faces, or is in b, f or c, or where div b > 0. The extremes are those
+    of a sample, and so they are a little less far than the true ones.
     """
     if problem.operator.data_of_u or not problem.boundary.walls.all_absorbing:
         return math.inf
@@ -104,6 +108,8 @@ def bound_of_solution(problem: Problem) -> float:
     volume = float(np.prod(domain.sides))
     squared_radius = (volume * math.gamma(dimension / 2 + 1)) ** (2 / dimension) / math.pi
     points = domain.spread(_SAMPLE, np.random.default_rng(0))
+    if _spreads(problem, points):
+        return math.inf
     edge = np.concatenate([domain.sample_boundary(_SAMPLE // 4, np.random.default_rng(1)), domain.corners()])
     forcing, boundary = problem.operator.forcing_at(points), problem.boundary.at(edge)
     lowest, highest = float(boundary.min()), float(boundary.max())
@@ -118,6 +124,15 @@ def bound_of_solution(problem: Problem) -> float:
             return max(abs(low), abs(high))
         low, high = widened
     return math.inf
+
+
+def _spreads(problem: Problem, points: np.ndarray) -> bool:
+    """Whether div b is positive somewhere, or may be since b depends on u."""
+    operator = problem.operator
+    if operator.velocity is None or operator.velocity_of_u:
+        return operator.velocity_of_u
+    size = float(np.abs(operator.velocity_at(points)).max()) / float(problem.domain.sides.min())
+    return bool((operator.spreads_at(points) > _ROUNDING * size).any())
 
 
 def _least_coefficient(problem: Problem, points: np.ndarray, low: float, high: float) -> float:

@@ -1,6 +1,7 @@
 """What a sweep says on the screen and leaves as a table: one row a job."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def print_end(title: str, outcome: Outcome) -> None:
     if outcome.ending == "skipped":
         _print(f"{title}: finished before, {_error(outcome)} (force=true repeats it)", "dim")
     elif outcome.ending == "finished":
-        _print(f"{title}: finished, {_error(outcome)}, {outcome.seconds:.1f} s")
+        found = [_error(outcome)] if outcome.error is not None else []
+        _print(f"{title}: {', '.join(['finished', *found, f'{outcome.seconds:.1f} s'])}")
     else:
         _print(f"{title}: {_complaint(outcome)}", _STYLES[outcome.ending])
 
@@ -50,11 +52,15 @@ def print_table(outcomes: Sequence[Outcome], keys: Sequence[str], left: int, fol
     for key in keys:
         table.add_column(Text(key), overflow="fold")
     table.add_column("status")
+    tensors = _tensors(outcomes)
+    for name in tensors:
+        table.add_column(name.replace("effective_", "a*_"), justify="right")
     table.add_column("relative L2 error", justify="right")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
         values = [outcome.job.overrides.get(key, "") for key in keys]
-        row = [str(outcome.job.number), *values, outcome.ending, _error(outcome), f"{outcome.seconds:.1f}"]
+        found = [f"{outcome.metrics[name]:.4g}" if name in outcome.metrics else "" for name in tensors]
+        row = [str(outcome.job.number), *values, outcome.ending, *found, _error(outcome), f"{outcome.seconds:.1f}"]
         table.add_row(*map(Text, row), style=_STYLES[outcome.ending])  # a value may hold what rich takes for markup
     _console.print()
     _console.print(table)
@@ -74,18 +80,25 @@ def write_csv(outcomes: Sequence[Outcome], keys: Sequence[str], path: Path) -> N
     Args:
         outcomes: In the order of their rows.
         keys: The settings that differ between them, a column each.
-        path: Path of the file. Its other columns: `job`, `status`, `rel_l2`, `rel_l2_homogenized`, `seconds`, `reason`,
-            `folder` and `run_id`, the last two of the earlier run where the job was skipped.
+        path: Path of the file. Its other columns: `job`, `status`, `rel_l2`, `rel_l2_homogenized`, the diagonal of a*
+            as `effective_11` and so on where jobs were to find that, `seconds`, `reason`, `folder` and `run_id`, the
+            last two of the earlier run where the job was skipped.
     """
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        measured = ("rel_l2", "rel_l2_homogenized")
+        measured = ("rel_l2", "rel_l2_homogenized", *_tensors(outcomes))
         writer.writerow(["job", *keys, "status", *measured, "seconds", "reason", "folder", "run_id"])
         for outcome in outcomes:
             values = [outcome.job.overrides.get(key, "") for key in keys]
             numbers = [outcome.metrics.get(key) for key in measured]
             rest = [f"{outcome.seconds:.3f}", outcome.reason, outcome.folder, outcome.run_id]
             writer.writerow([outcome.job.number, *values, outcome.ending, *numbers, *rest])
+
+
+def _tensors(outcomes: Sequence[Outcome]) -> list[str]:
+    """The entries of a* on its diagonal, where that is what jobs found and no error."""
+    found = [outcome.metrics for outcome in outcomes if outcome.error is None]
+    return sorted({name for metrics in found for name in metrics if re.fullmatch(r"effective_(\d)\1", name)})
 
 
 def _error(outcome: Outcome) -> str:

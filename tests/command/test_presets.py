@@ -29,6 +29,7 @@ OTHERS = {  # what is shrunk where the preset's name has this word
     "dimensions": ["network.count=2", "evaluation.points=64", "method.walkers=2"],
     "reaction_diffusion": ["network.count=3", "method.walkers=2"],
     "mixed_walls": ["network.count=3", "method.walkers=2"],
+    **dict.fromkeys(["anisotropic", "cellular_flow", "channel", "drift"], ["network.count=3", "method.walkers=2"]),
     "dflm_galerkin": ["network.count=3", "method.walkers=2"],
 }
 
@@ -42,7 +43,8 @@ def test_a_preset_runs(preset: str, shared: Path, tmp_path: Path, monkeypatch: p
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(composition.conf_folder()), version_base="1.3"):
         walkers = next((more for word, more in OTHERS.items() if word in preset), NETWORK + WALKERS)
-        reference = [] if "dimensions" in preset or "layer" in preset else ["reference=homogenized"]
+        own = any(word in preset for word in ("dimensions", "layer", "channel", "drift"))
+        reference = [] if own else ["reference=homogenized"]
         composed = compose("run", [f"experiment={preset}", *SHRUNK, *reference, *walkers])
         settings = composition.settings_of(composed)
     runner.run(settings, tmp_path, shared)  # presets share references and kernels

@@ -92,6 +92,23 @@ def test_a_solve_has_the_error_that_it_tells(make_problem, kernels: Path, case):
     assert 0.1 < np.sqrt(np.mean(np.square(ratios))) < 2.5
 
 
+def test_a_channel_disperses_as_taylor_says(make_problem, kernels: Path):
+    """1 + Pe^2/210 for a parabola between walls, in the frame of its mean (Taylor 1953; Aris 1956)."""
+    peclet, boundary = 10, {"x1": {"value": 0}, "x2": {"flux": 0}}
+    problem = make_problem("1", 1.0, boundary=boundary, velocity=[f"{peclet}*(6*x2*(1 - x2) - 1)", "0"])
+    problem = problem.but(domain=Box((-1000.0, 0.0), (1000.0, 1.0)), cell=None)
+    points = np.stack([np.zeros(40_000), (np.arange(40_000) + 0.5) / 40_000], axis=1)
+    spread = []
+    for count in (512, 2048):
+        walk = Walkers(problem, Scheme(), kernels).walk(points, 1, TimeSteps(1 / 512, count, 1, 1), stream_key(0, 0))
+        assert not walk.left.any()
+        spread.append(walk.displacement[0, :, 0].astype(float) ** 2)
+    found = (spread[1] - spread[0]) / 3
+    error = found.std() / np.sqrt(len(found))
+    assert error < 0.02
+    assert abs(found.mean() - (1 + peclet**2 / 210)) < 4 * error
+
+
 def cells(peclet: float) -> list[str]:
     """b = Pe/eps curl of sin sin / (2 pi): cells that turn, of a length and a diffusivity of one in units of eps."""
     wave = "2*pi*x1/eps", "2*pi*x2/eps"

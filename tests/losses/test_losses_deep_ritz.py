@@ -118,3 +118,9 @@ def test_a_penalty_leaves_the_load_over_twice_beta_on_the_boundary(make_problem,
     with torch.no_grad():
         left = float(solution(edge).mean())
     assert left == pytest.approx(10 / 200, rel=0.05)
+
+
+def test_a_velocity_is_refused(make_problem):
+    with pytest.raises(UserError, match=r"an equation with problem\.velocity has none: write method=energy") as refused:
+        DeepRitzLoss(DeepRitz(), make_problem("1", velocity=["1", "0"]), 0)
+    assert "\n" not in str(refused.value)

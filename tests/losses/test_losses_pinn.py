@@ -1,6 +1,7 @@
 """PINN: the strong residual, the tangent kernel's weights, and a problem with a known answer."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from homog.domains import Box, tensor_grid
 from homog.errors import UserError
 from homog.fields.splines import interpolate
 from homog.formula.evaluate import torch_at_points
+from homog.formula.parse import parse, symbol
 from homog.losses import PINNLoss
 from homog.losses.collocation import Coefficients
 from homog.losses.tangent_kernel import mean_trace
@@ -77,6 +79,22 @@ def test_an_exact_solution_has_no_residual(make_problem, coefficient: str | list
     assert float(loss(exact, 0).loss.detach()) < (1e-5 * scale) ** 2  # the boundary is met too
     exact.height.data += 0.1
     assert float(loss.residual(exact, POINTS).detach().abs().max()) > 0.01 * scale
+
+
+@pytest.mark.parametrize("velocity", [["6 + 8*x1**2", "sin(2*pi*x1/eps)*x2"], ["u**2 + x1", "exp(u)"]])
+def test_an_exact_solution_has_no_residual_in_a_flow(make_problem, velocity: list[str]):
+    """Of which b.grad u is a share that is seen."""
+    solution = "sin(pi*x1)*sin(2*pi*x2) + x1*x2"
+    u, of_u = parse(solution, 2).expression, tuple(parse(part, 2, ("eps", "u")) for part in velocity)
+    there = [str(part.expression.xreplace({symbol("u"): u})) for part in of_u]
+    problem = with_solution(make_problem(eps=0.5), "2 + x1*u", solution, velocity=there)
+    problem = problem.but(operator=replace(problem.operator, velocity=of_u))
+    loss = PINNLoss(PINN(weights="fixed", boundary="penalty"), problem, 0)
+    exact = loss.network(Exact(solution, problem))
+    scale = float(loss._equation.forcing(POINTS, torch.zeros(len(POINTS))).abs().max())
+    assert float(loss.residual(exact, POINTS).detach().abs().max()) < 1e-5 * scale  # single precision
+    still = PINNLoss(loss.settings, problem.but(operator=replace(problem.operator, velocity=None)), 0)
+    assert float(still.residual(exact, POINTS).detach().abs().max()) > 0.05 * scale
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,21 @@ def test_from_a_picture_to_its_tensor(home: Path, tmp_path: Path):
     assert "principal value" in found["told"]
 
 
+def test_a_flow_that_stirs_has_a_tensor_without_an_upper_bound(home: Path):
+    """A shear: 1 + Pe^2 / (8 pi^2) along it."""
+    flow = "problem.coefficient=1", "problem.velocity=['20/eps*sin(2*pi*x2/eps)', 0]", "problem.parameters={}"
+    found = run(home, *flow, "task=effective_tensor", "eps=0.1")
+    exact = 1 + 400 / (8 * np.pi**2)
+    assert found["cell_problem_11"] == pytest.approx(exact, rel=1e-9)
+    assert found["cell_problem_22"] == pytest.approx(1, rel=1e-9)
+    width = 2.05 * found["effective_11_standard_error"] + found["effective_11_bias"]
+    assert abs(found["effective_11"] - exact) < 2 * width < 0.1 * exact
+    assert found["reuss"] == pytest.approx(1)
+    assert "voigt" not in found
+    assert "Voigt" not in found["told"]
+    assert "b.grad u = f in 2D, a = 1, b = (20/eps*sin(2*pi*x2/eps), 0)," in found["told"]
+
+
 @pytest.mark.slow
 def test_a_medium_with_holes_has_a_tortuosity(home: Path):
     """0.441495 by Perrins, McKenzie and McPhedran (1979): (1 - pi 0.35^2) / 0.441495 = 1.3934."""
@@ -77,6 +92,7 @@ def test_a_perforated_plate_is_solved(home: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "way_out"),
     [
+        (("problem.velocity=[1, 0]", "task=effective_tensor"), "another one has no effective tensor"),
         (("problem=composite", "method.step=heun"), "leave method.step and method.martingale out"),
         (("problem=composite", "method=pinn"), "asks for its slopes"),
         (("problem=composite", "problem.field.inclusion=0", "method=dflm"), "solved by method=energy"),

@@ -47,6 +47,16 @@ def test_the_bound_has_the_boundary_values_in_it_and_takes_the_signs_of_the_forc
     assert bound_of_solution(both) == pytest.approx(2, rel=1e-3)  # 1 + 8/8 above, 1 - 8/8 below
 
 
+def test_a_velocity_that_does_not_spread_leaves_the_bound(make_problem):
+    """A divergence makes it infinite: b = 60 (x - 1/2) keeps walkers in the middle for longer."""
+    usual = bound_of_solution(make_problem("1", forcing="1"))
+    turning = "50*sin(2*pi*x1/eps)*cos(2*pi*x2/eps)/eps", "-50*cos(2*pi*x1/eps)*sin(2*pi*x2/eps)/eps"
+    for velocity in (turning, ("20", "-7*x1"), ("-x1", "0")):
+        assert bound_of_solution(make_problem("1", forcing="1", velocity=velocity)) == usual
+    for velocity in (("60*(x1 - 0.5)", "0"), ("u", "0")):
+        assert bound_of_solution(make_problem("1", forcing="1", velocity=velocity)) == math.inf
+
+
 def test_the_bound_of_a_nonlinear_problem_takes_the_least_coefficient_of_what_it_allows(make_problem):
     torsion = 1 / (4 * math.pi)
     # 1 + u^2 is least at u = 0, which the boundary has
