@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from homog.config import Energy
-from homog.domains import Box
+from homog.domains import REFLECTING, Box
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.fields.splines import Spline
@@ -156,6 +156,11 @@ class EnergyLoss(WalkingLoss[Energy]):
         return problem.but(boundary=problem.boundary.without_flux())
 
     @property
+    def _only_spreads(self) -> bool:
+        """Whether a velocity adds to a* alone: through a face that reflects it may carry."""
+        return self.problem.stirs and REFLECTING not in self.problem.boundary.walls.faces
+
+    @property
     def _is_reversible(self) -> bool:
         """Whether there is no velocity, and an energy."""
         return self.problem.operator.velocity is None
@@ -281,7 +286,7 @@ class EnergyLoss(WalkingLoss[Energy]):
             [self._slopes(one, steps) for one in ways],
             self._cache,
             tests,
-            antisymmetric=not self.problem.stirs,
+            antisymmetric=not self._only_spreads,
         )
 
     def _slopes(self, sample: Sample, steps: TimeSteps) -> Slopes:

@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from homog.config import BoundsTimeStep
 from homog.domains import Box
 from homog.equation import Boundary, Problem
+from homog.equation.velocities import parts_of_velocity, with_velocity
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.formula import parse
@@ -128,7 +129,7 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     taken out): what the energy of smooth functions sees too much of is c / Dt.
 
     Args:
-        problem: Linear and with a period.
+        problem: Linear and with a period. Of a velocity the part that stirs counts.
         batches: Number of batches of walkers, at least 8.
         seed: Seed of the points and the walkers.
         cache: Folder for compiled kernels.
@@ -138,6 +139,8 @@ def effective_tensor_by_walkers(problem: Problem, batches: int = 32, seed: int =
     """
     if problem.cell is None or problem.operator.nonlinear:
         raise UserError("walkers find the effective tensor of a linear problem with a period: this one has none")
+    parts = parts_of_velocity(problem)
+    problem = with_velocity(problem, None if parts is None else parts.stirring)  # what carries is no part of a*
     correctors = correctors_of(problem)
     cell, plane = _cell_and_plane(problem)
     scheme = Scheme.suited(jumps=problem.operator.jumps)
@@ -168,8 +171,7 @@ def _cell_and_plane(problem: Problem) -> tuple[Box, Problem]:
     far = _FAR * sides.max()
     cell = Box(tuple(middle - sides / 2), tuple(middle + sides / 2))
     nothing = parse("0", problem.dimension)
-    velocity = problem.operator.velocity if problem.stirs else None  # what carries is no part of a*
-    operator = replace(problem.operator, forcing=nothing, reaction=None, velocity=velocity)  # a* knows neither
+    operator = replace(problem.operator, forcing=nothing, reaction=None)  # a* knows neither
     boundary = Boundary.given(problem.boundary.value, problem.parameters)  # whatever it is: none gets there
     return cell, problem.but(operator=operator, boundary=boundary, domain=Box(tuple(middle - far), tuple(middle + far)))
 
