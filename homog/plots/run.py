@@ -127,7 +127,8 @@ def _compared(reference: Reference, values: np.ndarray) -> Compared | None:
 def _patch(problem: Problem) -> tuple[np.ndarray, ...]:
     """Where the coefficient is drawn: four periods in the middle where it has periods, since the whole would alias.
 
-    Two where a velocity turns in each. A velocity beside a coefficient that does not vary is drawn on the whole domain, unless it has these periods too.
+    Two where a velocity turns in each. A velocity beside a coefficient that does not vary is drawn on the whole domain,
+    unless it has these periods too.
     """
     operator = problem.operator
     varies = operator.velocity is None or problem.stirs or bool(operator.names & set(operator.coefficient.axes))

@@ -131,8 +131,8 @@ def print_effective_tensor(
     _console.print(table)
     if excess is not None:
         _console.print(
-            f"with this Dt the energy {'over' if excess >= 0 else 'under'}estimates a* by {100 * abs(excess):.2f} %: the"
-            " error budget says what is left of that in the answer"
+            f"with this Dt the energy {'over' if excess >= 0 else 'under'}estimates a* by {100 * abs(excess):.2f} %:"
+            " the error budget says what is left of that in the answer"
         )
 
 

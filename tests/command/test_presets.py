@@ -29,7 +29,10 @@ OTHERS = {  # what is shrunk where the preset's name has this word
     "dimensions": ["network.count=2", "evaluation.points=64", "method.walkers=2"],
     "reaction_diffusion": ["network.count=3", "method.walkers=2"],
     "mixed_walls": ["network.count=3", "method.walkers=2"],
-    **dict.fromkeys(["anisotropic", "cellular_flow", "channel", "drift"], ["network.count=3", "method.walkers=2"]),
+    "anisotropic": ["network.count=3", "method.walkers=2"],
+    "cellular_flow": ["network.count=3", "method.walkers=2"],
+    "channel": ["network.count=3", "method.walkers=2"],
+    "drift": ["network.count=3", "method.walkers=2"],
     "dflm_galerkin": ["network.count=3", "method.walkers=2"],
 }
 
