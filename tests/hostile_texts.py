@@ -81,6 +81,9 @@ def _argument(chance: random.Random) -> str:
         text = f"{group}={chance.choice(_GROUPS[group])}"
     elif kind < 0.67:
         text = f"{chance.choice(_FORMULA_KEYS)}={formula(chance)}"
+    elif kind < 0.685:
+        key, made = chance.choice((("coefficient", matrix), ("velocity", vector)))
+        text = f"problem.{key}=" + str(made(chance)).replace("'", chance.choice(("", "", "'")))
     elif kind < 0.7:
         text = "problem.boundary=" + str(walls(chance)).replace("'", chance.choice(("", "", "'")))
     elif kind < 0.8:
@@ -160,6 +163,36 @@ def walls(chance: random.Random) -> object:
         faces[chance.choice(("all", "x1-", "x1+", "x3", "left", "X1", "", "x2", "x"))] = condition()
         faces.pop(chance.choice(list(faces)))
     return faces
+
+
+def vector(chance: random.Random) -> object:
+    """What may be said of a velocity, or nearly: a third of it is sound."""
+    if chance.random() < 0.4:
+        return [_expression(chance, chance.choice((0, 1, 2)), sound=True) for _ in range(2)]
+    odd = [None, [], {}, "x1", 3, True, [[1, 2]], ["1", None], ["1", True], {"x1": 1}, ["x1"] * 3, [["x1"], ["x2"]]]
+    return chance.choice([*odd, [formula(chance), formula(chance)], [formula(chance)]])
+
+
+def matrix(chance: random.Random) -> object:
+    """What may be said of a coefficient that is a matrix, or nearly: a third of it is sound."""
+    if chance.random() < 0.4:
+        one, two, both = (_expression(chance, chance.choice((0, 1, 2)), sound=True) for _ in range(3))
+        first, second = f"1 + ({one})**2 + ({both})**2", f"1 + ({two})**2 + ({both})**2"
+        return chance.choice(([first, second], [[first, both], [both, second]]))
+    odd = [
+        [],
+        {},
+        None,
+        True,
+        [[]],
+        [[1, 2], [3]],
+        [[1, 2], [2, 1]],
+        [["1", "x1"], ["0", "1"]],
+        ["1", ["1", "1"]],
+        [1, 2, 3],
+    ]
+    given = [formula(chance) for _ in range(3)]
+    return chance.choice([*odd, given[:2], [[given[0], given[1]], [given[1], given[2]]], [given[:2], given[1:]]])
 
 
 def _expression(chance: random.Random, depth: int, *, sound: bool) -> str:

@@ -59,7 +59,8 @@ def read(
     for i, row in enumerate(rows):
         for j in range(i):
             below, above = (at_points(formula, points, {**parameters, **anything}) for formula in (row[j], rows[j][i]))
-            apart = np.nan_to_num(np.abs(below - above))
+            with np.errstate(invalid="ignore"):  # what is not finite is refused later, with its place
+                apart = np.nan_to_num(np.abs(below - above))
             worst = int(np.argmax(apart))
             if apart[worst] > _SAME * max(1.0, abs(below[worst])):
                 raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hostile import Answer, Command, prepare, time_limit
-from hostile_texts import arguments, formula, walls
+from hostile_texts import arguments, formula, matrix, vector, walls
 
 from homog.config import BoundsTimeStep, Energy, FormulaProblem, Legendre, RunSettings
 from homog.errors import UserError
@@ -53,12 +53,18 @@ def of_command(command: Command) -> Callable[[int], tuple[Answer, object]]:
 
 
 def of_formula(seed: int) -> tuple[Answer, object]:
-    """A formula in one of its places, or what holds on the faces, as far as the walkers' source code."""
+    """Formulas in their places, a matrix, or what holds on the faces, as far as the walkers' source code."""
     chance = random.Random(seed)
-    place = chance.choice(["coefficient"] * 4 + ["forcing", "boundary", "period", "reaction", "faces"])
+    place = chance.choice(
+        ["coefficient"] * 4 + ["forcing", "boundary", "period", "reaction", "faces", "matrix", "velocity"]
+    )
     texts: dict[str, Any] = {"coefficient": "2", "forcing": "1"}
     if place == "faces":
         texts |= {"boundary": walls(chance)}
+    elif place == "matrix":
+        texts |= {"coefficient": matrix(chance)}
+    elif place == "velocity":
+        texts |= {"velocity": vector(chance)}
     else:
         texts |= {place: formula(chance)}
     status, told, start = 0, "", time.process_time()

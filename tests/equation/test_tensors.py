@@ -15,8 +15,9 @@ from homog.equation import Problem
 from homog.errors import UserError
 from homog.measures.evaluation import relative_l2, values_on_grid
 from homog.measures.spreading import effective_tensor_by_walkers
+from homog.references.cell import correctors_of
 from homog.solvers.training import train
-from homog.timesteps.timestep import TimeSteps
+from homog.timesteps.timestep import TimeSteps, micro_bound
 from homog.walkers import Scheme, Walkers, oracle, stream_key
 
 ANISOTROPIC = [
@@ -133,6 +134,30 @@ def test_walkers_find_the_tensor_of_a_rotated_laminate(make_problem, kernels: Pa
     found = effective_tensor_by_walkers(make_problem(rotated(angle)), 8, cache=kernels)
     np.testing.assert_array_less(np.abs(found.value - exact_of_laminate(angle)), found.half_width(0.99) + 1e-6)
     assert found.half_width().max() < 1.5e-2
+
+
+@pytest.mark.slow
+def test_the_step_has_weak_order_one(make_problem, kernels: Path):
+    """What a* is off for m0 = 6 and 12, whose dt differ by four: 2.4 % and 0.6 % of a*_11 (exactly, 1.10372)."""
+    problem = make_problem(ANISOTROPIC, 1.0)
+    far = problem.but(domain=Box((-500.0, -500.0), (500.0, 500.0)))
+    correctors, walkers, off = correctors_of(problem), Walkers(far, Scheme(), kernels), []
+    for m0, count in ((6, 16), (12, 64)):  # to the same time
+        slopes, dt = [], micro_bound(1.0, m0, 2)
+        for batch in range(16):
+            points = Box((0.0, 0.0), (1.0, 1.0)).spread(100_000, np.random.default_rng(batch))
+            walk = walkers.walk(points, 1, TimeSteps(dt, count, 1, 1), stream_key(0, batch))
+            ends = points + walk.displacement[:, :, 0].T
+            moved = walk.displacement[0, :, 0] + (correctors.at(ends) - correctors.at(points))[0]
+            known = walk.brownian[0, :, 0].astype(float) ** 2 - walk.variance[0, 0, :, 0]
+            weighed = problem.operator.coefficient_at(points) * np.stack([moved**2, known])
+            coefficient = np.cov(weighed)[0, 1] / weighed[1].var()
+            slopes.append((weighed[0] - coefficient * weighed[1]).mean() / (dt * count))
+        off.append((np.mean(slopes) / 1.10372 - 1, np.std(slopes) / 4 / 1.10372))
+    (coarse, noise), (fine, fine_noise) = off
+    assert noise < 5e-4
+    assert fine_noise < 5e-4
+    assert np.log2(coarse / fine) / 2 == pytest.approx(1, abs=0.25)
 
 
 @pytest.mark.slow
