@@ -11,6 +11,8 @@ from homog.config.coefficient import as_typed, coefficient_texts, velocity_texts
 from homog.config.field import FieldSettings
 from homog.errors import UserError
 
+_MOST_EIGENVALUES = 60
+
 WITH_A_GRID = 3
 """Dimensions in which functions are kept on grids: meshes, tables, fields, places of evaluation."""
 
@@ -46,6 +48,8 @@ class ProblemSettings:
     All are formulas: a is one, or those of a symmetric matrix, [a11, a22] for a diagonal one or [[a11, a12],
     [a21, a22]]; b, the `velocity`, is d of them, or nothing.
 
+    `eigenvalues` says how many of -div(a grad u) + c u = l u are wanted besides u, for homogeneous conditions.
+
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
     a, b, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is
     g, for u = g on all faces, or says of each face, x1- and x1+ of the first axis and so on, of an axis or of all which
@@ -59,6 +63,7 @@ class ProblemSettings:
     boundary: Any = "0"
     reaction: str = "0"
     velocity: Any = None
+    eigenvalues: int = 0
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
@@ -79,6 +84,8 @@ class ProblemSettings:
 
     def __post_init__(self) -> None:
         label("problem.name", self.name)
+        require(0 <= self.eigenvalues <= _MOST_EIGENVALUES, "problem.eigenvalues", self.eigenvalues,
+                f"a whole number from 0 to {_MOST_EIGENVALUES}")  # fmt: skip
         if self.coefficient != MISSING:
             coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))
@@ -158,5 +165,6 @@ class DriftProblem(ProblemSettings):
             boundary=self.boundary,
             parameters=self.parameters,
             domain=self.domain,
+            eigenvalues=self.eigenvalues,
             period=self.period,
         )

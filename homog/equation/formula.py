@@ -108,7 +108,7 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     reacts = None if reaction.expression == 0 else reaction
     velocity = _velocity(settings.velocity, domain.dimension, (*parameters, SOLUTION))
     operator = Operator(coefficient, forcing, parameters, spline, reacts, tensor, velocity)
-    problem = Statement(operator, boundary, domain, scale)
+    problem = Statement(operator, boundary, domain, scale, eigenvalues=settings.eigenvalues)
     for name, given, points in (
         ("boundary", boundary.value, closed),
         ("forcing", forcing, sample),

@@ -45,6 +45,7 @@ class Problem(Statement):
             mapping from faces, "x1-", "x1+", ..., axes or "all" to {"value": g} for u = g, {"flux": q} for
             n.a grad u = q, {"robin": {"factor": k, "flux": q}} for n.a grad u + k u = q, or "periodic".
         velocity: b, d formulas in x, or None.
+        eigenvalues: How many of -div(a grad u) + c u = l u, for conditions without g and q, `homog.solve` finds too.
         reaction: c, nowhere negative unless it depends on u.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
@@ -72,6 +73,7 @@ class Problem(Statement):
         boundary: str | Mapping[str, Any] = ProblemSettings.boundary,
         reaction: str = ProblemSettings.reaction,
         velocity: Sequence[str] | None = None,
+        eigenvalues: int = ProblemSettings.eigenvalues,
         eps: float = RunSettings.eps,
         period: str = FormulaProblem.period,
         domain: Box | None = None,
@@ -87,7 +89,12 @@ class Problem(Statement):
             "reaction": reaction,
             "velocity": velocity,
         }
-        rest: dict[str, Any] = {"name": name, "domain": box, "parameters": dict(parameters or {})}
+        rest: dict[str, Any] = {
+            "name": name,
+            "eigenvalues": eigenvalues,
+            "domain": box,
+            "parameters": dict(parameters or {}),
+        }
         if field is None:
             settings = FormulaProblem(**formulas, **rest, period=period)
         else:

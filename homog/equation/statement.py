@@ -20,6 +20,7 @@ class Statement:
         scale: The length that the time steps have to resolve: eps, or the correlation length of a field.
         cell: A cell of the coefficient's period, in the lower corner of the domain; None where it has none.
         field_origin: A text that fixes the field up to rounding; without one its coefficients do.
+        eigenvalues: How many are wanted.
         metrics: Numbers for the record of a run: the correlation length and the largest wave number of a field.
     """
 
@@ -30,6 +31,7 @@ class Statement:
     cell: Box | None = None
     field_origin: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    eigenvalues: int = 0
 
     @property
     def dimension(self) -> int:

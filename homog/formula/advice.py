@@ -37,5 +37,5 @@ def for_node(node: ast.AST, where: str) -> str | None:
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set() if where.endswith("boundary"):
             return "write one formula for all faces, or what holds on each: {x1: {value: 0}, x2: {flux: 1}}"
         case ast.List() | ast.Tuple() | ast.Dict() | ast.Set():
-            return "write one scalar formula: tensors are not there yet"
+            return "write one formula here; the entries of a matrix are a list of them: [[a11, a12], [a21, a22]]"
     return None

@@ -119,6 +119,10 @@ METRICS = (
     Metric("effective_ij", "entry a*_ij by walkers, for i, j = 1, ..., d", "that of a"),
     Metric("effective_ij_standard_error", "its standard error", "that of a"),
     Metric("effective_ij_bias", "what its extrapolation in the micro step may lack", "that of a"),
+    Metric("eigenvalue_i", "eigenvalue by walkers, ascending (problem.eigenvalues)", "that of a over squared length"),
+    Metric("eigenvalue_i_standard_error", "its standard error", "that of a over squared length"),
+    Metric("eigenvalue_i_bias", "what functions and micro steps leave of it, about", "that of a over squared length"),
+    Metric("eigenvalue_i_homogenized", "the same of a* by the cell problem", "that of a over squared length"),
     Metric(
         "cell_problem_ij",
         "entry a*_ij by the cell problem (this and the next nine: task=effective_tensor)",

@@ -17,6 +17,7 @@ from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
 from homog.run.metrics import METRICS
+from homog.run.modes import Modes
 from homog.run.task import Task
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
@@ -134,6 +135,27 @@ def print_effective_tensor(
             f"with this Dt the energy {'over' if excess >= 0 else 'under'}estimates a* by {100 * abs(excess):.2f} %:"
             " the error budget says what is left of that in the answer"
         )
+
+
+def print_eigenvalues(seen: Modes) -> None:
+    """The eigenvalues by walkers, beside those of a* by the cell problem."""
+    known = seen.homogenized
+    heads = ["mode", "by walkers, 95 %"] if known is None else ["mode", "by walkers, 95 %", "of a*", "apart"]
+    table = Table(*heads, title="Eigenvalues", title_justify="left")
+    widths = seen.found.half_width()
+    for cluster in seen.found.clusters:
+        for number in cluster:
+            value = seen.found.values[number]
+            row = [str(number + 1), f"{value:.5g} +- {widths[number]:.2g}"]
+            if known is not None:
+                row += [f"{known[number]:.5g}", f"{100 * (value / known[number] - 1):+.2f} %"]
+            table.add_row(*row)
+    together = [cluster for cluster in seen.found.clusters if len(cluster) > 1]
+    if together:
+        names = ", ".join("-".join(str(number + 1) for number in (cluster[0], cluster[-1])) for cluster in together)
+        table.caption = f"one within their noise, with modes that are known together alone: {names}"
+        table.caption_justify = "left"
+    _console.print(table)
 
 
 def print_mixture(mixed: Mixture, cell: np.ndarray, error: float) -> None:

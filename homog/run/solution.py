@@ -21,6 +21,7 @@ from homog.networks import values_without_gradient
 from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
+from homog.run.modes import Modes
 from homog.run.task import Plan
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Solution:
         warnings: What puts u in doubt, a line each.
         budget: The parts of the error of u and the estimates made of them, by the names of metrics: see
             `docs/error_budget.md`. Empty where they are not known.
+        modes: Eigenvalues and modes, where the problem asks for them.
         curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
     """
 
@@ -53,6 +55,7 @@ class Solution:
     warnings: tuple[str, ...] = ()
     budget: Mapping[str, float] = field(default_factory=dict, repr=False)
     curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
+    modes: Modes | None = field(default=None, repr=False)
 
     @property
     def error_estimate(self) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homog import equation
-from homog.config import WITH_A_GRID, BoundsTimeStep, RunSettings
+from homog.config import WITH_A_GRID, BoundsTimeStep, Energy, Galerkin, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.run.folder import RunRecord
@@ -60,6 +60,8 @@ class Plan:
             raise UserError(_JUMPS)
         if problem.has_holes and (not settings.method.knows_holes or settings.evaluation.fine_scale):
             raise UserError(_HOLES)
+        if problem.eigenvalues:
+            _refuse_eigenvalues(settings, problem)
         plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end
@@ -125,6 +127,19 @@ class Task(Plan):
     started: float
     begun: RunRecord | None
     tags: Mapping[str, str]
+
+
+def _refuse_eigenvalues(settings: RunSettings, problem: Problem) -> None:
+    """Refuse them where no symmetric matrix is assembled of which they are."""
+    if type(settings.method) is not Energy or type(settings.optimizer) is not Galerkin:
+        raise UserError("problem.eigenvalues are those of the energy's matrix: write method=energy optimizer=galerkin")
+    operator = problem.operator
+    if operator.reads_u or operator.velocity is not None:
+        raise UserError(
+            "problem.eigenvalues are those of a linear problem without a velocity: leave one of the two out"
+        )
+    if problem.dimension > WITH_A_GRID:
+        raise UserError("problem.eigenvalues are found in at most three dimensions")
 
 
 def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import nn
 
 from homog.config import Galerkin
@@ -18,7 +18,7 @@ from homog.losses import LinearSystem, Loss, Tested, functions, smooth_functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
 from homog.solvers import steps
-from homog.solvers.nested import Choice, choose, moved_by, solve
+from homog.solvers.nested import Choice, choose, functions_for_modes, moved_by, solve
 from homog.solvers.steps import Part
 
 _LEAST_GROUPS = 3  # from whose spread noise is read
@@ -75,6 +75,9 @@ class GalerkinSolver:
         self._tested = _Equations((5, self._groups), len(self._smooth), count)
         self._earlier = (0.0, 0.0)  # times of the first two of the tested ones, as shares of the macro step
         self._lacks = 0.0  # error of the micro steps, over what the last two of them differ by
+        modes = loss.problem.eigenvalues
+        least = functions_for_modes(modes, loss.problem.domain) if modes else 1
+        self._least = min(len(self._spaces), least)  # spaces that are never left out
         self._used = len(self._spaces)  # the batches to come have equations for the functions of so many spaces
         self._lacking = 0.0  # square of what these lack, as far as the batches before have shown
         self._added = 0
@@ -148,6 +151,26 @@ class GalerkinSolver:
         if found.choice is None or self._batches < self._groups or found.size == 0 or len(self._spaces) == 1:
             return None
         return math.sqrt(found.choice.lacking[found.choice.index] + self._lacking) / found.size
+
+    def matrices(self) -> Float64[np.ndarray, "groups m m"]:
+        """The matrices of the features with the control variate, of each group its mean over batches, without the lift.
+
+        What functions left out had in the first batches is in them: see `space`.
+        """
+        groups = min(self._batches, self._groups)
+        beta = self._solve().beta
+        whole = self._system.matrix[:groups, :-1, :-1] + beta * self._system.control[:groups, :-1, :-1]
+        each = np.bincount(np.arange(self._batches) % self._groups, minlength=groups)[:groups]
+        return whole / each[:, None, None]
+
+    def space(self, smaller: int = 0) -> Int64[np.ndarray, " k"]:
+        """Numbers of the features that all batches have; or those of a space that is so many smaller."""
+        return self._spaces[max(0, self._used - 1 - smaller)]
+
+    @property
+    def network(self) -> LinearInFeatures:
+        """What the features are of."""
+        return self._linear
 
     def features(self) -> int:
         """How many functions the answer is made of."""
@@ -258,7 +281,7 @@ class GalerkinSolver:
         noise = choice.noise[choice.index] * self._batches / (self._batches + self.settings.iterations - self._added)
         enough = np.flatnonzero(choice.lacking[choice.index + _MARGIN :] < noise)
         if len(enough):
-            self._used = choice.index + _MARGIN + int(enough[0]) + 1
+            self._used = max(self._least, choice.index + _MARGIN + int(enough[0]) + 1)
             self._lacking = float(choice.lacking[self._used - 1])
             self._solved = None
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from homog.domains import Box
+
 _POWERS = np.linspace(0.5, 4.0, 29)  # of the number of functions, with which errors fall
 _MODEL = 0.3  # relative error that is allowed to the power law
 _SLOPES = np.linspace(0.25, 8.0, 63)  # powers of the degree, from two distances
@@ -57,6 +59,18 @@ class Choice:
     index: int
     noise: Float64[np.ndarray, " k"]
     lacking: Float64[np.ndarray, " k"]
+
+
+def functions_for_modes(count: int, domain: Box) -> int:
+    """Functions an axis that follow so many modes of the domain: sin(k pi x) wants pi k / 2 and some more.
+
+    By Weyl's law they have wave numbers below that of as many points of a part of a ball.
+    """
+    dimension = domain.dimension
+    ball = {1: 1.0, 2: math.pi / 4, 3: math.pi / 6}[dimension]
+    stretch = float(domain.sides.max()) / float(np.prod(domain.sides)) ** (1 / dimension)
+    highest = (count / ball) ** (1 / dimension) * stretch + 0.5
+    return math.ceil(math.pi / 2 * highest) + 5
 
 
 def solve(

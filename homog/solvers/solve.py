@@ -29,6 +29,11 @@ class Solve:
     def solution(self) -> nn.Module:
         return self._solver.solution()
 
+    @property
+    def solver(self) -> GalerkinSolver:
+        """The equations."""
+        return self._solver
+
     def metrics(self) -> Mapping[str, float | None]:
         return {
             "rel_l2_standard_error": self._solver.standard_error(),
