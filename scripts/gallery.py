@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _FIGURES = _ROOT / "docs" / "figures" / "gallery"
 ORDER = (
     *("linear", "own_formula", "random_field", "nonlinear", "mixed_walls"),
-    *("reaction_diffusion", "anisotropic", "drift", "channel", "cellular_flow", "effective_tensor"),
+    *("reaction_diffusion", "anisotropic", "drift", "channel", "cellular_flow", "effective_tensor", "eigenvalues"),
     *("fine_scale", "convergence", "methods", "sweep"),
 )
 _MARK = "what it printed itself:"

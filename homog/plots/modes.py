@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from homog.plots.panels import DOTS_PER_INCH, LOOK, Pen, Values, draw_lines, draw_map
 from homog.plots.sections import plane_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST, _COLUMNS = 12, 4
 
@@ -14,6 +18,13 @@ _MOST, _COLUMNS = 12, 4
 def modes_figure(
     axes: Sequence[Values], modes: Values, values: Values, widths: Values, title: str, folder: Path
 ) -> Path:
+    """Draw the modes into `modes.png` of a folder; for the others see `draw_modes`."""
+    path = folder / "modes.png"
+    draw_modes(axes, modes, values, widths, title).savefig(path, dpi=DOTS_PER_INCH)
+    return path
+
+
+def draw_modes(axes: Sequence[Values], modes: Values, values: Values, widths: Values, title: str) -> "Figure":
     """Draw the first modes, each under its eigenvalue; of three dimensions the plane through the middle.
 
     Args:
@@ -22,17 +33,16 @@ def modes_figure(
         values: Their eigenvalues, shape (n,).
         widths: Half widths of the intervals of these.
         title: Above the figure.
-        folder: Receives `modes.png`.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     count = min(len(modes), _MOST)
-    columns = min(count, _COLUMNS)
+    columns = min(count, 3 if count <= 6 else _COLUMNS)
     rows = -(-count // columns)
     with rc_context(LOOK):
-        figure = Figure(figsize=(3.1 * columns, 2.9 * rows + 0.4), layout="constrained")
-        figure.suptitle(f"{title}: modes", parse_math=False)
+        figure = Figure(figsize=(3.1 * columns, 2.7 * rows + 0.4), layout="constrained")
+        figure.suptitle(title, parse_math=False)
         for number in range(count):
             panel = figure.add_subplot(rows, columns, number + 1)
             name = f"{values[number]:.5g} $\\pm$ {widths[number]:.2g}"
@@ -43,6 +53,4 @@ def modes_figure(
             plane = modes[number][index]
             largest = float(np.abs(plane).max())
             draw_map(panel, axes[:2], plane, name, "RdBu_r", (-largest, largest))
-        path = folder / "modes.png"
-        figure.savefig(path, dpi=DOTS_PER_INCH)
-    return path
+    return figure

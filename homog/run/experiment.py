@@ -81,7 +81,10 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
                 seen = modes(task, training.done.optimizer, told.excess, truth.effective_tensor)
                 if seen is not None:
                     known = seen.found.values, seen.found.half_width()
-                    figures = [*figures, modes_figure(seen.axes, seen.drawn, *known, task.what, task.folder)]
+                    figures = [
+                        *figures,
+                        modes_figure(seen.axes, seen.drawn, *known, f"{task.what}: modes", task.folder),
+                    ]
                 metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
                 metrics |= {} if seen is None else seen.metrics()
                 _keep(found, metrics, supervised, task, recorder)

@@ -1,15 +1,20 @@
 """Eigenvalues and modes of a solve, where the problem asks for them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from homog.measures.spectrum import Assembled, Spectrum, homogenized_spectrum, mode_values, spectrum
 from homog.measures.spreading import effective_tensor_by_walkers
+from homog.plots.modes import draw_modes
 from homog.references.cell import effective_tensor
 from homog.run.task import Plan
 from homog.solvers.solve import Solve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FEWER = 2  # degrees, by which the smaller space is smaller
 _MICRO = 2e-3  # what micro steps leave of an eigenvalue at m0 = 12, relative
@@ -31,6 +36,10 @@ class Modes:
     homogenized: Float64[np.ndarray, " n"] | None
     axes: tuple[Float64[np.ndarray, " k"], ...]
     drawn: Float64[np.ndarray, "..."]
+
+    def plot(self, title: str = "modes") -> "Figure":
+        """The modes, each under its eigenvalue."""
+        return draw_modes(self.axes, self.drawn, self.found.values, self.found.half_width(), title)
 
     def metrics(self) -> dict[str, float]:
         """Their numbers, by the names that `metrics.json` has for them."""
