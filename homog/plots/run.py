@@ -99,6 +99,7 @@ def solution_data(
         compared=None if reference is None or on_grid or at_points is None else _compared(reference, at_points),
         faces=() if problem.boundary.walls.all_absorbing else problem.boundary.names,
         symbol=symbol(problem),
+        by="FEM" if reference is None else reference.by,
         flow=None if operator.velocity is None else np.moveaxis(operator.velocity_at(points, u), -1, 0),
     )
 

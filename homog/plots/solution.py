@@ -70,6 +70,7 @@ class SolutionData:
         compared: It beside a reference that is known at points alone, which then has no map.
         faces: What holds on x1-, x1+, ...: value, flux, robin or periodic; nothing where all have a value.
         symbol: Of the coefficient.
+        by: What `fine` is by: FEM or a formula.
         flow: The velocity on the coefficient's grid, shape (d, *grid), or None.
     """
 
@@ -88,6 +89,7 @@ class SolutionData:
     faces: Sequence[str] = ()
     symbol: str = "$a$"
     flow: Values | None = None
+    by: str = "FEM"
 
     def __post_init__(self) -> None:
         """Check that everything is on its grid.
@@ -108,7 +110,7 @@ class SolutionData:
     def reference(self) -> tuple[Pen, Values] | None:
         """What the network is held against, and its pen: `fine`, else `homogenized`, else None."""
         if self.fine is not None:
-            return FINE, self.fine
+            return (FINE if self.by == "FEM" else replace(FINE, label=FINE.symbol)), self.fine
         if self.homogenized is not None:
             return replace(HOMOGENIZED, width=FINE.width), self.homogenized
         return None

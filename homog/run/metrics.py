@@ -101,8 +101,8 @@ METRICS = (
     ),
     Metric(
         "cell_problem_error_estimate",
-        "relative error of a* by the cell problem: half the distance of its bounds",
-        row=("a* by the cell problem, its own estimate", "bounds from both sides"),
+        "relative error of a* by the cell problem: half the distance of its bounds, of a flow that of two grids",
+        row=("a* by the cell problem, its own estimate", "two bounds, or two grids"),
     ),
     Metric(
         "longer_walk_error",
