@@ -23,6 +23,7 @@ from homog.config import WITH_A_GRID
 from homog.domains import Box, tensor_grid
 from homog.equation import Problem
 from homog.formula.evaluate import at_points
+from homog.measures.intervals import half_width
 from homog.networks.linear import LinearInFeatures
 
 _NODES = {1: 256, 2: 64, 3: 24}  # of Gauss quadrature, an axis
@@ -55,9 +56,7 @@ class Spectrum:
 
     def half_width(self, level: float = 0.95) -> Float64[np.ndarray, " n"]:
         """Of the confidence interval of each: of the noise by Student's law, and the bias."""
-        from scipy.special import stdtrit
-
-        return float(stdtrit(self.freedom, (1 + level) / 2)) * self.standard_error + self.bias
+        return half_width(self.standard_error, self.bias, self.freedom, level)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import stdtrit
 
 from homog.config import BoundsTimeStep
 from homog.domains import Box
@@ -16,6 +15,7 @@ from homog.equation.velocities import parts_of_velocity, with_velocity
 from homog.errors import UserError
 from homog.fields.phases import Phases
 from homog.formula import parse
+from homog.measures.intervals import half_width
 from homog.references.cell import correctors_of
 from homog.references.correctors import CorrectorsAlongAxes
 from homog.references.voxel_cell import Correctors
@@ -61,7 +61,7 @@ class EffectiveTensor:
 
     def half_width(self, level: float = 0.95) -> Float64[np.ndarray, "d d"]:
         """Of the confidence interval of each entry: of the noise by Student's law, and the bias."""
-        return float(stdtrit(self.freedom, (1 + level) / 2)) * self.standard_error + self.bias
+        return half_width(self.standard_error, self.bias, self.freedom, level)
 
     def contradiction(self, known: Float64[np.ndarray, "d d"], error: float = 0.0) -> list[str]:
         """A line where another tensor is outside of the interval at 99.9 %: one of the two is then not resolved.
