@@ -99,6 +99,9 @@ def check(problem: Statement, field: TabulatedField | None, closed: np.ndarray, 
             _check_between_nodes(scalar, field)
         _check_values(scalar, closed)
         _check_positive(scalar, sample, problem.operator)
+    if problem.operator.tensor is not None:  # minors may be smooth where entries are not
+        for entry in problem.operator.tensor.lower:
+            _check_values(_with_number(problem, entry), closed)
     return problem
 
 
@@ -107,8 +110,12 @@ def _scalars(problem: Statement) -> list[Statement]:
     operator = problem.operator
     if operator.tensor is None:
         return [problem]
-    minors = operator.tensor.minors()
-    return [replace(problem, operator=replace(operator, coefficient=minor, tensor=None)) for minor in minors]
+    return [_with_number(problem, minor) for minor in operator.tensor.minors()]
+
+
+def _with_number(problem: Statement, coefficient: Formula) -> Statement:
+    """The statement with a number in place of its coefficient."""
+    return replace(problem, operator=replace(problem.operator, coefficient=coefficient, tensor=None))
 
 
 def _check_values(problem: Statement, closed: np.ndarray) -> None:

@@ -179,6 +179,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a negative entry": (["1", "x1 - 0.5"], "has the eigenvalue -0.5 at (x1=0,"),
     "a jump": (["1", "1 + (x1 > 0.5)"], "jumps: one that is a matrix has to be continuous"),
     "no number": (["1", "1/x1"], "it must be finite"),
+    "an entry without a slope": ([["1", "0.1*sqrt(x1)"], ["0.1*sqrt(x1)", "1"]], "the slope along x1"),
     "a mapping": ({"x1": 1}, "write one formula, 2 for a diagonal matrix"),
 }
 
