@@ -221,7 +221,7 @@ def test_any_text_is_a_formula_or_a_user_error(text: str):
         ("sign(x1)", r"where\(z > 0, 1, -1\)"),
         ("ceil(x1)", r"-floor\(-z\)"),
         ("arctan(x1)", r"atan\(x\)"),
-        ("[[1, 0], [0, 2]]", "one scalar formula"),
+        ("[[1, 0], [0, 2]]", "write one formula here"),
         ("x1**20", r"\(x1\*\*10\)\*\*2"),
         ("z + 1", "the axes x1, x2"),
         ("x3", "the axes x1, x2"),
