@@ -8,6 +8,7 @@ from typing import Any
 from homog.config.boundary import face_conditions
 from homog.config.checks import MISSING, label, require
 from homog.config.coefficient import as_typed, coefficient_texts, velocity_texts
+from homog.config.evolution import span_of
 from homog.config.field import FieldSettings
 from homog.errors import UserError
 
@@ -48,7 +49,9 @@ class ProblemSettings:
     All are formulas: a is one, or those of a symmetric matrix, [a11, a22] for a diagonal one or [[a11, a12],
     [a21, a22]]; b, the `velocity`, is d of them, or nothing.
 
-    `eigenvalues` says how many of -div(a grad u) + c u = l u are wanted besides u, for homogeneous conditions.
+    `eigenvalues` says how many of -div(a grad u) + c u = l u are wanted besides u, for homogeneous conditions. `time`,
+    {end: 0.1, initial: u(x, 0), times: [0.05, 0.1]}, asks for d_t u - div(a grad u) + c u = f(x, t) besides its steady
+    state: f may then use t.
 
     The formulas may use x1, x2, ... (as many as the domain has axes), eps, pi and the names in `parameters`; those of
     a, b, f and c also u, the solution. c is `reaction`, at least zero everywhere unless u occurs in it. `boundary` is
@@ -64,6 +67,7 @@ class ProblemSettings:
     reaction: str = "0"
     velocity: Any = None
     eigenvalues: int = 0
+    time: Any = None
     parameters: dict[str, float] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
@@ -86,6 +90,7 @@ class ProblemSettings:
         label("problem.name", self.name)
         require(0 <= self.eigenvalues <= _MOST_EIGENVALUES, "problem.eigenvalues", self.eigenvalues,
                 f"a whole number from 0 to {_MOST_EIGENVALUES}")  # fmt: skip
+        span_of(self.time)
         if self.coefficient != MISSING:
             coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))
@@ -166,5 +171,6 @@ class DriftProblem(ProblemSettings):
             parameters=self.parameters,
             domain=self.domain,
             eigenvalues=self.eigenvalues,
+            time=self.time,
             period=self.period,
         )

@@ -14,9 +14,11 @@ import sympy
 from homog import fields
 from homog.config import DriftProblem, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.coefficient import velocity_texts
+from homog.config.evolution import Span, span_of
 from homog.domains.box import Box
 from homog.equation.boundary import Boundary
 from homog.equation.coefficient import check, check_finite, read, shown
+from homog.equation.evolution import TIME, Evolution
 from homog.equation.faces import conditions, refuse_faces
 from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.statement import Statement
@@ -92,7 +94,11 @@ def _length(text: str, parameters: Mapping[str, float], where: str) -> float:
 def _assembled(settings: ProblemSettings, eps: float, scale: float, field: TabulatedField | None) -> Statement:
     """The statement without its period, checked."""
     domain = Box(tuple(settings.domain.lower), tuple(settings.domain.upper))
-    parameters = _parameters(settings.parameters, eps)
+    parameters, span = _parameters(settings.parameters, eps), span_of(settings.time)
+    if span is not None:
+        if TIME in parameters:
+            raise UserError("problem.parameters.t: t is the time: choose another name for this parameter")
+        parameters[TIME] = span.times[-1]
 
     def formula(name: str, *further: str) -> Formula:
         names = (*parameters, *further)
@@ -109,6 +115,9 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     velocity = _velocity(settings.velocity, domain.dimension, (*parameters, SOLUTION))
     operator = Operator(coefficient, forcing, parameters, spline, reacts, tensor, velocity)
     problem = Statement(operator, boundary, domain, scale, eigenvalues=settings.eigenvalues)
+    if span is not None:
+        problem = _in_time(problem, span, closed)
+        operator = problem.operator
     for name, given, points in (
         ("boundary", boundary.value, closed),
         ("forcing", forcing, sample),
@@ -131,6 +140,38 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     _check_reaction(operator, closed)
     refuse_faces(problem)
     return problem
+
+
+def _in_time(problem: Statement, span: Span, points: np.ndarray) -> Statement:
+    """The statement with what depends on time, checked."""
+    operator, boundary = problem.operator, problem.boundary
+    timeless = {
+        "coefficient": operator.names,
+        "reaction": frozenset() if operator.reaction is None else operator.reaction.names,
+        "velocity": frozenset[str]().union(*(part.names for part in operator.velocity or ())),
+        "boundary": frozenset[str]().union(*(given.names for given in boundary.formulas())),
+    }
+    for name, names in timeless.items():
+        if TIME in names:
+            raise UserError(f"problem.{name} names t: of the formulas problem.forcing alone may depend on time")
+    known = {name: value for name, value in problem.parameters.items() if name != TIME}
+    initial = parse(span.initial, problem.dimension, tuple(known), where="problem.time.initial")
+    where = f"problem.time.initial={initial.text}"
+    check_finite(where, initial, points, known, lambda: at_points(initial, points, known))
+    evolution = Evolution(initial, operator.forcing, span.times, known)
+    for time in (0.0, *span.times[:-1]):
+        where = f"problem.forcing={operator.forcing.text} at t = {time:g}"
+        given = {**problem.parameters, SOLUTION: boundary.at(points), TIME: time}
+        check_finite(
+            where, operator.forcing, points, given, lambda given=given: at_points(operator.forcing, points, given)
+        )
+    if operator.forcing.expression == 0 and boundary.value.expression == 0 and not boundary.fluxes:
+        if initial.expression == 0:
+            raise UserError(
+                "problem.time: u is zero at all times, with problem.time.initial, f and the conditions zero"
+            )
+        operator = replace(operator, forcing=initial)
+    return replace(problem, operator=operator, evolution=evolution)
 
 
 def _velocity(given: Any, dimension: int, names: tuple[str, ...]) -> tuple[Formula, ...] | None:

@@ -46,6 +46,8 @@ class Problem(Statement):
             n.a grad u = q, {"robin": {"factor": k, "flux": q}} for n.a grad u + k u = q, or "periodic".
         velocity: b, d formulas in x, or None.
         eigenvalues: How many of -div(a grad u) + c u = l u, for conditions without g and q, `homog.solve` finds too.
+        time: {"end": 0.1, "initial": "x1*(1 - x1)"}, and "times", for d_t u - div(a grad u) + c u = f(x, t), which
+            `homog.solve` finds besides the steady state; f may use t. None for the steady state alone.
         reaction: c, nowhere negative unless it depends on u.
         eps: The smallest scale.
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
@@ -74,6 +76,7 @@ class Problem(Statement):
         reaction: str = ProblemSettings.reaction,
         velocity: Sequence[str] | None = None,
         eigenvalues: int = ProblemSettings.eigenvalues,
+        time: Mapping[str, Any] | None = None,
         eps: float = RunSettings.eps,
         period: str = FormulaProblem.period,
         domain: Box | None = None,
@@ -92,6 +95,7 @@ class Problem(Statement):
         rest: dict[str, Any] = {
             "name": name,
             "eigenvalues": eigenvalues,
+            "time": time,
             "domain": box,
             "parameters": dict(parameters or {}),
         }
@@ -193,6 +197,8 @@ class Problem(Statement):
         """A canonical text of everything that the solution depends on: the name is not among it."""
         operator = self.operator
         used = operator.names.union(self.data_names, *(part.names for part in operator.velocity or ()))
+        if self.evolution is not None:
+            used = used | self.evolution.initial.names | self.evolution.forcing.names
         content = {
             "coefficient": str(operator.coefficient.expression),
             "forcing": str(operator.forcing.expression),
@@ -208,6 +214,15 @@ class Problem(Statement):
             content["tensor"] = [str(formula.expression) for formula in operator.tensor.lower]
         if operator.reaction is not None:
             content["reaction"] = str(operator.reaction.expression)
+        if self.evolution is not None:
+            evolution = self.evolution
+            content["evolution"] = [
+                str(evolution.initial.expression),
+                str(evolution.forcing.expression),
+                *evolution.times,
+            ]
+        if self.eigenvalues:
+            content["eigenvalues"] = self.eigenvalues
         if operator.field is not None:
             content["field"] = self.field_origin or self._field_digest
         return json.dumps(content, sort_keys=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from homog.domains.box import Box
 from homog.equation.boundary import Boundary
+from homog.equation.evolution import Evolution
 from homog.equation.operator import Operator
 from homog.formula import Formula
 
@@ -21,6 +22,8 @@ class Statement:
         cell: A cell of the coefficient's period, in the lower corner of the domain; None where it has none.
         field_origin: A text that fixes the field up to rounding; without one its coefficients do.
         eigenvalues: How many are wanted.
+        evolution: What depends on time; None where nothing does. The equation is then that of the steady state with f
+            at the end; where all data are zero, with the initial value for f.
         metrics: Numbers for the record of a run: the correlation length and the largest wave number of a field.
     """
 
@@ -32,6 +35,7 @@ class Statement:
     field_origin: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     eigenvalues: int = 0
+    evolution: Evolution | None = None
 
     @property
     def dimension(self) -> int:
