@@ -47,8 +47,8 @@ from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walker
 from homog.references import Reference
 from homog.run import budget, outcome, report
 from homog.run.answer import checked, microscale_of
+from homog.run.further import further_of
 from homog.run.loaded import Run, load
-from homog.run.modes import modes_of
 from homog.run.preparation import prepare_training
 from homog.run.solution import Solution
 from homog.run.target import batches_short, chosen_by_pilots, verdict
@@ -141,8 +141,10 @@ def solve(
     for line in lines:
         warnings.warn(line, AnswerWarning, stacklevel=2)
     parts = {name: value for name, value in numbers.items() if name in budget.PARTS and value is not None}
-    noise, seen = numbers.get("rel_l2_standard_error"), modes_of(plan, training.done.optimizer)
-    return Solution(plan, training.done.solution, noise, check, tuple(lines), parts, modes=seen)
+    noise, seen = numbers.get("rel_l2_standard_error"), further_of(plan, training.done.optimizer)
+    return Solution(
+        plan, training.done.solution, noise, check, tuple(lines), parts, modes=seen.modes, evolution=seen.evolution
+    )
 
 
 def _trained(

@@ -52,7 +52,7 @@ def span_of(time: Any) -> Span | None:
 
 def _times(given: Any, end: float) -> tuple[float, ...]:
     if given is None:
-        return tuple(float(f"{end * share / _TIMES:.12g}") for share in range(1, _TIMES)) + (end,)
+        return (*(float(f"{end * share / _TIMES:.12g}") for share in range(1, _TIMES)), end)
     times = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [None]
     ascending = all(map(_is_number, times)) and all(a < b for a, b in zip([0.0, *times], times, strict=False))
     if not times or not ascending or times[-1] > end or len(times) > _MOST_TIMES:

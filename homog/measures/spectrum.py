@@ -8,30 +8,25 @@ with l the eigenvalues of (1/2<a>) (-div(a* grad) + c), which walkers see throug
 too low. So l = -log(1 - sigma Dt) / Dt, and 2<a> l is the eigenvalue. Without that the tenth would be 10 % off.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-import torch
-from jaxtyping import Float64, Int64
-from torch import nn
+from jaxtyping import Float64
 
-from homog.config import WITH_A_GRID
-from homog.domains import Box, tensor_grid
+from homog.domains import tensor_grid
 from homog.equation import Problem
 from homog.formula.evaluate import at_points
+from homog.measures.assembled import Assembled, combined_at, features_at, gauss, gram, independent, mean_coefficient
 from homog.measures.intervals import half_width
 from homog.networks.linear import LinearInFeatures
 
-_NODES = {1: 256, 2: 64, 3: 24}  # of Gauss quadrature, an axis
-_LOOKS = 2**18  # for <a>
 _SLOPE = 1e-5  # of a side: step of the difference quotients, in double precision
 _MOST = 1 - 1e-6  # of sigma Dt, which noise may raise above one
+_FEWER = 2  # degrees, by which a smaller space is smaller, to see what functions lack
 _TOGETHER = 3.0  # standard errors within which eigenvalues count as one
-_AT_ONCE = 2**15
 
 
 @dataclass(frozen=True)
@@ -59,39 +54,21 @@ class Spectrum:
         return half_width(self.standard_error, self.bias, self.freedom, level)
 
 
-@dataclass(frozen=True, eq=False)
-class Assembled:
-    """The equations of a solve.
-
-    Attributes:
-        network: Gives the features.
-        matrices: Of each group of walkers, in all features, its mean over batches, shape (groups, m, m).
-        space: Numbers of the features that all batches have.
-        smaller: Those of a smaller space, to see what functions lack.
-    """
-
-    network: LinearInFeatures
-    matrices: Float64[np.ndarray, "groups m m"]
-    space: Int64[np.ndarray, " k"]
-    smaller: Int64[np.ndarray, " j"]
-
-
-def spectrum(assembled: Assembled, problem: Problem, macro_step: float, excess: float, micro: float) -> Spectrum:
+def spectrum(assembled: Assembled, problem: Problem, excess: float, micro: float) -> Spectrum:
     """The first eigenvalues and modes, as many as the problem asks for.
 
     Args:
         assembled: The equations.
         problem: Linear and without a velocity, in at most three dimensions.
-        macro_step: Dt of the walkers.
         excess: What the macro step adds to the tensor that the energy sees, relative.
         micro: What the micro steps leave of an eigenvalue, relative.
     """
-    count, (points, shares) = problem.eigenvalues, _gauss(problem.domain)
+    count, (points, shares) = problem.eigenvalues, gauss(problem.domain)
     found = features_at(assembled.network, points)
-    mass = _gram(found, found, shares)
-    mean = float(problem.operator.coefficient_at(problem.domain.spread(_LOOKS, np.random.default_rng(0))).mean())
-    values, weights, slopes = _solved(assembled.matrices.mean(0), mass, mean, macro_step, assembled.space, count)
-    fewer, _, _ = _solved(assembled.matrices.mean(0), mass, mean, macro_step, assembled.smaller, count)
+    mass = gram(found, found, shares)
+    mean, step, spaces = mean_coefficient(problem), assembled.macro_step, assembled.spaces
+    values, weights, slopes = _solved(assembled.matrices.mean(0), mass, mean, step, spaces[-1], count)
+    fewer, _, _ = _solved(assembled.matrices.mean(0), mass, mean, step, spaces[max(0, len(spaces) - 1 - _FEWER)], count)
     values, fewer, slopes = (part / (1 + excess) for part in (values, fewer, slopes))
     groups = len(assembled.matrices)
     # to first order in the noise: v.S_g v for the modes of all groups together
@@ -105,9 +82,9 @@ def homogenized_spectrum(
     network: LinearInFeatures, problem: Problem, tensor: Float64[np.ndarray, "d d"], count: int
 ) -> Float64[np.ndarray, " n"]:
     """The same for a known a*, in the same functions: what walkers would find without noise and with all features."""
-    points, shares = _gauss(problem.domain)
+    points, shares = gauss(problem.domain)
     found, domain = features_at(network, points), problem.domain
-    mass = _gram(found, found, shares)
+    mass = gram(found, found, shares)
     slopes = []
     for axis, side in enumerate(domain.sides):
         shift = _SLOPE * side * np.eye(problem.dimension)[axis]
@@ -115,16 +92,16 @@ def homogenized_spectrum(
             (features_at(network, points + shift) - features_at(network, points - shift)) / (2 * _SLOPE * side)
         )
     stiffness = sum(
-        tensor[i, j] * _gram(slopes[i], slopes[j], shares)
+        tensor[i, j] * gram(slopes[i], slopes[j], shares)
         for i in range(problem.dimension)
         for j in range(problem.dimension)
     )
-    stiffness = stiffness + _gram(found, found, shares * problem.operator.reaction_at(points))
+    stiffness = stiffness + gram(found, found, shares * problem.operator.reaction_at(points))
     for face, factor in problem.boundary.factors.items():
-        there, of_face = _gauss(domain, face)
+        there, of_face = gauss(domain, face)
         values = features_at(network, there)
-        stiffness = stiffness + _gram(values, values, of_face * at_points(factor, there, problem.parameters))
-    kept = _independent(mass)
+        stiffness = stiffness + gram(values, values, of_face * at_points(factor, there, problem.parameters))
+    kept = independent(mass)
     values = scipy.linalg.eigh(kept.T @ stiffness @ kept, eigvals_only=True)
     return values[:count]
 
@@ -134,7 +111,7 @@ def mode_values(
 ) -> Float64[np.ndarray, "..."]:
     """The modes on a grid, shape (n, *grid)."""
     points = tensor_grid(axes)
-    found = features_at(network, points.reshape(-1, points.shape[-1])) @ weights
+    found = combined_at(network, points.reshape(-1, points.shape[-1]), weights)
     return np.moveaxis(found.reshape(*points.shape[:-1], -1), -1, 0)
 
 
@@ -143,7 +120,7 @@ def _solved(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvalues, weights of all functions, and by what an eigenvalue moves with v.S v."""
     some = np.ix_(space, space)
-    kept = _independent(mass[some])
+    kept = independent(mass[some])
     symmetric = (matrix[some] + matrix[some].T) / 2
     sizes, vectors = scipy.linalg.eigh(kept.T @ symmetric @ kept / mean)
     sizes, vectors = sizes[:count], (kept @ vectors)[:, :count]
@@ -151,13 +128,6 @@ def _solved(
     weights = np.zeros((len(matrix), len(sizes)))
     weights[space] = vectors
     return -2 * mean * np.log(left) / macro_step, weights, 2 / left
-
-
-def _independent(mass: np.ndarray) -> np.ndarray:
-    """A basis in which the mass matrix is the unit one, without functions that are others' sums but for rounding."""
-    sizes, axes = np.linalg.eigh(mass)
-    kept = sizes > 1e-9 * sizes[-1]
-    return axes[:, kept] / np.sqrt(sizes[kept])
 
 
 def _together(values: np.ndarray, error: np.ndarray) -> list[tuple[int, ...]]:
@@ -170,31 +140,3 @@ def _together(values: np.ndarray, error: np.ndarray) -> list[tuple[int, ...]]:
         else:
             found.append([number])
     return [tuple(cluster) for cluster in found]
-
-
-def _gauss(domain: Box, face: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the domain or of a face, shape (n, d), and their weights, which add up to its volume or its area."""
-    assert domain.dimension <= WITH_A_GRID
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES[domain.dimension])
-    axes = [low + side * (nodes + 1) / 2 for low, side in zip(domain.lower, domain.sides, strict=True)]
-    shares = [side * weights / 2 for side in domain.sides]
-    if face is not None:
-        axes[face // 2] = np.array([(domain.lower, domain.upper)[face % 2][face // 2]])
-        shares[face // 2] = np.ones(1)
-    product = shares[0]
-    for along in shares[1:]:
-        product = np.multiply.outer(product, along)
-    return tensor_grid(axes).reshape(-1, domain.dimension), product.ravel()
-
-
-def features_at(network: LinearInFeatures, points: np.ndarray) -> np.ndarray:
-    """The features at points in double precision, shape (n, m)."""
-    assert isinstance(network, nn.Module)
-    exact = copy.deepcopy(network).cpu().double()
-    with torch.no_grad():
-        parts = [exact.features(part).numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]  # type: ignore[operator]
-    return np.concatenate(parts)
-
-
-def _gram(one: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    return one.T @ (shares[:, None] * other)

@@ -1,27 +1,17 @@
 """The figure of the modes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from homog.plots.panels import DOTS_PER_INCH, LOOK, Pen, Values, draw_lines, draw_map
+from homog.plots.panels import LOOK, Pen, Values, draw_lines, draw_map
 from homog.plots.sections import plane_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST, _COLUMNS = 12, 4
-
-
-def modes_figure(
-    axes: Sequence[Values], modes: Values, values: Values, widths: Values, title: str, folder: Path
-) -> Path:
-    """Draw the modes into `modes.png` of a folder; for the others see `draw_modes`."""
-    path = folder / "modes.png"
-    draw_modes(axes, modes, values, widths, title).savefig(path, dpi=DOTS_PER_INCH)
-    return path
 
 
 def draw_modes(axes: Sequence[Values], modes: Values, values: Values, widths: Values, title: str) -> "Figure":

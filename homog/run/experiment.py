@@ -15,13 +15,12 @@ from homog.losses import Loss
 from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
 from homog.measures import evaluation
-from homog.plots.modes import modes_figure
 from homog.references import ReferenceBeside
 from homog.run import budget, outcome, report, target
 from homog.run.answer import Answer, Findings, answer, findings
 from homog.run.checkpoints import Checkpoints
 from homog.run.folder import RESULT, begin, go_on
-from homog.run.modes import modes
+from homog.run.further import further
 from homog.run.parameters import parameters
 from homog.run.preparation import prepare_training
 from homog.run.supervision import SupervisedTraining
@@ -78,15 +77,10 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
                     supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
                 found = answer(training.done.solution, task, truth)
                 told, figures = _told(found, supervised, task)
-                seen = modes(task, training.done.optimizer, told.excess, truth.effective_tensor)
-                if seen is not None:
-                    known = seen.found.values, seen.found.half_width()
-                    figures = [
-                        *figures,
-                        modes_figure(seen.axes, seen.drawn, *known, f"{task.what}: modes", task.folder),
-                    ]
+                seen = further(task, training.done.optimizer, told.excess, truth.effective_tensor, truth)
+                figures = [*figures, *seen.figures(task.what, task.folder)]
                 metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
-                metrics |= {} if seen is None else seen.metrics()
+                metrics |= seen.metrics()
                 _keep(found, metrics, supervised, task, recorder)
                 for figure in figures:
                     recorder.artifact(figure)
@@ -98,8 +92,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
             _log.warning("%s; to go on: %s", error, f"{command} resume={shlex.quote(str(task.folder))}")
             raise
     report.print_effective_tensor(told.tensor, truth.effective_tensor, told.excess)
-    if seen is not None:
-        report.print_eigenvalues(seen)
+    report.print_further(seen)
     warnings += [*task.warnings(), *loss.warnings(), *told.warnings(truth), *outcome.warnings(metrics, truth.by)]
     notes = [target.verdict(metrics, task.asked.target).line] if task.asked.target else []
     report.print_results(

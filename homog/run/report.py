@@ -16,8 +16,9 @@ from homog.measures.mixtures import Mixture
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
+from homog.run.evolving import Evolving
+from homog.run.further import Further, Modes
 from homog.run.metrics import METRICS
-from homog.run.modes import Modes
 from homog.run.task import Task
 from homog.solvers import training
 from homog.timesteps.timestep import TimeSteps
@@ -137,7 +138,27 @@ def print_effective_tensor(
         )
 
 
-def print_eigenvalues(seen: Modes) -> None:
+def print_further(seen: Further) -> None:
+    """What the equations gave besides u."""
+    if seen.modes is not None:
+        _print_eigenvalues(seen.modes)
+    if seen.evolution is not None:
+        _print_evolution(seen.evolution)
+
+
+def _print_evolution(seen: Evolving) -> None:
+    """The errors of u(x, t) over time."""
+    against = [("u_eps", seen.errors(seen.fine)), ("u_0", seen.errors(seen.homogenized))]
+    known = [(name, errors) for name, errors in against if errors is not None]
+    heads = ["t", "L2 norm of u", *(f"error against {name}" for name, _ in known), "told, against u_0"]
+    table = Table(*heads, title="Evolution", title_justify="left")
+    for number, moment in enumerate(seen.moments):
+        found = (f"{errors[number]:.2e}" for _, errors in known)
+        table.add_row(f"{moment.time:.4g}", f"{moment.size:.4g}", *found, f"{moment.error / moment.size:.1e}")
+    _console.print(table)
+
+
+def _print_eigenvalues(seen: Modes) -> None:
     """The eigenvalues by walkers, beside those of a* by the cell problem."""
     known = seen.homogenized
     heads = ["mode", "by walkers, 95 %"] if known is None else ["mode", "by walkers, 95 %", "of a*", "apart"]

@@ -21,7 +21,8 @@ from homog.networks import values_without_gradient
 from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
-from homog.run.modes import Modes
+from homog.run.evolving import Evolving
+from homog.run.further import Modes
 from homog.run.task import Plan
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Solution:
         budget: The parts of the error of u and the estimates made of them, by the names of metrics: see
             `docs/error_budget.md`. Empty where they are not known.
         modes: Eigenvalues and modes, where the problem asks for them.
+        evolution: u(x, t), where the problem asks for it.
         curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
     """
 
@@ -56,6 +58,7 @@ class Solution:
     budget: Mapping[str, float] = field(default_factory=dict, repr=False)
     curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
     modes: Modes | None = field(default=None, repr=False)
+    evolution: Evolving | None = field(default=None, repr=False)
 
     @property
     def error_estimate(self) -> float | None:

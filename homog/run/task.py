@@ -60,8 +60,9 @@ class Plan:
             raise UserError(_JUMPS)
         if problem.has_holes and (not settings.method.knows_holes or settings.evaluation.fine_scale):
             raise UserError(_HOLES)
-        if problem.eigenvalues:
-            _refuse_eigenvalues(settings, problem)
+        for name, asked in (("eigenvalues", problem.eigenvalues), ("time", problem.evolution)):
+            if asked:
+                _refuse_by_matrix(name, settings, problem)
         plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end
@@ -129,17 +130,15 @@ class Task(Plan):
     tags: Mapping[str, str]
 
 
-def _refuse_eigenvalues(settings: RunSettings, problem: Problem) -> None:
-    """Refuse them where no symmetric matrix is assembled of which they are."""
+def _refuse_by_matrix(name: str, settings: RunSettings, problem: Problem) -> None:
+    """Refuse what comes from the energy's matrix where no symmetric one is assembled."""
     if type(settings.method) is not Energy or type(settings.optimizer) is not Galerkin:
-        raise UserError("problem.eigenvalues are those of the energy's matrix: write method=energy optimizer=galerkin")
+        raise UserError(f"problem.{name} goes with the energy's matrix: write method=energy optimizer=galerkin")
     operator = problem.operator
     if operator.reads_u or operator.velocity is not None:
-        raise UserError(
-            "problem.eigenvalues are those of a linear problem without a velocity: leave one of the two out"
-        )
+        raise UserError(f"problem.{name} goes with a linear problem without a velocity: leave one of the two out")
     if problem.dimension > WITH_A_GRID:
-        raise UserError("problem.eigenvalues are found in at most three dimensions")
+        raise UserError(f"problem.{name} goes with at most three dimensions")
 
 
 def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:

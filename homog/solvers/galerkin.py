@@ -3,22 +3,23 @@
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import nn
 
 from homog.config import Galerkin
 from homog.domains import Box
+from homog.equation import Problem
 from homog.errors import NotFinite, UserError
 from homog.losses import LinearSystem, Loss, Tested, functions, smooth_functions
 from homog.machine import ranks
 from homog.networks import LinearInFeatures
 from homog.solvers import steps
-from homog.solvers.nested import Choice, choose, functions_for_modes, moved_by, solve
+from homog.solvers.nested import Choice, InSpace, choose, functions_for_layers, functions_for_modes, moved_by, solve
 from homog.solvers.steps import Part
 
 _LEAST_GROUPS = 3  # from whose spread noise is read
@@ -75,9 +76,7 @@ class GalerkinSolver:
         self._tested = _Equations((5, self._groups), len(self._smooth), count)
         self._earlier = (0.0, 0.0)  # times of the first two of the tested ones, as shares of the macro step
         self._lacks = 0.0  # error of the micro steps, over what the last two of them differ by
-        modes = loss.problem.eigenvalues
-        least = functions_for_modes(modes, loss.problem.domain) if modes else 1
-        self._least = min(len(self._spaces), least)  # spaces that are never left out
+        self._least = min(len(self._spaces), _functions_wanted(loss.problem))  # spaces that are never left out
         self._used = len(self._spaces)  # the batches to come have equations for the functions of so many spaces
         self._lacking = 0.0  # square of what these lack, as far as the batches before have shown
         self._added = 0
@@ -155,7 +154,7 @@ class GalerkinSolver:
     def matrices(self) -> Float64[np.ndarray, "groups m m"]:
         """The matrices of the features with the control variate, of each group its mean over batches, without the lift.
 
-        What functions left out had in the first batches is in them: see `space`.
+        What functions left out had in the first batches is in them: `answers` are in those alone that all have.
         """
         groups = min(self._batches, self._groups)
         beta = self._solve().beta
@@ -163,9 +162,19 @@ class GalerkinSolver:
         each = np.bincount(np.arange(self._batches) % self._groups, minlength=groups)[:groups]
         return whole / each[:, None, None]
 
-    def space(self, smaller: int = 0) -> Int64[np.ndarray, " k"]:
-        """Numbers of the features that all batches have; or those of a space that is so many smaller."""
-        return self._spaces[max(0, self._used - 1 - smaller)]
+    def answers(self) -> tuple[list[InSpace], int]:
+        """The answers in the growing spaces of the functions that all batches have, and the degrees of freedom of their
+        spread; each corrected for the time steps as the best one is.
+        """
+        groups, found = min(self._batches, self._groups), self._solve()
+        matrix, control, load = (part[:groups] for part in self._system)
+        spaces = self._spaces[: self._used]
+        answers = solve(matrix + found.beta * control, load, spaces, self.settings.cutoff)
+        if found.choice is not None:
+            best = answers[found.choice.index]
+            move, spread = found.answer.weights - best.weights, found.answer.spread - best.spread
+            answers = [replace(one, weights=one.weights + move, spread=one.spread + spread) for one in answers]
+        return answers, groups - (1 if found.beta == 0 else 2)
 
     @property
     def network(self) -> LinearInFeatures:
@@ -174,7 +183,7 @@ class GalerkinSolver:
 
     def features(self) -> int:
         """How many functions the answer is made of."""
-        return self._solve().features
+        return len(self._solve().answer.chosen)
 
     def macro_step_error(self) -> Part | None:
         """What the length of the macro step moves in the smooth part of the answer: see `homog.solvers.steps`.
@@ -268,7 +277,7 @@ class GalerkinSolver:
         if self._lagged is not None:
             weights = self._weights + self._damping * (weights - self._weights)
         size = math.sqrt(values @ self._norm @ values)
-        return _Solution(weights, beta, energy, choice, len(found.chosen), size, macro, micro)
+        return _Solution(weights, found, beta, energy, choice, size, macro, micro)
 
     def _leave_out_functions(self) -> None:
         """Go on without functions that the answer will not want.
@@ -304,6 +313,17 @@ class GalerkinSolver:
         with torch.no_grad():
             values = functions(self._linear, points.to(self._linear.weights().device)).double().cpu().numpy()
         return values.T @ values / _NORM_POINTS
+
+
+def _functions_wanted(problem: Problem) -> int:
+    """Functions an axis that modes, and layers of the first time, want besides the steady state."""
+    evolution, wanted = problem.evolution, 1
+    if problem.eigenvalues:
+        wanted = functions_for_modes(problem.eigenvalues, problem.domain)
+    if evolution is not None:
+        spread = problem.operator.coefficient_at(problem.domain.spread(_NORM_POINTS, np.random.default_rng(0))).mean()
+        wanted = max(wanted, functions_for_layers(math.sqrt(float(spread) * evolution.times[0]), problem.domain))
+    return wanted
 
 
 def add_up(systems: Sequence[LinearSystem | Tested], loss: Loss) -> None:
@@ -357,20 +377,20 @@ class _Solution:
 
     Attributes:
         weights: Weights of all functions.
+        answer: What the equations say; of a nonlinear problem before it is damped.
         beta: Coefficient of the control variate.
         energy: The least energy.
         choice: Noise of the answers in each space, and which was chosen; None where the noise is not known.
-        features: How many functions the answer has.
         size: L2 norm of the answer.
         macro: What the macro step moves; None where it is not known.
         micro: What the micro step moves, likewise.
     """
 
     weights: Float64[np.ndarray, " m"]
+    answer: InSpace
     beta: float
     energy: float
     choice: Choice | None
-    features: int
     size: float
     macro: Part | None
     micro: Part | None

@@ -73,6 +73,11 @@ def functions_for_modes(count: int, domain: Box) -> int:
     return math.ceil(math.pi / 2 * highest) + 5
 
 
+def functions_for_layers(width: float, domain: Box) -> int:
+    """Functions an axis that follow layers of a width at the faces: polynomials lie closer there, by the square."""
+    return math.ceil(3 * math.sqrt(float(domain.sides.max()) / 2 / width))
+
+
 def solve(
     matrices: Float64[np.ndarray, "groups n n"],
     loads: Float64[np.ndarray, "groups n"],

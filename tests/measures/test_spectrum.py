@@ -11,7 +11,8 @@ from homog.config import Energy, FormulaProblem, Galerkin, Legendre, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.losses import build as build_loss
-from homog.measures.spectrum import Assembled, features_at, homogenized_spectrum, spectrum
+from homog.measures.assembled import Assembled, features_at
+from homog.measures.spectrum import homogenized_spectrum, spectrum
 from homog.networks import build as build_network
 from homog.run.task import Plan
 from homog.solvers.galerkin import GalerkinSolver
@@ -27,11 +28,16 @@ def solved(problem: Problem, steps: TimeSteps, seed: int, kernels: Path) -> Gale
     return solver
 
 
+def assembled(solver: GalerkinSolver, steps: TimeSteps) -> Assembled:
+    answers, freedom = solver.answers()
+    spaces = [answer.chosen for answer in answers]
+    return Assembled(solver.network, solver.matrices(), spaces, answers, freedom, steps.macro_step)
+
+
 def found_in(
     solver: GalerkinSolver, problem: Problem, steps: TimeSteps, excess: float = 0.0, micro: float = 0.0
 ) -> Any:
-    assembled = Assembled(solver.network, solver.matrices(), solver.space(), solver.space(2))
-    return spectrum(assembled, problem, steps.macro_step, excess, micro)
+    return spectrum(assembled(solver, steps), problem, excess, micro)
 
 
 @pytest.mark.parametrize("reaction", ["0", "40"])
@@ -90,7 +96,7 @@ def test_ten_eigenvalues_of_the_papers_medium(eps: float):
 REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"method": homog.DFLM()}, "write method=energy optimizer=galerkin"),
     ({}, {"method": Energy(), "optimizer": homog.AdamCosine()}, "write method=energy optimizer=galerkin"),
-    ({"coefficient": "1 + u**2"}, {"method": Energy()}, "those of a linear problem"),
+    ({"coefficient": "1 + u**2"}, {"method": Energy()}, "with a linear problem"),
     ({"velocity": ["1", "0"]}, {"method": Energy()}, "without a velocity"),
 ]
 

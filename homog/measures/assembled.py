@@ -1,0 +1,99 @@
+"""The equations of a solve after its end: its functions at points, their products, and the answers in each space."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import nn
+
+from homog.config import WITH_A_GRID
+from homog.domains import Box, tensor_grid
+from homog.equation import Problem
+from homog.networks.linear import LinearInFeatures
+from homog.solvers.nested import InSpace
+
+_NODES = {1: 256, 2: 64, 3: 24}  # of Gauss quadrature, an axis
+_LOOKS = 2**18  # for <a>
+_AT_ONCE = 2**15
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """The equations of a solve of a linear problem.
+
+    Attributes:
+        network: Gives the features and the lift.
+        matrices: Of each group of walkers, in all features, its mean over batches, shape (groups, m, m).
+        spaces: Numbers of the features of growing spaces, of those that all batches have.
+        answers: The answer in each of them.
+        freedom: Degrees of freedom of the spread between groups.
+        macro_step: Dt.
+    """
+
+    network: LinearInFeatures
+    matrices: Float64[np.ndarray, "groups m m"]
+    spaces: Sequence[Int64[np.ndarray, " k"]]
+    answers: Sequence[InSpace]
+    freedom: int
+    macro_step: float
+
+
+def mean_coefficient(problem: Problem) -> float:
+    """<a> over the domain."""
+    return float(problem.operator.coefficient_at(problem.domain.spread(_LOOKS, np.random.default_rng(0))).mean())
+
+
+def gauss(domain: Box, face: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the domain or of a face, shape (n, d), and their weights, which add up to its volume or its area."""
+    assert domain.dimension <= WITH_A_GRID
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES[domain.dimension])
+    axes = [low + side * (nodes + 1) / 2 for low, side in zip(domain.lower, domain.sides, strict=True)]
+    shares = [side * weights / 2 for side in domain.sides]
+    if face is not None:
+        axes[face // 2] = np.array([(domain.lower, domain.upper)[face % 2][face // 2]])
+        shares[face // 2] = np.ones(1)
+    product = shares[0]
+    for along in shares[1:]:
+        product = np.multiply.outer(product, along)
+    return tensor_grid(axes).reshape(-1, domain.dimension), product.ravel()
+
+
+def features_at(network: LinearInFeatures, points: np.ndarray) -> np.ndarray:
+    """The features at points in double precision, shape (n, m)."""
+    assert isinstance(network, nn.Module)
+    exact = copy.deepcopy(network).cpu().double()
+    with torch.no_grad():
+        parts = [exact.features(part).numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]  # type: ignore[operator]
+    return np.concatenate(parts)
+
+
+def gram(one: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Integrals of the products, shape (m, n)."""
+    return one.T @ (shares[:, None] * other)
+
+
+def combined_at(
+    network: LinearInFeatures, points: np.ndarray, weights: Float64[np.ndarray, "m k"]
+) -> Float64[np.ndarray, "n k"]:
+    """Sums of the features at points in double precision, without holding the features of all points at once."""
+    parts = np.array_split(points, max(1, len(points) // _AT_ONCE))
+    return np.concatenate([features_at(network, part) @ weights for part in parts])
+
+
+def lift_at(network: LinearInFeatures, points: np.ndarray) -> np.ndarray:
+    """What the answer has without features, at points in double precision, shape (n,)."""
+    assert isinstance(network, nn.Module)
+    exact = copy.deepcopy(network).cpu().double()
+    with torch.no_grad():
+        parts = [exact.lift(part).numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]  # type: ignore[operator]
+    return np.concatenate(parts)
+
+
+def independent(mass: np.ndarray) -> np.ndarray:
+    """A basis in which the mass matrix is the unit one, without functions that are others' sums but for rounding."""
+    sizes, axes = np.linalg.eigh(mass)
+    kept = sizes > 1e-9 * sizes[-1]
+    return axes[:, kept] / np.sqrt(sizes[kept])

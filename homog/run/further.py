@@ -1,0 +1,140 @@
+"""What the equations of a solve give besides u: eigenvalues and modes, u(x, t)."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from homog.config import WITH_A_GRID
+from homog.measures.assembled import Assembled
+from homog.measures.evolution import Evolved
+from homog.measures.spectrum import Spectrum, homogenized_spectrum, mode_values, spectrum
+from homog.measures.spreading import effective_tensor_by_walkers
+from homog.plots.modes import draw_modes
+from homog.plots.panels import DOTS_PER_INCH
+from homog.references import Reference
+from homog.references.cell import effective_tensor
+from homog.run.evolving import Evolving, evolving
+from homog.run.task import Plan
+from homog.solvers.solve import Solve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MICRO = 2e-3  # what micro steps leave of an eigenvalue at m0 = 12, relative
+_DRAWN, _DRAWN_IN_3D = 101, 31  # nodes an axis
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Eigenvalues by walkers, beside those of a*.
+
+    Attributes:
+        found: By walkers.
+        homogenized: Of a* by the cell problem, in the same functions; None where that is not known.
+        axes: A grid.
+        drawn: The modes there, shape (n, *grid).
+    """
+
+    found: Spectrum
+    homogenized: Float64[np.ndarray, " n"] | None
+    axes: tuple[Float64[np.ndarray, " k"], ...]
+    drawn: Float64[np.ndarray, "..."]
+
+    def plot(self, title: str = "modes") -> "Figure":
+        """The modes, each under its eigenvalue."""
+        return draw_modes(self.axes, self.drawn, self.found.values, self.found.half_width(), title)
+
+    def metrics(self) -> dict[str, float]:
+        """Their numbers, by the names that `metrics.json` has for them."""
+        numbers: dict[str, float] = {}
+        for number, (value, error, bias) in enumerate(
+            zip(self.found.values, self.found.standard_error, self.found.bias, strict=True), 1
+        ):
+            numbers |= {f"eigenvalue_{number}": float(value), f"eigenvalue_{number}_standard_error": float(error)}
+            numbers[f"eigenvalue_{number}_bias"] = float(bias)
+            if self.homogenized is not None:
+                numbers[f"eigenvalue_{number}_homogenized"] = float(self.homogenized[number - 1])
+        return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Further:
+    """What the equations of a solve give besides u; None what the problem does not ask for.
+
+    Attributes:
+        modes: Eigenvalues and modes.
+        evolution: u(x, t).
+    """
+
+    modes: Modes | None = None
+    evolution: Evolving | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Its numbers, by the names that `metrics.json` has for them."""
+        parts = (part for part in (self.modes, self.evolution) if part is not None)
+        return {name: value for part in parts for name, value in part.metrics().items()}
+
+    def figures(self, what: str, folder: Path) -> list[Path]:
+        """Its figures, drawn into a folder."""
+        found = list[Path]()
+        for name, part in (("modes", self.modes), ("evolution", self.evolution)):
+            if part is not None:
+                path = folder / f"{name}.png"
+                part.plot(f"{what}: {name}").savefig(path, dpi=DOTS_PER_INCH)
+                found.append(path)
+        return found
+
+
+def further_of(plan: Plan, solve: object) -> Further:
+    """The same as `further` by itself: with walkers and the cell problem for what the macro step adds, and for a*."""
+    if not _asked(plan):
+        return Further()
+    assert plan.steps is not None
+    excess, tensor = None, None
+    if plan.problem.cell is not None:
+        by_walkers = effective_tensor_by_walkers(plan.problem, seed=plan.settings.seed, cache=plan.kernels)
+        excess, (tensor, _) = by_walkers.excess(plan.steps.macro_step), effective_tensor(plan.problem)
+    return further(plan, solve, excess, tensor, None)
+
+
+def further(
+    plan: Plan, solve: object, excess: float | None, tensor: Float64[np.ndarray, "d d"] | None, truth: Reference | None
+) -> Further:
+    """What the equations of a finished solve give besides u.
+
+    Args:
+        plan: The plan.
+        solve: The optimizer that has finished.
+        excess: What the macro step adds to the tensor that the energy sees, relative; None where it is not known.
+        tensor: a* by the cell problem.
+        truth: What u(x, t) is held against.
+    """
+    if not _asked(plan):
+        return Further()
+    assert isinstance(solve, Solve)
+    assert plan.steps is not None
+    solver, problem = solve.solver, plan.problem
+    answers, freedom = solver.answers()
+    spaces = [answer.chosen for answer in answers]
+    assembled = Assembled(solver.network, solver.matrices(), spaces, answers, freedom, plan.steps.macro_step)
+    axes = problem.domain.axes(_DRAWN if problem.dimension < WITH_A_GRID else _DRAWN_IN_3D)
+    modes = evolution = None
+    if problem.eigenvalues:
+        found = spectrum(assembled, problem, excess or 0.0, _MICRO)
+        known = None if tensor is None else homogenized_spectrum(solver.network, problem, tensor, problem.eigenvalues)
+        modes = Modes(found, known, axes, mode_values(solver.network, found.weights, axes))
+    if problem.evolution is not None:
+        macro = solver.macro_step_error() if excess is None else None
+        steps = math.hypot(_MICRO, macro.error if macro else 0.0)
+        evolved = Evolved(assembled, problem, excess or 0.0, steps)
+        axes = axes if truth is None else truth.axes
+        evolution = evolving(evolved, problem.evolution.times, axes, truth)
+    return Further(modes, evolution)
+
+
+def _asked(plan: Plan) -> bool:
+    return bool(plan.problem.eigenvalues) or plan.problem.evolution is not None
