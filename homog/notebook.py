@@ -142,9 +142,7 @@ def solve(
         warnings.warn(line, AnswerWarning, stacklevel=2)
     parts = {name: value for name, value in numbers.items() if name in budget.PARTS and value is not None}
     noise, seen = numbers.get("rel_l2_standard_error"), further_of(plan, training.done.optimizer)
-    return Solution(
-        plan, training.done.solution, noise, check, tuple(lines), parts, modes=seen.modes, evolution=seen.evolution
-    )
+    return Solution(plan, training.done.solution, noise, check, tuple(lines), parts, further=seen)
 
 
 def _trained(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 from homog.config.coefficient import as_typed
@@ -42,26 +42,28 @@ def span_of(time: Any) -> Span | None:
     for key in time:
         if key not in _KEYS:
             raise UserError(f"problem.time.{key} is unknown: {hint(str(key), _KEYS)}")
-    end, initial = time.get("end"), time.get("initial")
-    if not _is_number(end) or not end > 0:
-        raise UserError(f"problem.time.end={end}: write a positive number")
+    end, initial = _number(time.get("end")), time.get("initial")
+    if not end > 0:
+        raise UserError(f"problem.time.end={as_typed(time.get('end'))}: write a positive number")
     if isinstance(initial, bool) or not isinstance(initial, str | int | float):
         raise UserError(f"problem.time.initial={as_typed(initial)}: write u at t = 0, one formula in x1, x2, ...")
-    return Span(str(initial), _times(time.get("times"), float(end)))
+    return Span(str(initial), _times(time.get("times"), end))
 
 
 def _times(given: Any, end: float) -> tuple[float, ...]:
     if given is None:
         return (*(float(f"{end * share / _TIMES:.12g}") for share in range(1, _TIMES)), end)
-    times = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [None]
-    ascending = all(map(_is_number, times)) and all(a < b for a, b in zip([0.0, *times], times, strict=False))
+    times = [_number(time) for time in given] if isinstance(given, Sequence) and not isinstance(given, str) else []
+    ascending = all(a < b for a, b in zip([0.0, *times], times, strict=False))
     if not times or not ascending or times[-1] > end or len(times) > _MOST_TIMES:
         raise UserError(
             f"problem.time.times={as_typed(given)}: write at most {_MOST_TIMES} ascending numbers above 0 and up to"
             f" problem.time.end={end:g}"
         )
-    return tuple(map(float, times)) if times[-1] == end else (*map(float, times), end)
+    return tuple(times) if times[-1] == end else (*times, end)
 
 
-def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool) and isfinite(given)
+def _number(given: Any) -> float:
+    """Not a number for what is none."""
+    known = isinstance(given, int | float) and not isinstance(given, bool) and isfinite(given)
+    return float(given) if known else nan

@@ -10,6 +10,7 @@ from homog.config.checks import MISSING, label, require
 from homog.config.coefficient import as_typed, coefficient_texts, velocity_texts
 from homog.config.evolution import span_of
 from homog.config.field import FieldSettings
+from homog.config.ranges import ranges_of
 from homog.errors import UserError
 
 _MOST_EIGENVALUES = 60
@@ -68,7 +69,7 @@ class ProblemSettings:
     velocity: Any = None
     eigenvalues: int = 0
     time: Any = None
-    parameters: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
     @property
@@ -91,6 +92,8 @@ class ProblemSettings:
         require(0 <= self.eigenvalues <= _MOST_EIGENVALUES, "problem.eigenvalues", self.eigenvalues,
                 f"a whole number from 0 to {_MOST_EIGENVALUES}")  # fmt: skip
         span_of(self.time)
+        if ranges_of(self.parameters) and (self.time is not None or self.eigenvalues):
+            raise UserError("problem.parameters with a range go without problem.time and problem.eigenvalues")
         if self.coefficient != MISSING:
             coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))

@@ -5,6 +5,7 @@ from homog.equation.boundary import Boundary, Dirichlet, Neumann, Periodic, Robi
 from homog.equation.operator import FIELD, SOLUTION, Operator
 from homog.equation.problem import Problem, build
 from homog.equation.process import Process
+from homog.equation.ranges import Ranges
 
 __all__ = [
     "FIELD",
@@ -17,6 +18,7 @@ __all__ = [
     "Periodic",
     "Problem",
     "Process",
+    "Ranges",
     "Robin",
     "build",
     "tensor_grid",

@@ -15,12 +15,14 @@ from homog import fields
 from homog.config import DriftProblem, FieldProblem, FormulaProblem, ProblemSettings
 from homog.config.coefficient import velocity_texts
 from homog.config.evolution import Span, span_of
+from homog.config.ranges import middle_of, ranges_of
 from homog.domains.box import Box
 from homog.equation.boundary import Boundary
 from homog.equation.coefficient import check, check_finite, read, shown
 from homog.equation.evolution import TIME, Evolution
 from homog.equation.faces import conditions, refuse_faces
 from homog.equation.operator import FIELD, SOLUTION, Operator
+from homog.equation.ranges import Ranges
 from homog.equation.statement import Statement
 from homog.errors import UserError
 from homog.fields import TabulatedField
@@ -114,7 +116,8 @@ def _assembled(settings: ProblemSettings, eps: float, scale: float, field: Tabul
     reacts = None if reaction.expression == 0 else reaction
     velocity = _velocity(settings.velocity, domain.dimension, (*parameters, SOLUTION))
     operator = Operator(coefficient, forcing, parameters, spline, reacts, tensor, velocity)
-    problem = Statement(operator, boundary, domain, scale, eigenvalues=settings.eigenvalues)
+    ranges = _ranges(settings.parameters, eps)
+    problem = Statement(operator, boundary, domain, scale, eigenvalues=settings.eigenvalues, ranges=ranges)
     if span is not None:
         problem = _in_time(problem, span, closed)
         operator = problem.operator
@@ -208,14 +211,22 @@ def _newtons(forcing: Formula, reaction: Formula) -> tuple[Formula, Formula]:
     return Formula(f"u d/du ({text}) - ({text})", rest, forcing.axes), Formula(f"d/du ({text})", rate, forcing.axes)
 
 
-def _parameters(given: Mapping[str, float], eps: float) -> dict[str, float]:
-    for name, value in given.items():
-        taken = name in NAMES or name in ("pi", "eps", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
+def _parameters(given: Mapping[str, Any], eps: float) -> dict[str, float]:
+    """Value of each parameter, of a range its middle, and eps."""
+    for name in given:
+        taken = name in NAMES or name in ("pi", SOLUTION, FIELD) or re.fullmatch(r"x\d+", name)
+        taken = taken or (name == "eps" and "eps" not in ranges_of(given))
         if taken or keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
             raise UserError(f"problem.parameters.{name!a}: choose another name for this parameter")
-        if not isfinite(value):
-            raise UserError(f"problem.parameters.{name}={value}: write a finite number")
-    return {"eps": eps, **given}
+    return {"eps": eps, **middle_of(given)}
+
+
+def _ranges(given: Mapping[str, Any], eps: float) -> Ranges | None:
+    ends = ranges_of(given)
+    if "eps" in ends and not ends["eps"][0] <= eps <= ends["eps"][1]:
+        low, high = ends["eps"]
+        raise UserError(f"problem.parameters.eps is from {low:g} to {high:g}, and eps={eps:g} is not between the two")
+    return Ranges(ends) if ends else None
 
 
 def _check_reaction(operator: Operator, points: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from homog.equation.formula import stated
 from homog.equation.operator import Operator
 from homog.equation.process import Process
 from homog.equation.statement import Statement
+from homog.errors import UserError
 from homog.formula import Formula
 from homog.formula.logistic import stable
 from homog.formula.parse import symbol
@@ -53,7 +54,8 @@ class Problem(Statement):
         period: Side of the coefficient's periodic cell. Where the coefficient is not periodic there is no u_0.
         domain: The box; the unit square unless it is given.
         field: Settings of the random field, or of the field on file, that the coefficient names; None for none.
-        parameters: Value of each further name.
+        parameters: Value of each further name; or a range, {"from": 0.1, "to": 0.9}, for all values of which
+            `homog.solve` finds u besides that of the middle.
         name: Name of the problem in tables and figures.
 
     Raises:
@@ -81,7 +83,7 @@ class Problem(Statement):
         period: str = FormulaProblem.period,
         domain: Box | None = None,
         field: FieldSettings | None = None,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float | Mapping[str, float]] | None = None,
         name: str = "problem",
     ) -> None:
         box = DomainSettings() if domain is None else DomainSettings(lower=[*domain.lower], upper=[*domain.upper])
@@ -136,6 +138,23 @@ class Problem(Statement):
             vars(changed).pop(known, None)
         vars(changed).update({"settings": None, **parts})
         return changed
+
+    def member(self, values: Mapping[str, float]) -> "Problem":
+        """The problem with these values of the parameters that are ranges.
+
+        Raises:
+            UserError: If a value is missing or out of its range, or the problem is not well posed with them.
+        """
+        assert self.ranges is not None
+        assert self.settings is not None
+        self.ranges.place(values)
+        given = {**self.settings.parameters, **values}
+        given.pop("eps", None)
+        try:
+            return build(dataclasses.replace(self.settings, parameters=given), values.get("eps", self.eps))
+        except UserError as error:
+            there = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
+            raise UserError(f"with {there}: {error}") from None
 
     @property
     def eps(self) -> float:

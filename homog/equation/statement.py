@@ -7,6 +7,7 @@ from homog.domains.box import Box
 from homog.equation.boundary import Boundary
 from homog.equation.evolution import Evolution
 from homog.equation.operator import Operator
+from homog.equation.ranges import Ranges
 from homog.formula import Formula
 
 
@@ -24,6 +25,7 @@ class Statement:
         eigenvalues: How many are wanted.
         evolution: What depends on time; None where nothing does. The equation is then that of the steady state with f
             at the end; where all data are zero, with the initial value for f.
+        ranges: Parameters for all values of which u is wanted, besides those of this problem; None for none.
         metrics: Numbers for the record of a run: the correlation length and the largest wave number of a field.
     """
 
@@ -36,6 +38,7 @@ class Statement:
     metrics: Mapping[str, float] = field(default_factory=dict)
     eigenvalues: int = 0
     evolution: Evolution | None = None
+    ranges: Ranges | None = None
 
     @property
     def dimension(self) -> int:

@@ -70,11 +70,11 @@ def _draw_sections(panel: "Axes", data: OverTime, shown: np.ndarray) -> None:
     section = sections_of(data.axes)[0]
     for number in shown:
         first = number == shown[0]
+        along = data.values[number][section.index]
         for pen, values in ((FINE, data.fine), (HOMOGENIZED, data.homogenized), (NETWORK, data.values)):
             if values is not None:
                 label = "walkers" if pen is NETWORK else pen.label
-                along = values[number][section.index]
-                panel.plot(section.positions, along, **pen.line, label=label if first else None)
+                panel.plot(section.positions, values[number][section.index], **pen.line, label=label if first else None)
         middle = len(section.positions) // 2
         panel.annotate(f"{data.times[number]:.3g}", (section.positions[middle], along[middle]), (0, 2),
                        textcoords="offset points", ha="center", va="bottom", fontsize=7)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the equations of a solve give besides u: eigenvalues and modes, u(x, t)."""
+"""What the equations of a solve give besides u: eigenvalues and modes, u(x, t), u(x; mu)."""
 
 import math
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from homog.config import WITH_A_GRID
 from homog.measures.assembled import Assembled
 from homog.measures.evolution import Evolved
+from homog.measures.family import Family
 from homog.measures.spectrum import Spectrum, homogenized_spectrum, mode_values, spectrum
 from homog.measures.spreading import effective_tensor_by_walkers
 from homog.plots.modes import draw_modes
@@ -18,7 +19,9 @@ from homog.plots.panels import DOTS_PER_INCH
 from homog.references import Reference
 from homog.references.cell import effective_tensor
 from homog.run.evolving import Evolving, evolving
+from homog.run.families import Families, families
 from homog.run.task import Plan
+from homog.solvers.family import FamilySolver
 from homog.solvers.solve import Solve
 
 if TYPE_CHECKING:
@@ -68,20 +71,22 @@ class Further:
     Attributes:
         modes: Eigenvalues and modes.
         evolution: u(x, t).
+        family: u(x; mu).
     """
 
     modes: Modes | None = None
     evolution: Evolving | None = None
+    family: Families | None = None
 
     def metrics(self) -> dict[str, float]:
         """Its numbers, by the names that `metrics.json` has for them."""
-        parts = (part for part in (self.modes, self.evolution) if part is not None)
+        parts = (part for part in (self.modes, self.evolution, self.family) if part is not None)
         return {name: value for part in parts for name, value in part.metrics().items()}
 
     def figures(self, what: str, folder: Path) -> list[Path]:
         """Its figures, drawn into a folder."""
         found = list[Path]()
-        for name, part in (("modes", self.modes), ("evolution", self.evolution)):
+        for name, part in (("modes", self.modes), ("evolution", self.evolution), ("family", self.family)):
             if part is not None:
                 path = folder / f"{name}.png"
                 part.plot(f"{what}: {name}").savefig(path, dpi=DOTS_PER_INCH)
@@ -91,11 +96,9 @@ class Further:
 
 def further_of(plan: Plan, solve: object) -> Further:
     """The same as `further` by itself: with walkers and the cell problem for what the macro step adds, and for a*."""
-    if not _asked(plan):
-        return Further()
-    assert plan.steps is not None
     excess, tensor = None, None
-    if plan.problem.cell is not None:
+    if _asked(plan) and plan.problem.cell is not None:
+        assert plan.steps is not None
         by_walkers = effective_tensor_by_walkers(plan.problem, seed=plan.settings.seed, cache=plan.kernels)
         excess, (tensor, _) = by_walkers.excess(plan.steps.macro_step), effective_tensor(plan.problem)
     return further(plan, solve, excess, tensor, None)
@@ -113,6 +116,9 @@ def further(
         tensor: a* by the cell problem.
         truth: What u(x, t) is held against.
     """
+    if isinstance(solve, FamilySolver):
+        family = Family(plan.problem, solve.equations(), solve.network)
+        return Further(family=families(family, plan, truth))
     if not _asked(plan):
         return Further()
     assert isinstance(solve, Solve)

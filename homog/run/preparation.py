@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from homog import losses, networks
-from homog.config import NaturalGradient, RunSettings
-from homog.equation import Problem
+from homog.config import Galerkin, NaturalGradient, RunSettings
+from homog.equation import Problem, Ranges
 from homog.networks import tangent_in
+from homog.run.task import time_steps
+from homog.solvers.family import FamilySolver, Member, batches_of_a_node
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
 
@@ -43,5 +46,24 @@ def prepare_training(
     Raises:
         UserError: If the method cannot solve the problem, or the optimizer cannot minimise its loss over the network.
     """
+    if problem.ranges is not None:
+        return _prepare_family(settings, problem, problem.ranges, device, kernels)
     loss, network = prepare_network(settings, problem, steps, device, kernels)
     return loss, train(loss, network, settings.optimizer)
+
+
+def _prepare_family(
+    settings: RunSettings, problem: Problem, ranges: Ranges, device: torch.device, kernels: Path
+) -> tuple[losses.Loss, Training]:
+    """The loss of the middle, and the training of all."""
+
+    def member(place: np.ndarray) -> Member:
+        at = problem.member(ranges.values(place))
+        loss, network = prepare_network(settings, at, time_steps(settings, at), device, kernels)
+        return Member(loss, network)
+
+    assert isinstance(settings.optimizer, Galerkin)
+    members, middle = [member(place) for place in ranges.nodes], member(np.zeros(len(ranges.names)))
+    solver = FamilySolver(settings.optimizer, ranges, members, middle)
+    loss = members[len(members) // 2].loss  # the record has the statistics of its walkers
+    return loss, Training(loss, solver, batches_of_a_node(settings.optimizer) * len(members))

@@ -17,6 +17,7 @@ from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
 from homog.run.evolving import Evolving
+from homog.run.families import Families
 from homog.run.further import Further, Modes
 from homog.run.metrics import METRICS
 from homog.run.task import Task
@@ -144,6 +145,25 @@ def print_further(seen: Further) -> None:
         _print_eigenvalues(seen.modes)
     if seen.evolution is not None:
         _print_evolution(seen.evolution)
+    if seen.family is not None:
+        _print_family(seen.family)
+
+
+def _print_family(seen: Families) -> None:
+    """The errors of members of the family, and of all in the mean."""
+    ranges = seen.family.equations.ranges
+    heads = [*ranges.names, "error against u_eps", "error against u_0", "told, against u_0"]
+    table = Table(*heads, title="Family", title_justify="left")
+    for member in seen.members:
+        known = member.errors.fine, member.errors.homogenized
+        shown = ("" if error is None else f"{error:.2e}" for error in known)
+        table.add_row(*(f"{value:.4g}" for value in member.values.values()), *shown, f"{member.told:.1e}")
+    degree = seen.family.equations.index
+    table.caption = (
+        f"told in the root mean square: {seen.mean_error:.1e}; polynomials of degree {degree} in the parameters"
+    )
+    table.caption_justify = "left"
+    _console.print(table)
 
 
 def _print_evolution(seen: Evolving) -> None:

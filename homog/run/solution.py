@@ -22,7 +22,8 @@ from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
 from homog.run.evolving import Evolving
-from homog.run.further import Modes
+from homog.run.families import Families
+from homog.run.further import Further, Modes
 from homog.run.task import Plan
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class Solution:
         warnings: What puts u in doubt, a line each.
         budget: The parts of the error of u and the estimates made of them, by the names of metrics: see
             `docs/error_budget.md`. Empty where they are not known.
-        modes: Eigenvalues and modes, where the problem asks for them.
-        evolution: u(x, t), where the problem asks for it.
+        further: What the problem asks for besides.
         curve: (iteration, relative L2 error) over the training, where there was a reference to hold it against.
     """
 
@@ -57,13 +57,27 @@ class Solution:
     warnings: tuple[str, ...] = ()
     budget: Mapping[str, float] = field(default_factory=dict, repr=False)
     curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
-    modes: Modes | None = field(default=None, repr=False)
-    evolution: Evolving | None = field(default=None, repr=False)
+    further: Further = field(default_factory=Further, repr=False)
 
     @property
     def error_estimate(self) -> float | None:
         """Estimate of the relative L2 error of u against u_eps, by the run itself; None where it is not known."""
         return self.budget.get("rel_l2_error_estimate")
+
+    @property
+    def modes(self) -> Modes | None:
+        """Eigenvalues and modes, where the problem asks for them."""
+        return self.further.modes
+
+    @property
+    def evolution(self) -> Evolving | None:
+        """u(x, t), where the problem asks for it."""
+        return self.further.evolution
+
+    @property
+    def family(self) -> Families | None:
+        """u for all values of the parameters that are ranges."""
+        return self.further.family
 
     @property
     def settings(self) -> RunSettings:
@@ -79,24 +93,39 @@ class Solution:
         noise = "unknown" if self.standard_error is None else f"{100 * self.standard_error:.2g} %"
         return f"<u of {self.plan.what}, seed {self.settings.seed}: standard error {noise}>"
 
-    def __call__(self, *coordinates: ArrayLike) -> Any:
-        """u at points of the closed domain.
+    def __call__(self, *coordinates: ArrayLike, **values: float) -> Any:
+        """u at points of the closed domain: `u(x1, x2)`, `u(points)`, `u(points, c=0.3)`, `u(points, t=0.05)`.
 
         Args:
             coordinates: x1, x2, ..., numbers or arrays that fit together; or one array of points, shape (..., d): in
                 one dimension (n, 1), since a row of numbers are coordinates.
+            values: Of a problem with ranges a value for each of these parameters; of one with time t, from 0 on.
 
         Returns:
             A number for numbers, else an array: of the coordinates' shape, or of shape (...) for points.
 
         Raises:
-            UserError: If the numbers are no points of the domain.
+            UserError: If the numbers are no points of the domain, or there is no such parameter.
         """
         points = self._points(coordinates)
+        if values:
+            there = self._at_values(points, values)
+            return float(there) if there.ndim == 0 else there
         device = next(self.network.parameters()).device
         x = torch.as_tensor(points, dtype=torch.float32, device=device)
-        values = values_without_gradient(self.network, x).double().cpu().numpy()
-        return float(values) if values.ndim == 0 else values
+        found = values_without_gradient(self.network, x).double().cpu().numpy()
+        return float(found) if found.ndim == 0 else found
+
+    def _at_values(self, points: Float64[np.ndarray, "*batch d"], values: Mapping[str, float]) -> np.ndarray:
+        """u for values of parameters, or at a time."""
+        if self.family is not None:
+            return self.family.family(points, **values)
+        if self.evolution is None or set(values) != {"t"}:
+            raise UserError(f"u depends on no {', '.join(values)}: such values are of problem.time or of ranges")
+        if not values["t"] >= 0:
+            raise UserError(f"t={values['t']:g}: write a time from 0 on")
+        evolved = self.evolution.evolved
+        return evolved.values([evolved.at(float(values["t"]))], points)[0]
 
     def error(self, truth: Reference) -> float:
         """The relative L2 error of u against a reference, at its places: against u_eps, or u_0 where that is missing.

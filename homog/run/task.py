@@ -1,12 +1,15 @@
 """What a run computes, and where it goes, once its settings are understood."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from homog import equation
 from homog.config import WITH_A_GRID, BoundsTimeStep, Energy, Galerkin, RunSettings
-from homog.equation import Problem
+from homog.equation import Problem, Ranges
 from homog.errors import UserError
 from homog.run.folder import RunRecord
 from homog.timesteps.pace import steps_in, with_pace
@@ -60,10 +63,17 @@ class Plan:
             raise UserError(_JUMPS)
         if problem.has_holes and (not settings.method.knows_holes or settings.evaluation.fine_scale):
             raise UserError(_HOLES)
-        for name, asked in (("eigenvalues", problem.eigenvalues), ("time", problem.evolution)):
+        further = {
+            "eigenvalues": bool(problem.eigenvalues),
+            "time": problem.evolution is not None,
+            "parameters with a range": problem.ranges is not None,
+        }
+        for name, asked in further.items():
             if asked:
                 _refuse_by_matrix(name, settings, problem)
-        plan = Plan(settings, problem, _time_steps(settings, problem) if settings.method.walks else None, home)
+        if problem.ranges is not None:
+            _refuse_corners(settings, problem, problem.ranges)
+        plan = Plan(settings, problem, time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end
         return plan
@@ -141,8 +151,16 @@ def _refuse_by_matrix(name: str, settings: RunSettings, problem: Problem) -> Non
         raise UserError(f"problem.{name} goes with at most three dimensions")
 
 
-def _time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
-    """Those of the policy, with shorter ones where the medium is steep, as far as the policy's budget goes."""
+def _refuse_corners(settings: RunSettings, problem: Problem, ranges: Ranges) -> None:
+    """Refuse ranges with values for which there is no problem."""
+    if settings.target is not None:
+        raise UserError("target goes with one problem: leave the ranges of problem.parameters out")
+    for place in itertools.product((-1.0, 1.0), repeat=len(ranges.names)):
+        problem.member(ranges.values(np.array(place)))
+
+
+def time_steps(settings: RunSettings, problem: Problem) -> TimeSteps:
+    """Those of the policy for a problem, with shorter ones where the medium is steep, as far as its budget goes."""
     policy, method = settings.timestep, settings.method
     steps = steps_in(problem, policy, may_stay=method.may_stay)
     follows = policy.follows_medium and method.drifts

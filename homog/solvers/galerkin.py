@@ -181,6 +181,30 @@ class GalerkinSolver:
         """What the features are of."""
         return self._linear
 
+    def sums(self) -> tuple[Float64[np.ndarray, "groups n n"], Float64[np.ndarray, "groups n n"], np.ndarray]:
+        """Of the groups that have a batch the matrices, those of the control variate, and the loads.
+
+        Sums over batches, the lift being the last function.
+        """
+        groups = min(self._batches, self._groups)
+        matrix, control, load = (part[:groups] for part in self._system)
+        return matrix, control, load
+
+    def tested(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray, tuple[float, float], float]:
+        """The equations of other time steps, as `steps.seen_in` takes them: see `homog.losses.Tested`."""
+        groups = min(self._batches, self._groups)
+        matrix, control, load = (part[:, :groups] for part in self._tested)
+        return (matrix, control, load), self._smooth, self._earlier, self._lacks
+
+    @property
+    def used(self) -> int:
+        """How many of the growing spaces the batches to come have equations for."""
+        return self._used
+
+    @used.setter
+    def used(self, spaces: int) -> None:
+        self._used, self._solved = max(self._least, spaces), None
+
     def features(self) -> int:
         """How many functions the answer is made of."""
         return len(self._solve().answer.chosen)
@@ -305,6 +329,10 @@ class GalerkinSolver:
 
     def _set_weights(self, weights: np.ndarray) -> None:
         self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
+
+    def mass(self) -> Float64[np.ndarray, "n n"]:
+        """Mean products of features and lift."""
+        return self._norm
 
     def _mass_matrix(self) -> Float64[np.ndarray, "n n"]:
         """Mean products of features and lift: |u|^2 = v . (mass v) for v = (w, 1)."""
