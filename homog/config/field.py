@@ -25,10 +25,12 @@ class SpectralField(FieldSettings):
     """Amplitudes |k|^-decay with random phases on the periodic box, mapped affinely onto [lower, upper].
 
     The wave numbers k run from `shortest` to `longest` periods a unit length; without `longest` it is calibrated so
-    that the correlation length is `correlation`. `grid` counts the nodes along the longest side.
+    that the correlation length is `correlation`. `grid` counts the nodes along the longest side. Of several
+    `samples` those after the first have the seeds that follow.
     """
 
     seed: int = 0
+    samples: int = field(default=1, repr=False)  # no part of the field's own name
     decay: float = 1.0
     shortest: float = 4.0
     longest: float | None = None
@@ -39,6 +41,7 @@ class SpectralField(FieldSettings):
 
     def __post_init__(self) -> None:
         _seed(self.seed)
+        at_least("problem.field.samples", self.samples, 1)
         require(0 <= self.decay <= 20, "problem.field.decay", self.decay, "a number from 0 to 20")
         positive("problem.field.shortest", self.shortest)
         if self.longest is not None:
@@ -128,7 +131,7 @@ class CompositeField(FieldSettings):
         turned: Whether each ellipsoid is turned at random.
         count: Balls, ellipsoids or cubes in a cell: one in the middle, or several at random without overlap.
         seed: Seed of the random places.
-        samples: Number of samples, of this seed and the following ones; more than one for task=effective_tensor.
+        samples: Number of samples, of this seed and the following ones.
         normal: Normal of the layers of a laminate, whole numbers: [1, 1] is across the diagonal.
         inclusion: Coefficient of the inclusions; zero makes them holes.
         matrix: Coefficient around them.
@@ -175,7 +178,7 @@ class GSToolsField(FieldSettings):
     """A Gaussian random field drawn with gstools; `correlation` is the distance of autocorrelation 1/e.
 
     `smoothness` is nu of the Matern covariance and means nothing to the others. `grid` counts the nodes along the
-    longest side, both ends among them.
+    longest side, both ends among them. Of several `samples` those after the first have the seeds that follow.
     """
 
     covariance: str = "Gaussian"
@@ -184,6 +187,7 @@ class GSToolsField(FieldSettings):
     mean: float = 0.0
     smoothness: float = 1.5
     seed: int = 0
+    samples: int = field(default=1, repr=False)  # no part of the field's own name
     grid: int = 257
 
     def __post_init__(self) -> None:
@@ -193,6 +197,7 @@ class GSToolsField(FieldSettings):
         require(isfinite(self.mean), "problem.field.mean", self.mean, "a finite number")
         require(0.2 <= self.smoothness <= 50, "problem.field.smoothness", self.smoothness, "a number from 0.2 to 50")
         _seed(self.seed, 2**31)
+        at_least("problem.field.samples", self.samples, 1)
         at_least("problem.field.grid", self.grid, 16)
 
 

@@ -92,8 +92,7 @@ class ProblemSettings:
         require(0 <= self.eigenvalues <= _MOST_EIGENVALUES, "problem.eigenvalues", self.eigenvalues,
                 f"a whole number from 0 to {_MOST_EIGENVALUES}")  # fmt: skip
         span_of(self.time)
-        if ranges_of(self.parameters) and (self.time is not None or self.eigenvalues):
-            raise UserError("problem.parameters with a range go without problem.time and problem.eigenvalues")
+        ranges_of(self.parameters)
         if self.coefficient != MISSING:
             coefficient_texts(self.coefficient, len(self.domain.lower))
         face_conditions(self.boundary, len(self.domain.lower))

@@ -44,11 +44,6 @@ class RunSettings:
         if self.name is not None:
             label("name", self.name)
         one_of("task", self.task, TASKS)
-        if self.task == "solve" and self.problem != MISSING and self.problem.samples > 1:
-            raise UserError(
-                f"problem.field.samples={self.problem.samples} are of task=effective_tensor: here write"
-                " -m 'problem.field.seed=range(0,8)' for a run for each"
-            )
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         require(self.resume != "", "resume", self.resume, "true, auto or the folder of a run")
         if self.checkpoint is not None:

@@ -139,6 +139,13 @@ class Problem(Statement):
         vars(changed).update({"settings": None, **parts})
         return changed
 
+    def sample(self, number: int) -> "Problem":
+        """The same problem in another sample of its random medium, of the seed so many further on."""
+        assert isinstance(self.settings, FieldProblem)
+        field: Any = self.settings.field
+        further = dataclasses.replace(field, seed=field.seed + number, samples=1)
+        return build(dataclasses.replace(self.settings, field=further), self.eps)
+
     def member(self, values: Mapping[str, float]) -> "Problem":
         """The problem with these values of the parameters that are ranges.
 

@@ -1,4 +1,4 @@
-"""What the equations of a solve give besides u: eigenvalues and modes, u(x, t), u(x; mu)."""
+"""What the equations of a solve give besides u: eigenvalues and modes, u(x, t), u(x; mu), and u over samples."""
 
 import math
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from homog.config import WITH_A_GRID
 from homog.measures.assembled import Assembled
+from homog.measures.ensemble import Ensemble
 from homog.measures.evolution import Evolved
 from homog.measures.family import Family
 from homog.measures.spectrum import Spectrum, homogenized_spectrum, mode_values, spectrum
@@ -18,9 +19,11 @@ from homog.plots.modes import draw_modes
 from homog.plots.panels import DOTS_PER_INCH
 from homog.references import Reference
 from homog.references.cell import effective_tensor
+from homog.run.ensembles import Ensembles
 from homog.run.evolving import Evolving, evolving
 from homog.run.families import Families, families
 from homog.run.task import Plan
+from homog.solvers.ensemble import EnsembleSolve
 from homog.solvers.family import FamilySolver
 from homog.solvers.solve import Solve
 
@@ -72,21 +75,24 @@ class Further:
         modes: Eigenvalues and modes.
         evolution: u(x, t).
         family: u(x; mu).
+        ensemble: u over the law of a random medium.
     """
 
     modes: Modes | None = None
     evolution: Evolving | None = None
     family: Families | None = None
+    ensemble: Ensembles | None = None
 
     def metrics(self) -> dict[str, float]:
         """Its numbers, by the names that `metrics.json` has for them."""
-        parts = (part for part in (self.modes, self.evolution, self.family) if part is not None)
+        parts = (part for part in (self.modes, self.evolution, self.family, self.ensemble) if part is not None)
         return {name: value for part in parts for name, value in part.metrics().items()}
 
     def figures(self, what: str, folder: Path) -> list[Path]:
         """Its figures, drawn into a folder."""
         found = list[Path]()
-        for name, part in (("modes", self.modes), ("evolution", self.evolution), ("family", self.family)):
+        parts = {"modes": self.modes, "evolution": self.evolution, "family": self.family, "ensemble": self.ensemble}
+        for name, part in parts.items():
             if part is not None:
                 path = folder / f"{name}.png"
                 part.plot(f"{what}: {name}").savefig(path, dpi=DOTS_PER_INCH)
@@ -119,6 +125,8 @@ def further(
     if isinstance(solve, FamilySolver):
         family = Family(plan.problem, solve.equations(), solve.network)
         return Further(family=families(family, plan, truth))
+    if isinstance(solve, EnsembleSolve):
+        return Further(ensemble=Ensembles.of(Ensemble(solve.network, *solve.answers), plan.problem.domain))
     if not _asked(plan):
         return Further()
     assert isinstance(solve, Solve)

@@ -11,6 +11,7 @@ from homog.config import Galerkin, NaturalGradient, RunSettings
 from homog.equation import Problem, Ranges
 from homog.networks import tangent_in
 from homog.run.task import time_steps
+from homog.solvers.ensemble import EnsembleSolve, batches_of_a_sample
 from homog.solvers.family import FamilySolver, Member, batches_of_a_node
 from homog.solvers.training import Training, train
 from homog.timesteps.timestep import TimeSteps
@@ -49,7 +50,25 @@ def prepare_training(
     if problem.ranges is not None:
         return _prepare_family(settings, problem, problem.ranges, device, kernels)
     loss, network = prepare_network(settings, problem, steps, device, kernels)
+    if settings.problem.samples > 1:
+        return loss, _over_samples(settings, problem, (loss, network), device, kernels)
     return loss, train(loss, network, settings.optimizer)
+
+
+def _over_samples(
+    settings: RunSettings, problem: Problem, first: tuple[losses.Loss, nn.Module], device: torch.device, kernels: Path
+) -> Training:
+    """The training of all samples of the medium."""
+
+    def made(number: int) -> tuple[losses.Loss, nn.Module]:
+        sample = problem.sample(number)
+        return prepare_network(settings, sample, time_steps(settings, sample), device, kernels)
+
+    assert isinstance(settings.optimizer, Galerkin)
+    samples = settings.problem.samples
+    further = (samples - 1) * batches_of_a_sample(settings.optimizer)
+    solver = EnsembleSolve(settings.optimizer, samples, first, made)
+    return Training(first[0], solver, settings.optimizer.iterations + further)
 
 
 def _prepare_family(

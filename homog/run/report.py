@@ -16,6 +16,7 @@ from homog.measures.mixtures import Mixture
 from homog.measures.spreading import EffectiveTensor
 from homog.references import Reference
 from homog.run.budget import PARTS
+from homog.run.ensembles import Ensembles
 from homog.run.evolving import Evolving
 from homog.run.families import Families
 from homog.run.further import Further, Modes
@@ -147,6 +148,20 @@ def print_further(seen: Further) -> None:
         _print_evolution(seen.evolution)
     if seen.family is not None:
         _print_family(seen.family)
+    if seen.ensemble is not None:
+        _print_ensemble(seen.ensemble)
+
+
+def _print_ensemble(seen: Ensembles) -> None:
+    """Sizes of mean and deviation over the law."""
+    found = seen.metrics()
+    table = Table("over the law of the medium", "relative to the mean", title="Ensemble", title_justify="left")
+    table.add_row("mean, its standard error", f"{found['ensemble_standard_error']:.2e}")
+    deviation, error = found["ensemble_deviation"], found["ensemble_deviation_standard_error"]
+    table.add_row("standard deviation", f"{deviation:.2e} +- {error:.1e}")
+    table.caption = f"{found['samples']:.0f} samples; the errors below are those of the first"
+    table.caption_justify = "left"
+    _console.print(table)
 
 
 def _print_family(seen: Families) -> None:

@@ -21,6 +21,7 @@ from homog.networks import values_without_gradient
 from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
+from homog.run.ensembles import Ensembles
 from homog.run.evolving import Evolving
 from homog.run.families import Families
 from homog.run.further import Further, Modes
@@ -78,6 +79,11 @@ class Solution:
     def family(self) -> Families | None:
         """u for all values of the parameters that are ranges."""
         return self.further.family
+
+    @property
+    def ensemble(self) -> Ensembles | None:
+        """Mean and deviation over the law of a random medium, where samples of it are asked for."""
+        return self.further.ensemble
 
     @property
     def settings(self) -> RunSettings:

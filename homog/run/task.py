@@ -67,12 +67,19 @@ class Plan:
             "eigenvalues": bool(problem.eigenvalues),
             "time": problem.evolution is not None,
             "parameters with a range": problem.ranges is not None,
+            "field.samples": settings.problem.samples > 1,
         }
         for name, asked in further.items():
             if asked:
                 _refuse_by_matrix(name, settings, problem)
+        if sum(further.values()) > 1:
+            one, other = [f"problem.{name}" for name, asked in further.items() if asked][:2]
+            if {one, other} != {"problem.eigenvalues", "problem.time"}:
+                raise UserError(f"{one} and {other} do not go together: leave one of the two out")
+        if settings.target is not None and (problem.ranges is not None or settings.problem.samples > 1):
+            raise UserError("target goes with one problem: leave ranges of problem.parameters and samples out")
         if problem.ranges is not None:
-            _refuse_corners(settings, problem, problem.ranges)
+            _refuse_corners(problem, problem.ranges)
         plan = Plan(settings, problem, time_steps(settings, problem) if settings.method.walks else None, home)
         if settings.evaluation.fine_scale:
             plan.fine_scale_steps()  # refuses at once what it would refuse at the end
@@ -151,10 +158,8 @@ def _refuse_by_matrix(name: str, settings: RunSettings, problem: Problem) -> Non
         raise UserError(f"problem.{name} goes with at most three dimensions")
 
 
-def _refuse_corners(settings: RunSettings, problem: Problem, ranges: Ranges) -> None:
+def _refuse_corners(problem: Problem, ranges: Ranges) -> None:
     """Refuse ranges with values for which there is no problem."""
-    if settings.target is not None:
-        raise UserError("target goes with one problem: leave the ranges of problem.parameters out")
     for place in itertools.product((-1.0, 1.0), repeat=len(ranges.names)):
         problem.member(ranges.values(np.array(place)))
 

@@ -4,13 +4,12 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from homog import equation
-from homog.config import CompositeField, FieldProblem, RunSettings
+from homog.config import RunSettings
 from homog.domains import tensor_grid
 from homog.equation import Problem
 from homog.errors import UserError
@@ -113,14 +112,11 @@ class Samples:
     @staticmethod
     def of(problem: Problem, settings: RunSettings, kernels: Path) -> "Samples":
         """Of a problem, or of as many as its field asks for, whose seeds follow on the first one's."""
-        asked, number = settings.problem, settings.problem.samples
+        first, number = problem, settings.problem.samples
         by_walkers, cells, errors, lines, seconds = [], [], [], [], np.zeros(2)
         for index in range(number):
             if index:
-                assert isinstance(asked, FieldProblem)
-                assert isinstance(asked.field, CompositeField)
-                field = replace(asked.field, seed=asked.field.seed + index)
-                problem = equation.build(replace(asked, field=field), settings.eps)
+                problem = first.sample(index)
             start = time.perf_counter()
             cell, error = effective_tensor(problem)
             between = time.perf_counter()

@@ -181,6 +181,10 @@ class GalerkinSolver:
         """What the features are of."""
         return self._linear
 
+    def answer(self) -> InSpace:
+        """The answer, and how each group of walkers would move it."""
+        return self._solve().answer
+
     def sums(self) -> tuple[Float64[np.ndarray, "groups n n"], Float64[np.ndarray, "groups n n"], np.ndarray]:
         """Of the groups that have a batch the matrices, those of the control variate, and the loads.
 
