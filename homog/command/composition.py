@@ -39,6 +39,9 @@ _TEXTS = {
 }
 """The settings that are formulas or paths."""
 
+_WITH_NUMBERS = {"problem.time"}
+"""Those in which some of the entries are formulas, and others numbers or lists of them."""
+
 _MAPPINGS = {"problem.parameters", "problem.field.values"}
 """Those whose keys are the user's own."""
 
@@ -217,21 +220,32 @@ def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
             argument = f"++{argument}"
         if equals and key.lstrip("+") in _TEXTS and not value.lstrip().startswith(("'", '"', "choice(")):
             argument = f"{key}=" + ",".join(map(_quoted, _parts(value)))
+        if key.lstrip("+") in _WITH_NUMBERS and value.lstrip().startswith("{"):
+            argument = f"{key}={_quoted(value, numbers=False)}"
         quoted.append(argument)
     return quoted
 
 
-def _quoted(value: str) -> str:
-    """A formula in quotes; of a mapping or a list those in it."""
+def _quoted(value: str, *, numbers: bool = True) -> str:
+    """A formula in quotes; of a mapping or a list those in it; numbers too, unless they are to stay as they are."""
     text = value.strip()
-    if text.startswith(("'", '"')):
+    if text.startswith(("'", '"')) or (not numbers and _is_number(text)):
         return text
     if text.startswith("[") and text.endswith("]"):
-        return f"[{', '.join(map(_quoted, _parts(text[1:-1])))}]"
+        return f"[{', '.join(_quoted(part, numbers=numbers) for part in _parts(text[1:-1]))}]"
     if not (text.startswith("{") and text.endswith("}")):
         return "'" + text.replace("'", r"\'") + "'"
     entries = (part.partition(":") for part in _parts(text[1:-1]))
-    return "{" + ", ".join(f"{key.strip()}: {_quoted(inner)}" if colon else key for key, colon, inner in entries) + "}"
+    inside = (f"{key.strip()}: {_quoted(inner, numbers=numbers)}" if colon else key for key, colon, inner in entries)
+    return "{" + ", ".join(inside) + "}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(value: str) -> list[str]:

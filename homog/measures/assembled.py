@@ -1,7 +1,7 @@
 """The equations of a solve after its end: its functions at points, their products, and the answers in each space."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +27,40 @@ class Assembled:
     Attributes:
         network: Gives the features and the lift.
         matrices: Of each group of walkers, in all features, its mean over batches, shape (groups, m, m).
-        spaces: Numbers of the features of growing spaces, of those that all batches have.
-        answers: The answer in each of them.
+        answers: The answers in growing spaces, of the features that all batches have.
         freedom: Degrees of freedom of the spread between groups.
         macro_step: Dt.
     """
 
     network: LinearInFeatures
     matrices: Float64[np.ndarray, "groups m m"]
-    spaces: Sequence[Int64[np.ndarray, " k"]]
     answers: Sequence[InSpace]
     freedom: int
     macro_step: float
+
+    @property
+    def spaces(self) -> list[Int64[np.ndarray, " k"]]:
+        """Numbers of the features of each of the growing spaces."""
+        return [answer.chosen for answer in self.answers]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All but the network, by name."""
+        return {
+            "matrices": self.matrices,
+            "order": self.answers[-1].chosen,
+            "sizes": np.array([len(answer.chosen) for answer in self.answers]),
+            "weights": np.stack([answer.weights for answer in self.answers]),
+            "spreads": np.stack([answer.spread for answer in self.answers]),
+            "freedom": np.array(self.freedom),
+            "macro_step": np.array(self.macro_step),
+        }
+
+    @staticmethod
+    def of(network: LinearInFeatures, arrays: Mapping[str, np.ndarray]) -> "Assembled":
+        """From what `arrays` gave."""
+        parts = zip(arrays["sizes"], arrays["weights"], arrays["spreads"], strict=True)
+        answers = [InSpace(arrays["order"][:size], weights, spread) for size, weights, spread in parts]
+        return Assembled(network, arrays["matrices"], answers, int(arrays["freedom"]), float(arrays["macro_step"]))
 
 
 def mean_coefficient(problem: Problem) -> float:

@@ -27,6 +27,9 @@ _ARRAYS = (
     *("fine", "homogenized", "mean_coefficient", "effective_tensor"),
     *("effective_values", "effective_tensors"),
     *("fine_standard_error", "homogenized_standard_error"),
+    *("fine_over_time", "homogenized_over_time"),
+    *("fine_over_time_error_estimate", "homogenized_over_time_error_estimate"),
+    *("eigenvalues", "homogenized_eigenvalues", "eigenvalues_error_estimate"),
 )
 _ESTIMATES = (
     *("error_estimate", "homogenized_error_estimate"),
@@ -113,9 +116,12 @@ def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
     else:
         places = Places(axes=tuple(arrays[f"x{i + 1}"] for i in range(dimension)))
     grid, tensor = places.shape, (dimension, dimension)
-    values = len(arrays.get("effective_values", ()))
+    values = _length(arrays, "effective_values")
+    times = _length(arrays, "fine_over_time", "homogenized_over_time")
+    modes = _length(arrays, "eigenvalues", "homogenized_eigenvalues")
     found = {name: arrays.get(name) for name in _ARRAYS}
     shapes = [grid, grid, grid, tensor, (values,), (values, *tensor), grid, grid]
+    shapes += [(times, *grid)] * 2 + [(times,)] * 2 + [(modes,)] * 3
     numbers = [plain[name] for name in ("mean", *_ESTIMATES) if plain[name] is not None]
     sound = (
         plain["question"] == json.loads(json.dumps(question))
@@ -129,6 +135,11 @@ def _unpack(arrays: Mapping[str, np.ndarray], question: Mapping) -> Reference:
         raise ValueError("not what was asked for")
     further = {name: plain[name] for name in _PLAIN if name != "notes"}
     return Reference(places=places, **found, **further, notes=tuple(notes))
+
+
+def _length(arrays: Mapping[str, np.ndarray], *names: str) -> int:
+    """Of the first of these that is there."""
+    return next((len(arrays[name]) for name in names if name in arrays), 0)
 
 
 def _write(path: Path, question: Mapping, reference: Reference) -> None:

@@ -18,11 +18,12 @@ from homog.config import (
 )
 from homog.domains import Places
 from homog.equation import Problem
+from homog.equation.evolution import TIME
 from homog.equation.velocities import Parts, parts_of_velocity, with_velocity
 from homog.errors import UserError
 from homog.formula.evaluate import at_points
 from homog.formula.parse import parse
-from homog.references import cache, process
+from homog.references import cache, extras, process
 from homog.references.estimates import distance, fine_estimate
 from homog.references.fem import System
 from homog.references.lattice import Lattice
@@ -39,6 +40,7 @@ _CALLED = {
     "second": "second discretisation, and no estimate of u_eps's own error",
     "main": "u_eps",
     "mean": "u_mean",
+    **extras.CALLED,
 }
 
 
@@ -106,24 +108,34 @@ def _by_walks(
 ) -> Reference:
     from homog.references.feynman_kac import reference_by_walks  # imports torch, and FEM does without
 
+    notes = (*notes, *extras.note_without_mesh(problem))
     return reference_by_walks(settings, problem, solve.folder / "kernels", notes, solve.check)
 
 
 @_compute.register
 def _(settings: ExactReference, problem: Problem, count: int, solve: process.Solver) -> Reference:
-    places = Places.of(problem.domain, count)
+    places, evolution = Places.of(problem.domain, count), problem.evolution
 
-    def values(name: str, text: str | None) -> np.ndarray | None:
+    def values(name: str, text: str | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """What a formula gives that does not name t, and what one gives that does, at each time."""
         if text is None:
-            return None
+            return None, None
         formula = parse(text, problem.dimension, problem.parameters, where=f"reference.{name}")
-        found = np.array(at_points(formula, places.points, problem.parameters))
+        over_time = evolution is not None and TIME in formula.names
+        given = [{}] if evolution is None or not over_time else [{TIME: time} for time in evolution.times]
+        found = np.stack([at_points(formula, places.points, {**problem.parameters, **time}) for time in given])
         if not np.isfinite(found).all():
             raise UserError(f"reference.{name}={text} has no finite value somewhere in the domain")
-        return found
+        return (None, found) if over_time else (found[0], None)
 
-    fine, homogenized = values("fine", settings.fine), values("homogenized", settings.homogenized)
-    return Reference(places, fine, homogenized, None, None, None, None, 0, 0.0, (), by="formula")
+    fine, fine_over_time = values("fine", settings.fine)
+    homogenized, homogenized_over_time = values("homogenized", settings.homogenized)
+    return Reference(
+        *(places, fine, homogenized, None, None, None, None, 0, 0.0, ()),
+        by="formula",
+        fine_over_time=fine_over_time,
+        homogenized_over_time=homogenized_over_time,
+    )
 
 
 def _solve(
@@ -152,6 +164,8 @@ def _solve(
     systems |= _fine_systems(problem, smooth, fine, following=bool(systems))
     if mean is not None and smooth and parts is not None:
         systems |= _pair("mean", smooth, fine, _mean_law(problem, mean, parts))
+    systems = extras.with_extras(problem, systems, fine)
+    notes = (*notes, *extras.note(problem, fine))
 
     unknowns = max((system.lattice.unknowns for system in systems.values()), default=0)
     nodal, unsolved = _solutions(problem, systems, solve)
@@ -201,6 +215,7 @@ def _solve(
         homogenized_error_estimate=by_second("homogenized", gap),
         mean_coefficient_error_estimate=by_second("mean", mean_error),
         cell_problem_error_estimate=gap if tensor is not None or tensors is not None else None,
+        **extras.results(problem, fine, known, places.axes, gap, tensor),
     )
 
 

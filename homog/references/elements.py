@@ -1,5 +1,6 @@
 """The discretised equation by dolfinx: the only file, beside `advection`, that knows it."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,36 @@ class Elements:
         self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._matrix = self._fem.create_matrix(self._stiffness)  # its making takes more memory than it: before others
 
+    def mass(self) -> sp.csr_matrix:
+        """The integral of u v, a row of the unit matrix for each copy."""
+        of_lattice = self.lattice.mass()
+        return self._copies.matrix(sp.csr_matrix(of_lattice[self.positions][:, self.positions]))
+
+    def load(self, forcing: Callable[[np.ndarray], np.ndarray] | None) -> np.ndarray:
+        """The integral of f v, and of q v on faces with a flux, for each v: at copies zero, at their originals the sum.
+
+        Args:
+            forcing: f at points of shape (..., d); None for zero.
+        """
+        function, points, _ = self._data[0]
+        before = function.x.array.copy()
+        function.x.array[:] = 0.0 if forcing is None else forcing(points)
+        found = self._copies.gathered(self._fem.assemble_vector(self._load_form).array.copy())
+        function.x.array[:] = before
+        return found
+
+    def on_lattice(self, u: np.ndarray) -> np.ndarray:
+        """The values of unknowns, of the lattice's shape."""
+        values = np.empty(self.lattice.unknowns)
+        values[self.positions] = u
+        return values.reshape(self.lattice.shape)
+
+    @property
+    def rate(self) -> float:
+        """The mean of |A| over the square of the longest side."""
+        sides = np.subtract(self.lattice.upper, self.lattice.lower)
+        return float(np.abs(self._coefficient.x.array).mean() / sides.max() ** 2)
+
     def _of_load(self, mesh: Any, fem: Any, options: Any) -> tuple[Any, np.ndarray, Any]:
         """A function at the Gauss points of the load, their coordinates, and what gives u there where data ask for it.
 
@@ -207,8 +238,7 @@ class Elements:
             self._load = self._copies.gathered(self._fem.assemble_vector(self._load_form).array)
         self._u.x.array[:] = u
         flow = self._fem.assemble_vector(self._flow).array
-        sides = np.subtract(self.lattice.upper, self.lattice.lower)
-        scale = float(np.abs(self._coefficient.x.array).mean() * np.prod(sides) / sides.max() ** 2)
+        scale = self.rate * float(np.prod(np.subtract(self.lattice.upper, self.lattice.lower)))
         size = float(np.sqrt(max(0.0, u @ flow) + scale * np.mean(u**2)))
         flow = self._copies.gathered(flow)
         flow -= share * self._load
@@ -262,9 +292,7 @@ class Elements:
 
     def nearby(self, u: np.ndarray) -> Rows:
         """Finite volumes with A and b at u: close to the derivative of the residual, and cheaper."""
-        on_lattice = np.empty(self.lattice.unknowns)
-        on_lattice[self.positions] = u
-        on_lattice = on_lattice.reshape(self.lattice.shape)
+        on_lattice = self.on_lattice(u)
 
         def between(axis: int) -> np.ndarray:
             along = np.moveaxis(on_lattice, axis, 0)

@@ -44,10 +44,26 @@ def fine_estimate(
     last = distance(problem, main, second, grid_count)
     if third is None:
         return last
-    before = distance(problem, second, third, grid_count)
-    ratio = min(last / before, _SLOWEST) if before > 0 else 0.0
-    estimate = last * max(1.0, ratio / (1 - ratio))
+    estimate = _series(last, distance(problem, second, third, grid_count))
     return estimate if meshes.resolved else max(estimate, _hidden(problem, meshes.main))
+
+
+def eigenvalue_estimate(
+    problem: Problem, meshes: Meshes, main: np.ndarray, second: np.ndarray, third: np.ndarray | None
+) -> np.ndarray:
+    """The error of eigenvalues of u_eps's operator, from above, as `fine_estimate` has it; shape (n,), absolute."""
+    last = np.abs(main - second)
+    if third is None:
+        return last
+    before = np.abs(second - third)
+    estimate = np.array([_series(*both) for both in zip(last.tolist(), before.tolist(), strict=True)])
+    return estimate if meshes.resolved else np.maximum(estimate, _hidden(problem, meshes.main) * np.abs(main))
+
+
+def _series(last: float, before: float) -> float:
+    """The sum of the distances that follow the last two, or the last one if that is larger."""
+    ratio = min(last / before, _SLOWEST) if before > 0 else 0.0
+    return last * max(1.0, ratio / (1 - ratio))
 
 
 def _axes(problem: Problem) -> list[np.ndarray]:

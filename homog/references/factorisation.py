@@ -63,6 +63,12 @@ class Factors:
             raise NotSolved("its factors are worth nothing in double precision")
         return found
 
+    def unrefined(self, right: np.ndarray) -> np.ndarray:
+        """What the factors alone make of a right side, in a third of the time; only after a solution was found."""
+        found = np.empty_like(right)
+        self._solver.getPC().apply(vector(right), vector(found))
+        return found
+
     def close(self) -> None:
         """Give the memory back."""
         self._solver.destroy()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from homog.references.factorisation import NotSolved
 from homog.references.lattice import Lattice
 from homog.references.laws import Law
 from homog.references.linear import solve_linear
+from homog.references.modes import solve_modes
 from homog.references.newton import NotConverged
 from homog.references.nonlinear import solve_nonlinear
+from homog.references.transient import solve_transient
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,50 @@ class System:
     lattice: Lattice
     law: Law
     continued: bool = False
+    leads: ClassVar[bool] = True  # whether a system after it may start from its solution
+
+    def solve(self, elements: Elements, guess: np.ndarray | None) -> np.ndarray:
+        """Nodal values, of the lattice's shape.
+
+        Args:
+            elements: The equation on the lattice.
+            guess: Nodal values that it starts from; None where nothing is known.
+
+        Raises:
+            NotSolved: If a linear system is not solved.
+            NotConverged: If no solution is found, or A is not positive.
+        """
+        start = None if guess is None else elements.admissible(guess.ravel()[elements.positions])
+        if elements.nonlinear:
+            return elements.on_lattice(solve_nonlinear(elements, start))
+        return elements.on_lattice(solve_linear(elements, elements.boundary_values, start=start))
+
+
+@dataclass(frozen=True, eq=False)
+class Transient(System):
+    """d_t u - div(A grad u) + c u = f(x, t) with the problem's evolution: nodal values at each of its times.
+
+    Attributes:
+        level: 0, or 1 and 2 for less accurate ones that it is compared with.
+    """
+
+    level: int = 0
+    leads: ClassVar[bool] = False
+
+    def solve(self, elements: Elements, guess: np.ndarray | None) -> np.ndarray:
+        """Shape (times, *lattice.shape); see `System.solve`."""
+        return solve_transient(elements, self.level)
+
+
+@dataclass(frozen=True, eq=False)
+class Modes(System):
+    """The first eigenvalues of -div(A grad u) + c u = l u, as many as the problem asks for."""
+
+    leads: ClassVar[bool] = False
+
+    def solve(self, elements: Elements, guess: np.ndarray | None) -> np.ndarray:
+        """Shape (eigenvalues,), ascending; see `System.solve`."""
+        return solve_modes(elements, elements.problem.eigenvalues)
 
 
 def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.ndarray | str]:
@@ -53,20 +100,25 @@ def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.n
         cache: Folder for compiled forms.
 
     Returns:
-        Nodal values of each, of the lattice's `shape`; or why there are none, where a linear system could not be
-        solved, or Newton's method failed on a lattice after it had found a solution on another.
+        Nodal values of each, of the lattice's `shape`, or what else a system asks for; or why there are none, where a
+        linear system could not be solved, or Newton's method failed on a lattice after it had found a solution on
+        another.
 
     Raises:
         NotConverged: If no solution of a nonlinear problem is found, or the coefficient is not positive.
     """
     solutions: list[np.ndarray | str] = []
     last: tuple[System, np.ndarray] | None = None  # that was solved
+    elements: Elements | None = None  # of the system before, which may be those of the next
     for system in systems:
         guess = None
         if system.continued and last is not None:
             guess = last[0].lattice.interpolate(last[1], system.lattice.nodes)
         try:
-            found = _solve(Elements(problem, system.lattice, system.law, cache), guess)
+            if elements is None or elements.lattice != system.lattice or elements.law is not system.law:
+                elements = None  # before the next: two take twice the memory
+                elements = Elements(problem, system.lattice, system.law, cache)
+            found = system.solve(elements, guess)
         except NotSolved as error:
             solutions.append(str(error))
             continue
@@ -75,18 +127,7 @@ def solve(problem: Problem, systems: Sequence[System], cache: Path) -> list[np.n
                 raise
             solutions.append(str(error))
             continue
-        last = system, found
+        if system.leads:
+            last = system, found
         solutions.append(found)
     return solutions
-
-
-def _solve(elements: Elements, guess: np.ndarray | None) -> np.ndarray:
-    """Nodal values on the lattice."""
-    start = None if guess is None else elements.admissible(guess.ravel()[elements.positions])
-    if elements.nonlinear:
-        found = solve_nonlinear(elements, start)
-    else:
-        found = solve_linear(elements, elements.boundary_values, start=start)
-    values = np.empty(elements.lattice.unknowns)
-    values[elements.positions] = found
-    return values.reshape(elements.lattice.shape)

@@ -113,6 +113,21 @@ class Lattice:
             values = np.moveaxis(result.reshape(points.size, *rest), 0, axis)
         return np.ascontiguousarray(values)
 
+    def mass(self) -> sp.csr_matrix:
+        """The integrals of products of two basis functions: the tensor product of what they are along each axis.
+
+        Returns:
+            Shape (unknowns, unknowns), in the order of the flattened lattice.
+        """
+        points, weights = np.polynomial.legendre.leggauss(self.degree + 1)
+        found = sp.csr_matrix(np.ones((1, 1)))
+        for axis, ends in enumerate(self.ends):
+            halves = np.diff(ends)[:, None] / 2
+            basis = self._matrix(axis, (ends[:-1, None] + halves * (1 + points)).ravel())
+            along = basis.T @ sp.diags((halves * weights).ravel()) @ basis
+            found = sp.kron(found, along, format="csr")
+        return sp.csr_matrix(found)
+
     def _matrix(self, axis: int, points: np.ndarray) -> sp.csr_matrix:
         """Values of the basis functions of one axis at points, shape (points.size, shape[axis])."""
         low, high, count = self.lower[axis], self.upper[axis], self.cells[axis]

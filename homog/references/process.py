@@ -72,7 +72,7 @@ def solve(
         stop: Set by another thread when the solutions are not wanted any more.
 
     Returns:
-        Nodal values of each system, of its lattice's `shape`.
+        Nodal values of each system, of its lattice's `shape`, or what else it asks for.
 
     Raises:
         Stopped: If `stop` was set.

@@ -33,6 +33,15 @@ class Reference:
         by: What u_eps comes from: FEM, walks, or a formula.
         fine_standard_error: Of u_eps by walks, at each place; None where it has no noise.
         homogenized_standard_error: Of u_0 by walks, likewise.
+        fine_over_time: u_eps(x, t) at the times of the problem's evolution, shape (times, *places); None without one.
+        homogenized_over_time: u_0(x, t), likewise.
+        fine_over_time_error_estimate: Relative L2 error of u_eps at each time, estimated as `error_estimate`, from a
+            second discretisation of space and time; shape (times,).
+        homogenized_over_time_error_estimate: Of u_0, by that and by the estimate of a*.
+        eigenvalues: The first eigenvalues of -div(a grad u) + c u = l u with conditions without g and q, ascending,
+            shape (n,); None where the problem asks for none.
+        homogenized_eigenvalues: With a* in a's place.
+        eigenvalues_error_estimate: Error of `eigenvalues`, absolute, by a second discretisation; shape (n,).
     """
 
     places: Places
@@ -53,6 +62,13 @@ class Reference:
     by: str = "FEM"
     fine_standard_error: np.ndarray | None = None
     homogenized_standard_error: np.ndarray | None = None
+    fine_over_time: np.ndarray | None = None
+    homogenized_over_time: np.ndarray | None = None
+    fine_over_time_error_estimate: np.ndarray | None = None
+    homogenized_over_time_error_estimate: np.ndarray | None = None
+    eigenvalues: np.ndarray | None = None
+    homogenized_eigenvalues: np.ndarray | None = None
+    eigenvalues_error_estimate: np.ndarray | None = None
 
     @property
     def axes(self) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from homog import plots
@@ -15,12 +16,12 @@ from homog.losses import Loss
 from homog.machine import devices, durable, ranks
 from homog.machine.interruption import Interrupted, Interruption
 from homog.measures import evaluation
-from homog.references import ReferenceBeside
+from homog.references import Reference, ReferenceBeside
 from homog.run import budget, outcome, report, target
 from homog.run.answer import Answer, Findings, answer, findings
 from homog.run.checkpoints import Checkpoints
 from homog.run.folder import RESULT, begin, go_on
-from homog.run.further import further
+from homog.run.further import FURTHER, Further, further, left, network_of
 from homog.run.parameters import parameters
 from homog.run.preparation import prepare_training
 from homog.run.supervision import SupervisedTraining
@@ -77,7 +78,7 @@ def carry_out(task: Task, beside: ReferenceBeside, interruption: Interruption) -
                     supervised.run(task.settings, truth, recorder, interruption, task.asked.seconds)
                 found = answer(training.done.solution, task, truth)
                 told, figures = _told(found, supervised, task)
-                seen = further(task, training.done.optimizer, told.excess, truth.effective_tensor, truth)
+                seen = _further(training, told, truth, task)
                 figures = [*figures, *seen.figures(task.what, task.folder)]
                 metrics = _metrics(found, told, supervised, loss.metrics(), task, checkpoints.spent, device)
                 metrics |= seen.metrics()
@@ -215,6 +216,16 @@ def _told(found: Answer, supervised: SupervisedTraining, task: Task) -> tuple[Fi
             task.settings.network.title(task.problem.dimension),
         )
         return telling.result(), figures
+
+
+def _further(training: Training, told: Findings, truth: Reference, task: Task) -> Further:
+    """What the equations give besides u; what it takes is kept in the folder."""
+    solve = training.done.optimizer
+    arrays = left(task, solve, told.excess, truth.effective_tensor)
+    if arrays is None:
+        return Further()
+    np.savez_compressed(task.folder / FURTHER, allow_pickle=False, **arrays)
+    return further(task, network_of(solve), arrays, truth)
 
 
 def _write(recorder: Recorder, path: Path, text: str) -> None:

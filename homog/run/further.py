@@ -1,6 +1,7 @@
 """What the equations of a solve give besides u: eigenvalues and modes, u(x, t), u(x; mu), and u over samples."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from homog.measures.evolution import Evolved
 from homog.measures.family import Family
 from homog.measures.spectrum import Spectrum, homogenized_spectrum, mode_values, spectrum
 from homog.measures.spreading import effective_tensor_by_walkers
+from homog.networks import LinearInFeatures
 from homog.plots.modes import draw_modes
 from homog.plots.panels import DOTS_PER_INCH
 from homog.references import Reference
@@ -24,11 +26,14 @@ from homog.run.evolving import Evolving, evolving
 from homog.run.families import Families, families
 from homog.run.task import Plan
 from homog.solvers.ensemble import EnsembleSolve
-from homog.solvers.family import FamilySolver
+from homog.solvers.family import FamilyEquations, FamilySolver
 from homog.solvers.solve import Solve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FURTHER = "further.npz"
+"""What a run's folder keeps for what the equations give besides u."""
 
 _MICRO = 2e-3  # what micro steps leave of an eigenvalue at m0 = 12, relative
 _DRAWN, _DRAWN_IN_3D = 101, 31  # nodes an axis
@@ -101,54 +106,86 @@ class Further:
 
 
 def further_of(plan: Plan, solve: object) -> Further:
-    """The same as `further` by itself: with walkers and the cell problem for what the macro step adds, and for a*."""
+    """By itself: with walkers and the cell problem for what the macro step adds, and for a*, where these are wanted."""
     excess, tensor = None, None
-    if _asked(plan) and plan.problem.cell is not None:
+    if _by_matrix(plan) and plan.problem.cell is not None:
         assert plan.steps is not None
         by_walkers = effective_tensor_by_walkers(plan.problem, seed=plan.settings.seed, cache=plan.kernels)
         excess, (tensor, _) = by_walkers.excess(plan.steps.macro_step), effective_tensor(plan.problem)
-    return further(plan, solve, excess, tensor, None)
+    arrays = left(plan, solve, excess, tensor)
+    return Further() if arrays is None else further(plan, network_of(solve), arrays, None)
 
 
-def further(
-    plan: Plan, solve: object, excess: float | None, tensor: Float64[np.ndarray, "d d"] | None, truth: Reference | None
-) -> Further:
-    """What the equations of a finished solve give besides u.
+def left(
+    plan: Plan, solve: object, excess: float | None, tensor: Float64[np.ndarray, "d d"] | None
+) -> Mapping[str, np.ndarray] | None:
+    """What a finished solve leaves for it, as arrays by name, which a run's folder keeps; None where nothing is asked.
 
     Args:
         plan: The plan.
         solve: The optimizer that has finished.
         excess: What the macro step adds to the tensor that the energy sees, relative; None where it is not known.
         tensor: a* by the cell problem.
-        truth: What u(x, t) is held against.
     """
     if isinstance(solve, FamilySolver):
-        family = Family(plan.problem, solve.equations(), solve.network)
-        return Further(family=families(family, plan, truth))
+        return solve.equations().arrays()
     if isinstance(solve, EnsembleSolve):
-        return Further(ensemble=Ensembles.of(Ensemble(solve.network, *solve.answers), plan.problem.domain))
-    if not _asked(plan):
-        return Further()
+        weights, halves = solve.answers
+        return {"weights": weights, "halves": halves}
+    if not _by_matrix(plan):
+        return None
     assert isinstance(solve, Solve)
     assert plan.steps is not None
     solver, problem = solve.solver, plan.problem
     answers, freedom = solver.answers()
-    spaces = [answer.chosen for answer in answers]
-    assembled = Assembled(solver.network, solver.matrices(), spaces, answers, freedom, plan.steps.macro_step)
+    macro = solver.macro_step_error() if excess is None else None
+    numbers = {"excess": excess or 0.0, "steps": math.hypot(_MICRO, macro.error if macro else 0.0)}
+    arrays = {name: np.array(number) for name, number in numbers.items()}
+    if problem.eigenvalues and tensor is not None:
+        arrays["homogenized"] = homogenized_spectrum(solver.network, problem, tensor, problem.eigenvalues)
+    return {**Assembled(solver.network, solver.matrices(), answers, freedom, plan.steps.macro_step).arrays(), **arrays}
+
+
+def further(
+    plan: Plan, network: LinearInFeatures, arrays: Mapping[str, np.ndarray], truth: Reference | None
+) -> Further:
+    """What the equations of a solve give besides u.
+
+    Args:
+        plan: The plan.
+        network: Gives the features.
+        arrays: What the solve has left.
+        truth: What is held against u(x, t) and u(x; mu); None for nothing.
+    """
+    problem = plan.problem
+    if problem.ranges is not None:
+        family = Family(problem, FamilyEquations.of(problem.ranges, arrays), network)
+        return Further(family=families(family, plan, truth))
+    if plan.settings.problem.samples > 1:
+        return Further(ensemble=Ensembles.of(Ensemble(network, arrays["weights"], arrays["halves"]), problem.domain))
+    assembled, excess = Assembled.of(network, arrays), float(arrays["excess"])
     axes = problem.domain.axes(_DRAWN if problem.dimension < WITH_A_GRID else _DRAWN_IN_3D)
     modes = evolution = None
     if problem.eigenvalues:
-        found = spectrum(assembled, problem, excess or 0.0, _MICRO)
-        known = None if tensor is None else homogenized_spectrum(solver.network, problem, tensor, problem.eigenvalues)
-        modes = Modes(found, known, axes, mode_values(solver.network, found.weights, axes))
+        found = spectrum(assembled, problem, excess, _MICRO)
+        modes = Modes(found, arrays.get("homogenized"), axes, mode_values(network, found.weights, axes))
     if problem.evolution is not None:
-        macro = solver.macro_step_error() if excess is None else None
-        steps = math.hypot(_MICRO, macro.error if macro else 0.0)
-        evolved = Evolved(assembled, problem, excess or 0.0, steps)
+        evolved = Evolved(assembled, problem, excess, float(arrays["steps"]))
         axes = axes if truth is None else truth.axes
         evolution = evolving(evolved, problem.evolution.times, axes, truth)
     return Further(modes, evolution)
 
 
-def _asked(plan: Plan) -> bool:
+def network_of(solve: object) -> LinearInFeatures:
+    """What gives the features of a finished solve."""
+    assert isinstance(solve, Solve | FamilySolver | EnsembleSolve)
+    return solve.solver.network if isinstance(solve, Solve) else solve.network
+
+
+def asked(plan: Plan) -> bool:
+    """Whether anything is asked for besides u."""
+    return _by_matrix(plan) or plan.problem.ranges is not None or plan.settings.problem.samples > 1
+
+
+def _by_matrix(plan: Plan) -> bool:
     return bool(plan.problem.eigenvalues) or plan.problem.evolution is not None

@@ -5,17 +5,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import nn
 
 from homog.config import RunSettings, stored
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.machine.home import home
 from homog.measures import evaluation
+from homog.networks import LinearInFeatures
 from homog.run import outcome
 from homog.run.budget import PARTS
 from homog.run.folder import RECORD, RESULT, RunRecord, require_same_problem
+from homog.run.further import FURTHER, Further, asked, further
 from homog.run.preparation import prepare_network
 from homog.run.solution import Solution
 from homog.run.task import Plan
@@ -66,7 +72,22 @@ class Run:
         lines = [*plan.warnings(), *outcome.warnings(metrics)]
         noise = noise if isinstance(noise, float) else None
         budget = {name: value for name, value in self.metrics.items() if name in PARTS and isinstance(value, float)}
-        return Solution(plan, network, noise, None, tuple(lines), budget, self._curve())
+        return Solution(plan, network, noise, None, tuple(lines), budget, self._curve(), self._further(network))
+
+    def __call__(self, *coordinates: ArrayLike, **values: float) -> Any:
+        """u at points, and for values of parameters or at a time: see `Solution`."""
+        return self.answer(*coordinates, **values)
+
+    def _further(self, network: nn.Module) -> Further:
+        if not asked(self._plan):
+            return Further()
+        path = self.folder / FURTHER
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                assert isinstance(network, LinearInFeatures)
+                return further(self._plan, network, dict(arrays), None)
+        except Exception as error:  # numpy and zipfile raise half a dozen kinds for a file that is damaged
+            raise UserError(f"{path} is missing or damaged: {' '.join(str(error).split())[:120]}") from None
 
     @cached_property
     def _plan(self) -> Plan:

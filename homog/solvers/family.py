@@ -76,6 +76,16 @@ class FamilyEquations:
     steps: float
     mass: Float64[np.ndarray, "m m"]
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All but the ranges, by name."""
+        return {name: np.asarray(value) for name, value in vars(self).items() if name != "ranges"}
+
+    @staticmethod
+    def of(ranges: Ranges, arrays: Mapping[str, np.ndarray]) -> "FamilyEquations":
+        """From what `arrays` gave."""
+        plain: dict[str, Any] = {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
+        return FamilyEquations(ranges, **plain)
+
     def weights_at(self, place: Float64[np.ndarray, " p"]) -> Float64[np.ndarray, " m"]:
         """Of the features, at a place of the ranges."""
         return self.weights @ self.ranges.polynomials(place)

@@ -30,8 +30,7 @@ def solved(problem: Problem, steps: TimeSteps, seed: int, kernels: Path) -> Gale
 
 def assembled(solver: GalerkinSolver, steps: TimeSteps) -> Assembled:
     answers, freedom = solver.answers()
-    spaces = [answer.chosen for answer in answers]
-    return Assembled(solver.network, solver.matrices(), spaces, answers, freedom, steps.macro_step)
+    return Assembled(solver.network, solver.matrices(), answers, freedom, steps.macro_step)
 
 
 def found_in(
