@@ -46,6 +46,7 @@ class Modes:
     Attributes:
         found: By walkers.
         homogenized: Of a* by the cell problem, in the same functions; None where that is not known.
+        fine: Of u_eps by finite elements; None where they are not known.
         axes: A grid.
         drawn: The modes there, shape (n, *grid).
     """
@@ -54,6 +55,7 @@ class Modes:
     homogenized: Float64[np.ndarray, " n"] | None
     axes: tuple[Float64[np.ndarray, " k"], ...]
     drawn: Float64[np.ndarray, "..."]
+    fine: Float64[np.ndarray, " n"] | None = None
 
     def plot(self, title: str = "modes") -> "Figure":
         """The modes, each under its eigenvalue."""
@@ -69,6 +71,8 @@ class Modes:
             numbers[f"eigenvalue_{number}_bias"] = float(bias)
             if self.homogenized is not None:
                 numbers[f"eigenvalue_{number}_homogenized"] = float(self.homogenized[number - 1])
+            if self.fine is not None:
+                numbers[f"eigenvalue_{number}_fine"] = float(self.fine[number - 1])
         return numbers
 
 
@@ -168,7 +172,8 @@ def further(
     modes = evolution = None
     if problem.eigenvalues:
         found = spectrum(assembled, problem, excess, _MICRO)
-        modes = Modes(found, arrays.get("homogenized"), axes, mode_values(network, found.weights, axes))
+        values, fine = mode_values(network, found.weights, axes), None if truth is None else truth.eigenvalues
+        modes = Modes(found, arrays.get("homogenized"), axes, values, fine)
     if problem.evolution is not None:
         evolved = Evolved(assembled, problem, excess, float(arrays["steps"]))
         axes = axes if truth is None else truth.axes

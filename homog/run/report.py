@@ -54,6 +54,8 @@ def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) 
         f" f = {operator.forcing.text}, eps = {problem.parameters['eps']:g}, on {device}",
         markup=False,
     )
+    for line in _further_lines(problem):
+        _console.print(line, markup=False)
     if problem.metrics:
         numbers = (f"{name.replace('_', ' ')} = {value:.4g}" for name, value in problem.metrics.items())
         _console.print(f"{FIELD}: {', '.join(numbers)}")
@@ -70,6 +72,22 @@ def print_plan(problem: Problem, steps: TimeSteps | None, device: torch.device) 
         )
     for line in steps.warnings():
         _console.print(f"warning: {line}", style="yellow", markup=False)
+
+
+def _further_lines(problem: Problem) -> list[str]:
+    """What is asked for besides u."""
+    lines, evolution, ranges = list[str](), problem.evolution, problem.ranges
+    if evolution is not None:
+        begins = f"d_t u from u = {evolution.initial.text} at t = 0 to {evolution.end:g}, f = {evolution.forcing.text}"
+        rests = problem.operator.forcing is evolution.initial
+        what = (
+            "nothing drives it: the equation above has u(x, 0) for f" if rests else "the equation above is at its end"
+        )
+        lines.append(f"in time: {begins}; {what}")
+    if ranges is not None:
+        ends = ", ".join(f"{name} from {low:g} to {high:g}" for name, (low, high) in ranges.ends.items())
+        lines.append(f"for all values of {ends}: {len(ranges.nodes)} of them have walkers")
+    return lines
 
 
 class ProgressBar:
@@ -194,18 +212,18 @@ def _print_evolution(seen: Evolving) -> None:
 
 
 def _print_eigenvalues(seen: Modes) -> None:
-    """The eigenvalues by walkers, beside those of a* by the cell problem."""
-    known = seen.homogenized
-    heads = ["mode", "by walkers, 95 %"] if known is None else ["mode", "by walkers, 95 %", "of a*", "apart"]
-    table = Table(*heads, title="Eigenvalues", title_justify="left")
+    """The eigenvalues by walkers, beside those of a* by the cell problem and of u_eps by finite elements."""
+    beside = [
+        (name, known) for name, known in (("a*", seen.homogenized), ("u_eps (FEM)", seen.fine)) if known is not None
+    ]
+    heads = [head for name, _ in beside for head in (f"of {name}", "apart")]
+    table = Table("mode", "by walkers, 95 %", *heads, title="Eigenvalues", title_justify="left")
     widths = seen.found.half_width()
-    for cluster in seen.found.clusters:
-        for number in cluster:
-            value = seen.found.values[number]
-            row = [str(number + 1), f"{value:.5g} +- {widths[number]:.2g}"]
-            if known is not None:
-                row += [f"{known[number]:.5g}", f"{100 * (value / known[number] - 1):+.2f} %"]
-            table.add_row(*row)
+    for number, value in enumerate(seen.found.values):
+        row = [str(number + 1), f"{value:.5g} +- {widths[number]:.2g}"]
+        for _, known in beside:
+            row += [f"{known[number]:.5g}", f"{100 * (value / known[number] - 1):+.2f} %"]
+        table.add_row(*row)
     together = [cluster for cluster in seen.found.clusters if len(cluster) > 1]
     if together:
         names = ", ".join("-".join(str(number + 1) for number in (cluster[0], cluster[-1])) for cluster in together)
