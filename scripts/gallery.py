@@ -18,6 +18,7 @@ _FIGURES = _ROOT / "docs" / "figures" / "gallery"
 ORDER = (
     *("linear", "own_formula", "random_field", "nonlinear", "mixed_walls"),
     *("reaction_diffusion", "anisotropic", "drift", "channel", "cellular_flow", "effective_tensor", "eigenvalues"),
+    *("evolution", "family", "inverse", "random_medium"),
     *("fine_scale", "convergence", "methods", "sweep"),
 )
 _MARK = "what it printed itself:"

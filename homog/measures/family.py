@@ -1,8 +1,9 @@
 """u(x; mu) for all values of its parameters, its mean, spread, quantiles and sensitivities."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,6 +15,7 @@ from homog.networks.linear import LinearInFeatures
 from homog.solvers.family import FamilyEquations
 
 _DRAWS = 4096  # of mu, for quantiles
+_LOOKS = 4096  # for the norm of u
 _SLOPE = 1e-5  # of a range
 
 
@@ -37,8 +39,17 @@ class Family:
         Raises:
             UserError: If a value is missing or out of its range.
         """
-        place = self.equations.ranges.place(values)
-        return self._features(points) @ self.equations.weights_at(place) + self._lift(points, values)
+        return self.at(points)(**values)
+
+    def at(self, points: Float64[np.ndarray, "*batch d"]) -> Callable[..., Float64[np.ndarray, "*batch"]]:
+        """u at fixed points as a function of the parameters, which then takes microseconds: `at(points)(c=0.3)`."""
+        found = self._features(points) @ self.equations.weights
+
+        def values_there(**values: float) -> Float64[np.ndarray, "*batch"]:
+            ranges = self.equations.ranges
+            return found @ ranges.polynomials(ranges.place(values)) + self._lift(points, values)
+
+        return values_there
 
     def error(self, **values: float) -> float:
         """Estimate of the L2 error against u_0 for values of the parameters, relative to u."""
@@ -99,6 +110,11 @@ class Family:
         return at_points(boundary.value, points, {**boundary.parameters, **values})
 
     def _size(self, place: np.ndarray, values: Mapping[str, float]) -> float:
-        points = self.problem.domain.spread(4096, np.random.default_rng(0))
-        u = self._features(points) @ self.equations.weights_at(place) + self._lift(points, values)
-        return float(np.sqrt(np.mean(u**2)))
+        points, features = self._looked_at
+        return float(np.sqrt(np.mean((features @ self.equations.weights_at(place) + self._lift(points, values)) ** 2)))
+
+    @cached_property
+    def _looked_at(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places over which the norm of u is taken, and the features there."""
+        points = self.problem.domain.spread(_LOOKS, np.random.default_rng(0))
+        return points, self._features(points)

@@ -13,12 +13,13 @@ after them growing degrees in mu, are chosen from by the least estimated error, 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import nn
 
 from homog.config import Galerkin
@@ -78,7 +79,8 @@ class FamilyEquations:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All but the ranges, by name."""
-        return {name: np.asarray(value) for name, value in vars(self).items() if name != "ranges"}
+        names = [field.name for field in fields(self) if field.name != "ranges"]
+        return {name: np.asarray(getattr(self, name)) for name in names}
 
     @staticmethod
     def of(ranges: Ranges, arrays: Mapping[str, np.ndarray]) -> "FamilyEquations":
@@ -101,12 +103,22 @@ class FamilyEquations:
 
     def choice_at(self, place: Float64[np.ndarray, " p"]) -> Choice:
         """Noise of u at a place with each of the degrees, and what they lack."""
-        at, sizes = self.ranges.polynomials(place), self.ranges.spaces()
+        used, at = self._used, self.ranges.polynomials(place)
+        weights, spreads = self.by_degree[:, used] @ at, np.moveaxis(self._spreads, 2, 3) @ at
         answers = [
-            InSpace(np.arange(size), weights @ at, np.einsum("mkg,k->mg", spread, at))
-            for size, weights, spread in zip(sizes, self.by_degree, self.spreads, strict=False)
+            InSpace(np.arange(size), one, spread)
+            for size, one, spread in zip(self.ranges.spaces(), weights, spreads, strict=False)
         ]
-        return choose(answers, self.mass, self.freedom)
+        return choose(answers, self.mass[np.ix_(used, used)], self.freedom)
+
+    @cached_property
+    def _used(self) -> Int64[np.ndarray, " n"]:
+        """Numbers of the features that any answer has."""
+        return np.flatnonzero(self.by_degree.any((0, 2)))
+
+    @cached_property
+    def _spreads(self) -> Float64[np.ndarray, "degrees n k groups"]:
+        return self.spreads[:, self._used]
 
     def best_degree(self) -> int:
         """The number of the degree whose estimated error is the least where it is largest, of corners and middle."""
