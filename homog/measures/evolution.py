@@ -74,7 +74,7 @@ class Evolved:
 
     Args:
         assembled: The equations of the steady state.
-        problem: Linear and without a velocity, in at most three dimensions; it says what depends on time.
+        problem: Linear, in at most three dimensions; it says what depends on time.
         excess: What the macro step adds to the tensor that the energy sees, relative.
         micro: What the steps of the walkers leave of a rate, relative.
     """
@@ -120,7 +120,7 @@ class Evolved:
         rests = self._problem.operator.forcing is self._evolution.initial  # all data are zero, and the steady state is
         return [
             _Space(answer, self._of.matrices, self._mass, self._mean, self._of.macro_step, self._exponent,
-                   self._initial, rests=rests)
+                   self._initial, rests=rests, symmetric=self._problem.operator.velocity is None)
             for answer in self._of.answers
         ]  # fmt: skip
 
@@ -161,26 +161,27 @@ class _Space:
 
     def __init__(
         self, steady: InSpace, matrices: np.ndarray, mass: np.ndarray, mean: float, macro_step: float,
-        exponent: float, initial: np.ndarray, *, rests: bool,
+        exponent: float, initial: np.ndarray, *, rests: bool, symmetric: bool,
     ) -> None:  # fmt: skip
         self._chosen: Int64[np.ndarray, " k"] = steady.chosen
         some = np.ix_(self._chosen, self._chosen)
         kept = independent(mass[some])
         each = matrices[:, some[0], some[1]]
-        each = (each + each.transpose(0, 2, 1)) / 2
+        if symmetric:
+            each = (each + each.transpose(0, 2, 1)) / 2
         whole = each.mean(0)
-        sizes, axes = scipy.linalg.eigh(kept.T @ whole @ kept * (macro_step / mean))
-        self._modes = kept @ axes  # of L2 norm one
-        self._left = 1 - np.minimum(sizes, 1 - _LEAST)
-        gone = sizes > 1 - _LEAST  # that noise moves nothing of
-        moved = self._modes.T @ ((each - whole) / len(each)) @ self._modes * (macro_step / mean)
+        sizes, axes, onto = _diagonal(kept.T @ whole @ kept * (macro_step / mean), symmetric=symmetric)
+        self._modes, onto = kept @ axes, onto @ kept.T
+        gone = np.real(sizes) > 1 - _LEAST  # that noise moves nothing of
+        self._left = np.where(gone, _LEAST, 1 - sizes)
+        moved = onto @ ((each - whole) / len(each)) @ self._modes * (macro_step / mean)
         self._moved = np.where(gone[:, None] & gone, 0.0, moved)
         self._exponent = exponent
-        back = self._modes.T @ mass[some]
+        self._onto, back = onto, onto @ mass[some]
         self._steady = np.zeros(len(self._chosen)) if rests else steady.weights[self._chosen]
         self._spread = np.zeros((len(self._chosen), len(each))) if rests else steady.spread[self._chosen]
         self._resting = back @ self._steady
-        self._above = self._modes.T @ initial[self._chosen] - self._resting
+        self._above = onto @ initial[self._chosen] - self._resting
         self._spread_above = back @ self._spread
         self._count = len(mass)
 
@@ -193,7 +194,7 @@ class _Space:
         slope = np.log(left) * power * moving - (1 - decay) * self._resting
         if driving is not None:
             powers = self._exponent * driving.before
-            feeding = driving.weights * (self._modes.T @ driving.loads[self._chosen])
+            feeding = driving.weights * (self._onto @ driving.loads[self._chosen])
             decays = left[:, None] ** powers
             moving = moving + (decays * feeding).sum(1)
             slope = slope + (np.log(left)[:, None] * powers * decays * feeding).sum(1)
@@ -201,15 +202,15 @@ class _Space:
                 response = response + self._divided(decays[:, number], past) * feeding[:, number]
         noise = (self._moved * response).sum(2).T  # of the matrix
         noise = noise - decay[:, None] * self._spread_above
-        spread = self._modes @ noise + self._spread
+        spread = np.real(self._modes @ noise) + self._spread
         weights, spreads, slopes = (
             np.zeros(self._count),
             np.zeros((self._count, spread.shape[1])),
             np.zeros(self._count),
         )
-        weights[self._chosen] = self._steady + self._modes @ moving
+        weights[self._chosen] = self._steady + np.real(self._modes @ moving)
         spreads[self._chosen] = spread - spread.mean(1, keepdims=True)
-        slopes[self._chosen] = self._modes @ slope
+        slopes[self._chosen] = np.real(self._modes @ slope)
         return InSpace(self._chosen, weights, spreads), slopes
 
     def _divided(self, decay: np.ndarray, power: float) -> np.ndarray:
@@ -219,3 +220,12 @@ class _Space:
         near = np.abs(apart) < _NEAR * (left[:, None] + left)
         between = (left[:, None] + left) / 2
         return np.where(near, -power * between ** (power - 1), (decay[:, None] - decay) / np.where(near, 1.0, apart))
+
+
+def _diagonal(matrix: np.ndarray, *, symmetric: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues, eigenvectors, and the inverse of these; complex where the matrix is not symmetric."""
+    if symmetric:
+        sizes, axes = scipy.linalg.eigh(matrix)
+        return sizes, axes, axes.T
+    sizes, axes = scipy.linalg.eig(matrix)
+    return sizes, axes, np.linalg.inv(axes)

@@ -30,17 +30,16 @@ CALLED = {
 
 def note(problem: Problem, fine: Meshes | None) -> tuple[str, ...]:
     """A sentence for each thing that is asked for and not computed."""
-    if problem.evolution is None and not problem.eigenvalues:
-        return ()
-    if _suited(problem):
-        unresolved = "u(x, 0) varies with eps, and no mesh resolves it: there is no u_0 over time"
-        return (unresolved,) if _rough(problem) and fine is None else ()
-    why = "is computed for linear problems without a velocity and without holes alone"
     found = list[str]()
-    if problem.evolution is not None:
-        found.append(f"a reference over time {why}: there is none")
-    if problem.eigenvalues:
-        found.append(f"a reference of eigenvalues {why}: there is none")
+    if problem.evolution is not None and not _in_time_suited(problem):
+        found.append("a reference over time is computed for linear problems without holes alone: there is none")
+    elif problem.evolution is not None and _rough(problem) and fine is None:
+        found.append("u(x, 0) varies with eps, and no mesh resolves it: there is no u_0 over time")
+    if problem.eigenvalues and not _modes_suited(problem):
+        found.append(
+            "a reference of eigenvalues is computed for linear problems without a velocity and without holes alone:"
+            " there is none"
+        )
     return tuple(found)
 
 
@@ -56,18 +55,18 @@ def note_without_mesh(problem: Problem) -> tuple[str, ...]:
 
 def with_extras(problem: Problem, systems: Mapping[str, System], fine: Meshes | None) -> dict[str, System]:
     """Each system, followed by those on the same mesh that give it over time, and its eigenvalues."""
-    if (problem.evolution is None and not problem.eigenvalues) or not _suited(problem):
-        return dict(systems)
+    timed = problem.evolution is not None and _in_time_suited(problem)
+    vibrates = bool(problem.eigenvalues) and _modes_suited(problem)
     found = dict[str, System]()
     for name, system in systems.items():
         found[name] = system
         if name not in _LEVELS:
             continue
-        if problem.evolution is not None:
+        if timed:
             lattice = _in_time(problem, name, system.lattice, fine)
             if lattice is not None:
                 found[f"{name} in time"] = Transient(lattice, system.law, level=_LEVELS[name])
-        if problem.eigenvalues and name != "homogenized second":
+        if vibrates and name != "homogenized second":
             found[f"{name} modes"] = Modes(_of_modes(problem, name, system.lattice), system.law)
     return found
 
@@ -119,10 +118,12 @@ def results(
     return found
 
 
-def _suited(problem: Problem) -> bool:
-    operator = problem.operator
-    of_u = operator.nonlinear or operator.data_of_u
-    return not (of_u or operator.velocity is not None or problem.has_holes)
+def _in_time_suited(problem: Problem) -> bool:
+    return not (problem.operator.reads_u or problem.has_holes)
+
+
+def _modes_suited(problem: Problem) -> bool:
+    return _in_time_suited(problem) and problem.operator.velocity is None
 
 
 def _rough(problem: Problem) -> bool:

@@ -17,10 +17,10 @@ _MASS = 1e-12  # tolerance of the iterations with the mass matrix, which take ab
 
 
 class Pencil:
-    """K and M of -div(A grad u) + c u = l u, on the n unknowns that are free: neither given nor copies.
+    """K and M of -div(A grad u) + b.grad u + c u = l u, on the n unknowns that are free: neither given nor copies.
 
     Args:
-        elements: The equation; nothing in it depends on u, and it has no velocity.
+        elements: The equation; nothing in it depends on u.
 
     Raises:
         NotConverged: If A is not positive.
@@ -28,15 +28,16 @@ class Pencil:
     Attributes:
         elements: The equation.
         unknowns: n.
-        stiffness: K, shape (n, n), symmetric; it has c and the factors k of faces in it.
-        mass: M, likewise.
+        stiffness: K, shape (n, n); it has b, c and the factors k of faces in it.
+        mass: M, likewise, symmetric.
+        symmetric: Whether K is: without a velocity.
         lifted: K times the boundary values, shape (n,).
         mass_lifted: M times these, likewise.
     """
 
     def __init__(self, elements: Elements) -> None:
         self.elements = elements
-        given = elements.boundary_values
+        given, self.symmetric = elements.boundary_values, elements.symmetric
         flow = elements.residual(given, share=0.0)
         if flow is None:
             raise NotConverged("the coefficient is not positive on the whole domain")
@@ -91,7 +92,7 @@ class Pencil:
 class Inverse:
     """(M + s K)^-1 or (K + s M)^-1 of a pencil, a context manager.
 
-    By a factorisation in one and two dimensions, as far as memory allows it; else by conjugate gradients.
+    By a factorisation in one and two dimensions, as far as memory allows it; else by iterations.
 
     Args:
         pencil: K and M.
@@ -108,7 +109,7 @@ class Inverse:
         self._sound = False  # the factors
         self._multigrid: Multigrid | None = None
         if pencil.elements.lattice.dimension <= _FACTORED:
-            self._factors = Factors(self._matrix, symmetric=True)
+            self._factors = Factors(self._matrix, symmetric=pencil.symmetric)
 
     def __call__(self, right: np.ndarray) -> np.ndarray:
         """The solution for one right side.
@@ -127,8 +128,9 @@ class Inverse:
                 self._factors.close()
                 self._factors = None
         if self._multigrid is None:
-            self._multigrid = Multigrid(self._nearby())
-        return self._multigrid.symmetric(self._matrix, right, np.zeros_like(right), self._tolerance)
+            self._multigrid = Multigrid(self._nearby(), symmetric=self._pencil.symmetric)
+        solve = self._multigrid.symmetric if self._pencil.symmetric else self._multigrid.general
+        return solve(self._matrix, right, np.zeros_like(right), self._tolerance)
 
     def _nearby(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         of_mass, of_stiffness = self._shares

@@ -31,6 +31,11 @@ class Space:
         self._stiffness = np.zeros((most, most))
 
     @property
+    def symmetric(self) -> bool:
+        """Whether K is."""
+        return self._pencil.symmetric
+
+    @property
     def vectors(self) -> np.ndarray:
         """Shape (size, n)."""
         return self._vectors[: self.size]
@@ -54,8 +59,11 @@ class Space:
         number = self.size
         self._vectors[number] = vector / left
         self.size += 1
-        along = self.vectors @ (self._pencil.stiffness @ self._vectors[number])
+        stiffness = self._pencil.stiffness
+        along = self.vectors @ (stiffness @ self._vectors[number])
         self._stiffness[number, : self.size] = self._stiffness[: self.size, number] = along
+        if not self._pencil.symmetric:
+            self._stiffness[number, : self.size] = self.vectors @ (stiffness.T @ self._vectors[number])
         return self._vectors[number]
 
     def solved(self, inverse: Inverse, block: Iterable[np.ndarray]) -> list[np.ndarray]:

@@ -42,7 +42,7 @@ class _Forcing(NamedTuple):
 
 
 def solve_transient(elements: Elements, level: int = 0) -> np.ndarray:
-    """Nodal values of u with d_t u - div(A grad u) + c u = f(x, t) at the times of the problem's evolution.
+    """Nodal values of u with d_t u - div(A grad u) + b.grad u + c u = f(x, t) at the times of the problem's evolution.
 
     With u = g + w the elements leave M w' + K w = r(t). It is solved by Galerkin's method once more, on the space that
     the solves (M + p K)^-1 M of an implicit method with the step p span from w(0) and from the right sides (a rational
@@ -58,7 +58,7 @@ def solve_transient(elements: Elements, level: int = 0) -> np.ndarray:
     unknowns: 17 solves and 5 s; the next level is 5e-9 away on the same mesh, and the mesh 3e-5 off.
 
     Args:
-        elements: The equation, linear and without a velocity, of a problem with an evolution.
+        elements: The equation, linear, of a problem with an evolution.
         level: 0; with 1 and 2 fewer instants, looser ends and longer steps p, for an estimate of the error.
 
     Returns:
@@ -126,20 +126,25 @@ def _grown(space: Space, pencil: Pencil, initial: np.ndarray, loads: np.ndarray,
 def _reduced(space: Space, initial: np.ndarray, forcing: _Forcing) -> np.ndarray:
     """Coefficients of w at the instants, shape (size, k + 1).
 
-    y' + l y = c along an eigenvector of V K V^T: over a step h with z = l h and c linear,
+    y' + l y = c along an eigenvector of V K V^T, complex with a velocity: over a step h with z = l h and c linear,
     y(h) = e^-z y + h (phi_1 c + phi_2 (change of c)), phi_1 = (1 - e^-z)/z, phi_2 = (1 - phi_1)/z.
     """
-    rates, modes = np.linalg.eigh(space.stiffness)
-    right = modes.T @ (space.vectors @ forcing.loads.T) @ forcing.shares
+    if space.symmetric:
+        rates, modes = np.linalg.eigh(space.stiffness)
+        onto = modes.T
+    else:
+        rates, modes = np.linalg.eig(space.stiffness)
+        onto = np.linalg.inv(modes)
+    right = onto @ (space.vectors @ forcing.loads.T) @ forcing.shares
     steps = np.diff(forcing.instants)
     exponents = rates[:, None] * steps
     decay, first, second = np.exp(-exponents), *_phi(exponents)
     gained = steps * (first * right[:, :-1] + second * np.diff(right, axis=1))
-    found = np.empty((space.size, steps.size + 1))
-    found[:, 0] = modes.T @ (space.vectors @ initial)
+    found = np.empty((space.size, steps.size + 1), dtype=rates.dtype)
+    found[:, 0] = onto @ (space.vectors @ initial)
     for i in range(steps.size):
         found[:, i + 1] = decay[:, i] * found[:, i] + gained[:, i]
-    return modes @ found
+    return np.real(modes @ found)
 
 
 def _phi(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -152,8 +152,10 @@ def _refuse_by_matrix(name: str, settings: RunSettings, problem: Problem) -> Non
     if type(settings.method) is not Energy or type(settings.optimizer) is not Galerkin:
         raise UserError(f"problem.{name} goes with the energy's matrix: write method=energy optimizer=galerkin")
     operator = problem.operator
-    if operator.reads_u or operator.velocity is not None:
-        raise UserError(f"problem.{name} goes with a linear problem without a velocity: leave one of the two out")
+    if operator.reads_u:
+        raise UserError(f"problem.{name} goes with a linear problem: leave u out of the formulas, or problem.{name}")
+    if operator.velocity is not None and name == "eigenvalues":
+        raise UserError("problem.eigenvalues go with a problem without a velocity: leave one of the two out")
     if problem.dimension > WITH_A_GRID:
         raise UserError(f"problem.{name} goes with at most three dimensions")
 
