@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST = 5  # times that are drawn
+_FRAMES_A_SECOND = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,29 +58,61 @@ def draw_evolution(data: OverTime) -> "Figure":
             above = rows[0].subgridspec(1, len(shown))
             index, held = plane_of(data.axes)
             for place, number in enumerate(shown):
-                plane = data.values[number][index]
+                plane, whole = data.values[number][index], data.values[shown][(slice(None), *index)]
                 name = f"$t = {data.times[number]:.3g}$" + (f", {held}" if held else "")
                 draw_map(figure.add_subplot(above[0, place]), data.axes[:2], plane, name, "viridis",
-                         (min(0.0, float(plane.min())), float(plane.max()) or 1.0))  # fmt: skip
+                         (min(0.0, float(whole.min())), float(whole.max()) or 1.0))  # fmt: skip
         below = rows[-1].subgridspec(1, 2, width_ratios=(1.4, 1))
         _draw_sections(figure.add_subplot(below[0, 0]), data, shown)
         _draw_errors(figure.add_subplot(below[0, 1]), data)
     return figure
 
 
+def animate_evolution(axes: Sequence[Values], times: Sequence[float], values: Values, title: str, path: Path) -> None:
+    """Write u over time as an animated GIF, a map or in one dimension a curve; of three the plane through the middle.
+
+    Args:
+        axes: Coordinates of the grid.
+        times: Of the frames, ascending.
+        values: u there, shape (times, *grid).
+        title: Above each frame, before its time.
+        path: The file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.animation import PillowWriter
+    from matplotlib.figure import Figure
+
+    limits = min(0.0, float(values.min())), float(values.max()) or 1.0
+    with rc_context(LOOK):
+        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+        writer = PillowWriter(fps=_FRAMES_A_SECOND)
+        with writer.saving(figure, str(path), dpi=100):
+            for time, now in zip(times, values, strict=True):
+                figure.clear()
+                panel, name = figure.add_subplot(), f"{title}, $t = {time:.3g}$"
+                if len(axes) == 1:
+                    panel.plot(axes[0], now, color=NETWORK.color)
+                    panel.set(title=name, xlabel="$x$", ylabel="$u$", ylim=limits)
+                else:
+                    draw_map(panel, axes[:2], now[plane_of(axes)[0]], name, "viridis", limits)
+                writer.grab_frame()
+
+
 def _draw_sections(panel: "Axes", data: OverTime, shown: np.ndarray) -> None:
-    section = sections_of(data.axes)[0]
-    for number in shown:
-        first = number == shown[0]
-        along = data.values[number][section.index]
-        for pen, values in ((FINE, data.fine), (HOMOGENIZED, data.homogenized), (NETWORK, data.values)):
+    from matplotlib import colormaps
+
+    section, colours = sections_of(data.axes)[0], colormaps["plasma"]
+    for place, number in enumerate(shown):
+        for pen, values in ((FINE, data.fine), (HOMOGENIZED, data.homogenized)):
             if values is not None:
-                label = "walkers" if pen is NETWORK else pen.label
-                panel.plot(section.positions, values[number][section.index], **pen.line, label=label if first else None)
-        middle = len(section.positions) // 2
-        panel.annotate(f"{data.times[number]:.3g}", (section.positions[middle], along[middle]), (0, 2),
-                       textcoords="offset points", ha="center", va="bottom", fontsize=7)  # fmt: skip
-    panel.set(title=f"{section.title}, at the times named", xlabel=section.label, ylabel="$u$")
+                label = None if place else pen.label
+                panel.plot(
+                    section.positions, values[number][section.index], **{**pen.line, "linewidth": 0.8}, label=label
+                )
+        colour = colours(0.85 * place / max(1, len(shown) - 1))
+        panel.plot(section.positions, data.values[number][section.index], color=colour, linestyle="--", linewidth=1.6,
+                   label=f"walkers, $t = {data.times[number]:.3g}$")  # fmt: skip
+    panel.set(title=section.title, xlabel=section.label, ylabel="$u$")
     panel.legend(loc="best")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float64
 
 from homog.domains import tensor_grid
 from homog.measures.evolution import Evolved, Moment
-from homog.plots.evolution import OverTime, draw_evolution
+from homog.plots.evolution import OverTime, animate_evolution, draw_evolution
 from homog.references import Reference
 
 if TYPE_CHECKING:
@@ -57,6 +58,18 @@ class Evolving:
             self.errors(self.fine), self.errors(self.homogenized),
         )  # fmt: skip
         return draw_evolution(data)
+
+    def animate(self, path: str | Path, frames: int = 40, title: str = "u") -> None:
+        """Write u from t = 0 to the end as an animated GIF.
+
+        Args:
+            path: The file.
+            frames: How many, evenly spaced in time.
+            title: Above each frame, before its time.
+        """
+        moments = [self.evolved.at(float(time)) for time in np.linspace(0, self.times[-1], frames)]
+        values = self.evolved.values(moments, tensor_grid(self.axes))
+        animate_evolution(self.axes, [moment.time for moment in moments], values, title, Path(path))
 
     def metrics(self) -> dict[str, float]:
         """Its numbers, by the names that `metrics.json` has for them."""

@@ -171,6 +171,14 @@ def test_manufactured_solutions(solved: Callable, name: str) -> None:
 
 
 @needs_dolfinx
+def test_a_velocity_carries_and_makes_decay_faster(solved: Callable) -> None:
+    """u = exp(b.x/2 - (2 pi^2 + |b|^2/4) t) sin(pi x1) sin(pi x2) for a = 1 and a constant b."""
+    problem = in_time("1", 2, "exp(3*x1 - 1.5*x2)*sin(pi*x1)*sin(pi*x2)", [0.02, 0.1], velocity=["6", "-3"])
+    exact = "exp(3*x1 - 1.5*x2 - (2*pi**2 + 45/4)*t)*sin(pi*x1)*sin(pi*x2)"
+    assert errors(problem, solved(problem), exact).max() < 2e-5
+
+
+@needs_dolfinx
 def test_steady_state_is_reached(solved: Callable) -> None:
     """-u'' = 2 with u(0) = 1 and u(1) = 0, from zero: what is left decays like exp(-pi^2 t)."""
     problem = in_time("1", 1, "0", [0.5, 3.0], forcing="2", boundary="1 - x1")
