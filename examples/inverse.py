@@ -3,8 +3,8 @@
     -div(a grad u) = 10  in the unit square,   u = 0  on its boundary,
     a = 1 + c sin(2 pi x1/eps),   eps = 0.05,   c unknown, between 0.1 and 0.9
 
-Twelve values of u are measured with a noise of 1 %. One solve gives u for all c, so that the posterior is a table: a
-thousand contrasts, each held against the data, weighed by what the family itself may be off. The data are those of the
+Twelve values of u are measured with a noise of 1 %. One solve gives u for all c, so that the posterior is a table: four
+hundred contrasts, each held against the data, weighed by what the family itself may be off. The data are those of the
 limit, a* = diag(sqrt(1 - c^2), 1), for c = 0.62: nothing of them comes from walkers.
 """
 

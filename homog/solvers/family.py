@@ -31,7 +31,7 @@ from homog.solvers.galerkin import GalerkinSolver
 from homog.solvers.nested import Choice, InSpace, choose, inverse_of
 
 _BATCHES = 4  # of each node, at least three, for which optimizer.iterations is a multiple
-_FIRST_LOOK = 2  # batches of each node, after which functions that are not wanted are left out
+_FIRST_LOOK = 1  # batches of each node, after which functions that are not wanted are left out
 _LOOKED_AT = 2  # degree in mu, with which functions of x are chosen
 _MARGIN = 4  # further spaces that go on with the best one
 
@@ -247,8 +247,8 @@ class FamilySolver:
         chosen = local[-1]
         first = pairs.answers([(chosen, looked_at)], 0.0, self._cutoff)[0]
         freedom, answers = 1, [first]
-        if rounds >= _FIRST_LOOK:
-            freedom = len(self._solvers) * (rounds - 1) - 1
+        if rounds:
+            freedom = len(self._solvers) * (rounds - 1) - 1 if rounds > 1 else len(self._solvers) - looked_at - 1
             whole = np.kron(np.eye(looked_at), mass)
             moved = pairs.moved(first, looked_at, self._cutoff)
             size = float(np.sum(moved * (whole @ moved)))
@@ -433,8 +433,10 @@ class _Pairs:
         return float(self.ranges.shares @ each)
 
     def _within_nodes(self, spread: np.ndarray) -> np.ndarray:
-        """The spread without its mean at each node: what nodes differ by is no noise."""
+        """The spread without its mean at each node: what nodes differ by is no noise, unless no more is known."""
         each = spread.reshape(len(spread), len(self.load), -1)
+        if each.shape[-1] == 1:
+            return spread - spread.mean(1, keepdims=True)
         return (each - each.mean(-1, keepdims=True)).reshape(spread.shape)
 
 

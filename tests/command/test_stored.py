@@ -20,6 +20,9 @@ CHOICES = [
     ["problem=random_field", "name='x: y, # z'"],
     ["problem=random_field", "problem/field=file", "problem.field.path=my a.npy", "problem.coefficient=exp(field)"],
     ["problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)", "tracking=off"],
+    ["problem.time={end: 0.1, initial: sin(pi*x1)*sin(pi*x2), times: [0.02, 0.1]}", "problem.forcing=cos(20*t)"],
+    ["problem.parameters={c: {from: 0.1, to: 0.9}, k: 2}", "problem.coefficient=k + c*sin(2*pi*x1/eps)"],
+    ["problem=random_field", "problem/field=gstools", "problem.coefficient=exp(field)", "problem.field.samples=8"],
     ["+problem.parameters.c=1e-9", "problem.coefficient=1 + c*sin(2*pi*x1/eps)", "timestep.most_steps=1e10"],
     *([f"experiment={name}"] for name in composition.groups()["experiment"]),
 ]

@@ -1,5 +1,6 @@
 """One run in several processes: the answers of one process, up to the order of summation."""
 
+import json
 import os
 import signal
 import subprocess
@@ -81,6 +82,33 @@ def test_a_run_in_two_processes_is_one_run_and_goes_on_in_one(home: Path):
         pytest.fail("the run was not resumed")
     alone.send_signal(signal.SIGTERM)
     alone.communicate(timeout=60)
+
+
+FURTHER = {
+    "problem.parameters={c: {from: 0.1, to: 0.8}}": ("member_1_rel_l2_homogenized", "family_relative_deviation"),
+    "problem.time={end: 0.05, initial: sin(pi*x1)*sin(pi*x2)}": (
+        "time_1_rel_l2_homogenized",
+        "time_5_rel_l2_homogenized",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", FURTHER)
+def test_what_a_solve_gives_besides_u_depends_on_the_ranks_by_the_order_of_summation_alone(home: Path, asked: str):
+    """Of errors of a few percent, a share: what is summed differs by 1e-6."""
+    coefficient = "problem.coefficient=1 + 0.5*sin(2*pi*x1/eps)" + ("*c" if "parameters" in asked else "")
+    found = []
+    for processes in (1, 2):
+        folder = home / f"by {processes}"
+        work = launch(
+            processes, "-m", "homog", *SMALL, coefficient, asked, f"hydra.run.dir='{folder}'", HOMOG_HOME=str(home)
+        )
+        _, errors = work.communicate(timeout=250)
+        assert work.returncode == 0, errors
+        found.append(json.loads((folder / "metrics.json").read_text()))
+    for name in FURTHER[asked]:
+        assert found[1][name] == pytest.approx(found[0][name], rel=1e-2)
 
 
 @pytest.mark.parametrize(
