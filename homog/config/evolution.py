@@ -55,10 +55,11 @@ def _times(given: Any, end: float) -> tuple[float, ...]:
         return (*(float(f"{end * share / _TIMES:.12g}") for share in range(1, _TIMES)), end)
     times = [_number(time) for time in given] if isinstance(given, Sequence) and not isinstance(given, str) else []
     ascending = all(a < b for a, b in zip([0.0, *times], times, strict=False))
-    if not times or not ascending or times[-1] > end or len(times) > _MOST_TIMES:
+    if len(times) > _MOST_TIMES:
+        raise UserError(f"problem.time.times has {len(times)} entries: write at most {_MOST_TIMES}")
+    if not times or not ascending or times[-1] > end:
         raise UserError(
-            f"problem.time.times={as_typed(given)}: write at most {_MOST_TIMES} ascending numbers above 0 and up to"
-            f" problem.time.end={end:g}"
+            f"problem.time.times={as_typed(given)}: write ascending numbers above 0 and up to problem.time.end={end:g}"
         )
     return tuple(times) if times[-1] == end else (*times, end)
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -68,10 +69,15 @@ def mean_coefficient(problem: Problem) -> float:
     return float(problem.operator.coefficient_at(problem.domain.spread(_LOOKS, np.random.default_rng(0))).mean())
 
 
+@cache
+def _rule(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(count)
+
+
 def gauss(domain: Box, face: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Points of the domain or of a face, shape (n, d), and their weights, which add up to its volume or its area."""
     assert domain.dimension <= WITH_A_GRID
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES[domain.dimension])
+    nodes, weights = _rule(_NODES[domain.dimension])
     axes = [low + side * (nodes + 1) / 2 for low, side in zip(domain.lower, domain.sides, strict=True)]
     shares = [side * weights / 2 for side in domain.sides]
     if face is not None:

@@ -56,7 +56,7 @@ class FamilyEquations:
     Attributes:
         ranges: The parameters.
         weights: Shape (m, k).
-        halves: The same by disjoint halves of the walkers, shape (2, m, k).
+        halves: By disjoint halves of the walkers, not corrected for the time steps, shape (2, m, k).
         by_degree: Weights with growing degrees in mu, shape (degrees, m, k).
         spreads: How each group of walkers would move these, shape (degrees, m, k, groups).
         index: Which of the degrees the weights are of.
@@ -278,7 +278,6 @@ class FamilySolver:
             if rounds > _FIRST_LOOK:
                 moves, macro, micro = self._steps(weights, beta, of_x, nested[of_x.index])
                 weights[:, : moves.shape[1]] += moves
-                halves[:, : moves.shape[1]] += moves[..., None]
             found = replace(
                 found, weights=weights, halves=np.moveaxis(halves, -1, 0), index=index, steps=math.hypot(macro, micro)
             )
@@ -290,36 +289,36 @@ class FamilySolver:
         """By what the time steps move the weights of the first polynomials of mu, and what is left of that.
 
         The equations of other time steps, with the answer of each node put in, tested with each polynomial; what the
-        matrices differ by from node to node is left out: see `steps`.
+        matrices differ by from node to node is left out: see `steps`. The noise is that between the batches of all
+        nodes, what nodes differ by among it: too much, if anything.
         """
         rounds, mass, count = self._whole_rounds(), self._answer.mass()[:-1, :-1], len(weights)
         looked_at = self._ranges.spaces()[min(_LOOKED_AT, len(self._ranges.spaces()) - 1)]
-        shares = self._ranges.shares / rounds
-        values = self._ranges.polynomials(self._ranges.nodes)
-        matrix, left, load = 0.0, [0.0] * looked_at, [0.0] * looked_at
+        shares, values = self._ranges.shares / rounds, self._ranges.polynomials(self._ranges.nodes)
+        matrices, left, loads = [], [], []
         smooth, earlier, lacks = np.empty(0, int), (0.0, 0.0), 0.0
         for node, solver in enumerate(self._solvers):
-            (one, control, loads), smooth, earlier, lacks = solver.tested()
-            one = (one + beta * control)[:, :rounds]
-            matrix = matrix + shares[node] * one
-            there = one[..., :-1] @ (weights @ values[node]) + one[..., -1]
-            for k in range(looked_at):
-                left[k] = left[k] + shares[node] * values[node, k] * there
-                load[k] = load[k] + shares[node] * values[node, k] * loads[:, :rounds]
-        assert isinstance(matrix, np.ndarray)
+            (one, control, load), smooth, earlier, lacks = solver.tested()
+            one = shares[node] * (one + beta * control)[:, :rounds]
+            matrices.append(one)
+            left.append(one[..., :-1] @ (weights @ values[node]) + one[..., -1])
+            loads.append(shares[node] * load[:, :rounds])
+        matrix = np.concatenate(matrices, 1)
         moves, macro, micro = np.zeros((count, looked_at)), 0.0, 0.0
         if not matrix.any():
             return moves, macro, micro
-        nothing = InSpace(space, np.zeros(count), np.zeros((count, rounds)))
+        pairs = matrix.shape[1]
+        nothing = InSpace(space, np.zeros(count), np.zeros((count, pairs)))
         choice = Choice(0, np.array([self._noise_of_one(of_x)]), np.zeros(1))
         for k in range(looked_at):
-            held = matrix.copy()
-            held[..., -1] = left[k]  # of an answer that is zero the lift's column is what it leaves
-            tested = held, np.asarray(load[k])
-            seen = steps.seen_in(nothing, choice, tested, smooth, earlier, lacks, mass, max(1, rounds - 1))
+            # of an answer that is zero the lift's column is what it leaves
+            matrix[..., -1] = np.concatenate([values[node, k] * part for node, part in enumerate(left)], 1)
+            load = np.concatenate([values[node, k] * part for node, part in enumerate(loads)], 1)
+            seen = steps.seen_in(nothing, choice, (matrix, load), smooth, earlier, lacks, mass, pairs - 1)
             moves[:, k] = seen.answer.weights
             macro = math.hypot(macro, 0.0 if seen.macro is None else seen.macro.error)
-            micro = math.hypot(micro, seen.micro.error)
+            added = math.sqrt(max(0.0, float(seen.choice.noise[0] - choice.noise[0])))
+            micro = math.hypot(micro, seen.micro.error, added)
         return moves, macro, micro
 
     def _noise_of_one(self, of_x: Choice) -> float:

@@ -269,7 +269,6 @@ def test_u_by_walkers_is_off_by_about_what_it_tells(by_walkers, case: str):
     assert np.sqrt(np.mean(np.square(ratios))) < 1.6
 
 
-@pytest.mark.xfail(strict=True, reason="its noise is judged by the three batches of a node, of two degrees of freedom")
 @pytest.mark.parametrize("case", ["constants", "a reaction"])
 def test_the_correction_for_the_time_steps_adds_little_noise(by_walkers, case: str):
     """Where time steps leave 1e-3 and less, what corrects for them is noise.
@@ -319,7 +318,6 @@ def test_moments_and_sensitivities_by_walkers(by_walkers, case: str):
     assert of_slope < 0.25
 
 
-@pytest.mark.xfail(strict=True, reason="both halves are corrected for the time steps by the same noise")
 def test_halves_have_no_noise_in_common(by_walkers):
     """-u'' + c u = (pi^2 + c) sin(pi x1) has the solution sin(pi x1) for all c: what varies with c is noise.
 
