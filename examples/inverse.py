@@ -27,7 +27,7 @@ layers = homog.Problem(
 )
 u = homog.solve(layers)
 assert u.family is not None
-family = u.family.family
+family = u.family
 measured = family.at(points)
 
 

@@ -34,7 +34,7 @@ _NODES, _TERMS = 33, 199
 
 def main() -> None:
     """Print a row for each family and seed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--two", action="store_true", help="two parameters")
     two = parser.parse_args().two
     print("| family | seed | rms | worst | told, rms | mean | deviation | s |\n|---|---|---|---|---|---|---|---|")
@@ -52,7 +52,7 @@ def _of_family(problem: homog.Problem, seed: int, count: int) -> list[str]:
     seconds = time.perf_counter() - begin
     assert u.family is not None
     assert problem.ranges is not None
-    found, ranges, points = u.family.family, problem.ranges, problem.domain.grid(_NODES)
+    found, ranges, points = u.family, problem.ranges, problem.domain.grid(_NODES)
     errors, told = [], []
     for place in itertools.product(np.linspace(-1, 1, count), repeat=len(ranges.names)):
         values = ranges.values(np.array(place))

@@ -14,6 +14,8 @@ from homog.config import WITH_A_GRID, EvaluationSettings, RunSettings
 from homog.equation import Problem
 from homog.errors import UserError
 from homog.measures import evaluation
+from homog.measures.ensemble import Ensemble
+from homog.measures.family import Family
 from homog.measures.fine_scale import FineScale, fine_scale
 from homog.measures.longer_walk import LongerWalk
 from homog.measures.spreading import EffectiveTensor, effective_tensor_by_walkers
@@ -21,9 +23,7 @@ from homog.networks import values_without_gradient
 from homog.plots import draw_solution, drawn_axes, solution_data
 from homog.references import Reference
 from homog.run import budget
-from homog.run.ensembles import Ensembles
 from homog.run.evolving import Evolving
-from homog.run.families import Families
 from homog.run.further import Further, Modes
 from homog.run.task import Plan
 
@@ -76,14 +76,14 @@ class Solution:
         return self.further.evolution
 
     @property
-    def family(self) -> Families | None:
-        """u for all values of the parameters that are ranges."""
-        return self.further.family
+    def family(self) -> Family | None:
+        """u for all values of the parameters that are ranges; `further.family.plot()` draws it."""
+        return None if self.further.family is None else self.further.family.family
 
     @property
-    def ensemble(self) -> Ensembles | None:
-        """Mean and deviation over the law of a random medium, where samples of it are asked for."""
-        return self.further.ensemble
+    def ensemble(self) -> Ensemble | None:
+        """u over the law of a random medium, where samples are asked for; `further.ensemble.plot()` draws it."""
+        return None if self.further.ensemble is None else self.further.ensemble.ensemble
 
     @property
     def settings(self) -> RunSettings:
@@ -125,7 +125,7 @@ class Solution:
     def _at_values(self, points: Float64[np.ndarray, "*batch d"], values: Mapping[str, float]) -> np.ndarray:
         """u for values of parameters, or at a time."""
         if self.family is not None:
-            return self.family.family(points, **values)
+            return self.family(points, **values)
         if self.evolution is None or set(values) != {"t"}:
             raise UserError(f"u depends on no {', '.join(values)}: such values are of problem.time or of ranges")
         if not values["t"] >= 0:

@@ -37,6 +37,8 @@ _FOR_CUDA = "@cuda.jit(fastmath=True)"
 _CALLED = ("increments", "ahead", "move", "leaves", "settle")  # functions of numbers alone
 _CALLED_OF_TENSORS = ("stretched", "squared")
 
+_WRITTEN: dict[tuple[str, int, Scheme, bool], str] = {}
+
 Names = str | list["Names"]
 """The name of a number, or those of a vector's components."""
 
@@ -46,8 +48,15 @@ def cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool = 
 
     A lane's state lies in two buffers, of float32 and of uint32, with a row for each name and constant offsets: so the
     compiler sees that rows do not overlap. What one part of a step hands to the next is there too, if the tables are
-    visited between them.
+    visited between them. Texts are kept: members of a family and samples of a medium have the same one.
     """
+    key = repr(medium), dimension, scheme, paced
+    if key not in _WRITTEN:
+        _WRITTEN[key] = _cpu_source(medium, dimension, scheme, paced=paced)
+    return _WRITTEN[key]
+
+
+def _cpu_source(medium: Medium, dimension: int, scheme: Scheme, *, paced: bool) -> str:
     state = _state(medium, dimension)
     handed_on = {"heun": ("b", "v", "y", "h"), "metropolis": ("b", "y")}.get(scheme.step, ()) if medium.tables else ()
     handed_on = (*handed_on, "ratio", "per") if handed_on and medium.noise else handed_on

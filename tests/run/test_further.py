@@ -90,10 +90,10 @@ def values(solution: homog.Solution | Callable[..., Any], kind: str) -> list[np.
         found = modes.found.values, modes.found.standard_error, modes.drawn, evolution.values, np.array(moments)
         return [*found, solution(x, t=0.0), solution(x, t=0.05)]
     if kind == "family":
-        family = solution.family
+        family = solution.further.family
         told = [family.family.error(c=0.3), family.family.standard_error(c=0.7), family.mean_error]
         return [family.mean, family.deviation, np.array(told), solution(x, c=0.3), solution(x, c=0.8)]
-    ensemble = solution.ensemble
+    ensemble = solution.further.ensemble
     return [ensemble.mean, ensemble.standard_error, ensemble.deviation, ensemble.deviation_error]
 
 
