@@ -28,10 +28,10 @@ from homog.losses import Loss
 from homog.networks import LinearInFeatures
 from homog.solvers import steps
 from homog.solvers.galerkin import GalerkinSolver
-from homog.solvers.nested import Choice, InSpace, choose, inverse_of
+from homog.solvers.nested import Choice, InSpace, choose
+from homog.solvers.pairs import Pairs, places_in, spread_out
 
-_BATCHES = 4  # of each node, at least three, for which optimizer.iterations is a multiple
-_FIRST_LOOK = 1  # batches of each node, after which functions that are not wanted are left out
+_SHARE = 4  # one in so many of the batches that one problem would take go to each node
 _LOOKED_AT = 2  # degree in mu, with which functions of x are chosen
 _MARGIN = 4  # further spaces that go on with the best one
 
@@ -155,7 +155,7 @@ class FamilySolver:
         self._batches = iteration + 1
         if node + 1 == len(self._solvers):
             self._solved = None
-            if round_ + 1 == _FIRST_LOOK:
+            if round_ == 0:
                 self._leave_out_functions()
         return taken
 
@@ -188,7 +188,7 @@ class FamilySolver:
         found, middle = solved.equations, np.zeros(len(self._ranges.names))
         values = np.append(found.weights_at(middle), 1.0)
         size = math.sqrt(values @ self._answer.mass() @ values)
-        if size == 0 or solved.of_x is None:
+        if size == 0:
             return {}
         noise, lacking, _ = found.parts_at(middle)
         return {
@@ -217,11 +217,9 @@ class FamilySolver:
         return self._solved
 
     def _leave_out_functions(self) -> None:
-        """Go on without functions of x that the answer will not want; see `GalerkinSolver`."""
+        """Go on without functions of x that the answer will not want, after a batch of each node."""
         choice = self._solve().of_x
-        if choice is None or self._each <= _FIRST_LOOK:
-            return
-        noise = choice.noise[choice.index] * _FIRST_LOOK / self._each
+        noise = choice.noise[choice.index] / self._each
         enough = np.flatnonzero(choice.lacking[choice.index + _MARGIN :] < noise)
         if len(enough):
             for solver in self._solvers:
@@ -232,56 +230,44 @@ class FamilySolver:
         rounds = self._whole_rounds()
         nested = self._linear.nested()[: self._solvers[0].used]
         functions = np.append(nested[-1], -1)  # the lift last
-        local = _places(nested)
+        local = places_in(nested)
         sums = [[part[:rounds] / rounds for part in solver.sums()] for solver in self._solvers]
-        pairs = _Pairs(
+        pairs = Pairs(
             np.array([matrix[:, functions[:, None], functions] for matrix, _, _ in sums]),
             np.array([control[:, functions[:, None], functions] for _, control, _ in sums]),
             np.array([load[:, functions] for _, _, load in sums]),
             self._ranges,
         )
-        mass = self._answer.mass()[np.ix_(nested[-1], nested[-1])]
-        degrees = self._ranges.spaces()
+        mass, all_mass = self._answer.mass()[np.ix_(nested[-1], nested[-1])], self._answer.mass()[:-1, :-1]
+        degrees, nodes = self._ranges.spaces(), len(self._solvers)
         looked_at = degrees[min(_LOOKED_AT, len(degrees) - 1)]
-        beta, of_x = 0.0, None
-        chosen = local[-1]
-        first = pairs.answers([(chosen, looked_at)], 0.0, self._cutoff)[0]
-        freedom, answers = 1, [first]
-        if rounds:
-            freedom = len(self._solvers) * (rounds - 1) - 1 if rounds > 1 else len(self._solvers) - looked_at - 1
-            whole = np.kron(np.eye(looked_at), mass)
-            moved = pairs.moved(first, looked_at, self._cutoff)
-            size = float(np.sum(moved * (whole @ moved)))
-            beta = float(np.sum(moved * (whole @ first.spread))) / size if size > 0 else 0.0
-            of_x = choose(pairs.answers([(one, looked_at) for one in local], beta, self._cutoff), whole, freedom)
-            chosen = local[of_x.index]
-            answers = pairs.answers([(chosen, degree) for degree in degrees], beta, self._cutoff)
+        freedom = nodes * (rounds - 1) - 1 if rounds > 1 else nodes - looked_at - 1
+        whole = np.kron(np.eye(looked_at), mass)
+        (first,) = pairs.answers([(local[-1], looked_at)], 0.0, self._cutoff)
+        moved = pairs.moved(first, looked_at, self._cutoff)
+        size = float(np.sum(moved * (whole @ moved)))
+        beta = float(np.sum(moved * (whole @ first.spread))) / size if size > 0 else 0.0
+        of_x = choose(pairs.answers([(one, looked_at) for one in local], beta, self._cutoff), whole, freedom)
+        chosen = local[of_x.index]
+        answers = pairs.answers([(chosen, degree) for degree in degrees], beta, self._cutoff)
 
-        def spread_out(part: np.ndarray) -> np.ndarray:
-            return _spread_out(part, nested[-1], len(self._answer.mass()) - 1, degrees[-1])
+        def in_all(part: np.ndarray) -> np.ndarray:
+            return spread_out(part, nested[-1], len(all_mass), degrees[-1])
 
-        count = spread_out(first.weights[:, None])[..., 0]
+        by_degree = np.stack([in_all(one.weights[:, None])[..., 0] for one in answers])
+        spreads, lacking = np.stack([in_all(one.spread) for one in answers]), math.sqrt(of_x.lacking[of_x.index])
+        nothing = np.zeros((2, *by_degree.shape[1:]))
         found = FamilyEquations(
-            self._ranges, count, np.stack([count, count]),
-            np.stack([spread_out(one.weights[:, None])[..., 0] for one in answers]),
-            np.stack([spread_out(one.spread) for one in answers]),
-            0, freedom, 0.0 if of_x is None else math.sqrt(of_x.lacking[of_x.index]), 0.0,
-            self._answer.mass()[:-1, :-1],
-        )  # fmt: skip
-        energy = pairs.energy(first, beta)
-        macro = micro = 0.0
-        if of_x is not None:
-            index = found.best_degree()
-            energy, degree = pairs.energy(answers[index], beta), degrees[index]
-            halves = spread_out(pairs.halves(chosen, degree, beta, self._cutoff))
-            weights = found.by_degree[index].copy()
-            if rounds > _FIRST_LOOK:
-                moves, macro, micro = self._steps(weights, beta, of_x, nested[of_x.index])
-                weights[:, : moves.shape[1]] += moves
-            found = replace(
-                found, weights=weights, halves=np.moveaxis(halves, -1, 0), index=index, steps=math.hypot(macro, micro)
-            )
-        return _Solved(found, beta, energy, of_x, macro, micro)
+            self._ranges, nothing[0], nothing, by_degree, spreads, 0, freedom, lacking, 0.0, all_mass
+        )
+        index = found.best_degree()
+        halves = np.moveaxis(in_all(pairs.halves(chosen, degrees[index], beta, self._cutoff)), -1, 0)
+        weights, macro, micro = by_degree[index].copy(), 0.0, 0.0
+        if rounds > 1:
+            moves, macro, micro = self._steps(weights, beta, of_x, nested[of_x.index])
+            weights[:, : moves.shape[1]] += moves
+        found = replace(found, weights=weights, halves=halves, index=index, steps=math.hypot(macro, micro))
+        return _Solved(found, beta, pairs.energy(answers[index], beta), of_x, macro, micro)
 
     def _steps(
         self, weights: np.ndarray, beta: float, of_x: Choice, space: np.ndarray
@@ -329,7 +315,7 @@ class FamilySolver:
 
 def batches_of_a_node(settings: Galerkin) -> int:
     """Batches of walkers at each node of the ranges: a quarter of those for one problem, three at least."""
-    return max(3, round(settings.iterations / _BATCHES))
+    return max(3, round(settings.iterations / _SHARE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,115 +325,6 @@ class _Solved:
     equations: FamilyEquations
     beta: float
     energy: float
-    of_x: Choice | None
+    of_x: Choice
     macro: float
     micro: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """The equations of each node and each of its batches.
-
-    Attributes:
-        matrix, control: Shape (nodes, batches, n, n), the lift the last function.
-        load: Shape (nodes, batches, n).
-        ranges: The parameters.
-    """
-
-    matrix: Float64[np.ndarray, "q g n n"]
-    control: Float64[np.ndarray, "q g n n"]
-    load: Float64[np.ndarray, "q g n"]
-    ranges: Ranges
-
-    @property
-    def count(self) -> int:
-        """Of the pairs."""
-        return self.load.shape[0] * self.load.shape[1]
-
-    def answers(self, spaces: Sequence[tuple[np.ndarray, int]], beta: float, cutoff: float) -> list[InSpace]:
-        """The answers with some functions of x and so many polynomials of mu; unknowns by polynomials, then functions.
-
-        The weights have room for those of the last space.
-        """
-        return [self._answer(*space, spaces[-1][1], beta, cutoff, slice(None)) for space in spaces]
-
-    def halves(self, space: np.ndarray, degree: int, beta: float, cutoff: float) -> np.ndarray:
-        """The weights by every other batch, shape (unknowns, 2)."""
-        both = (slice(0, None, 2), slice(1, None, 2)) if self.load.shape[1] > 1 else (slice(None), slice(None))
-        return np.stack([self._answer(space, degree, degree, beta, cutoff, one).weights for one in both], 1)
-
-    def _answer(self, space: np.ndarray, degree: int, room: int, beta: float, cutoff: float, groups: slice) -> InSpace:
-        """From some of the batches of each node."""
-        size, some = self.load.shape[-1] - 1, np.append(space, -1)
-        matrix = (self.matrix + beta * self.control)[:, groups][..., some[:, None], some]
-        load = self.load[:, groups][..., some]
-        lifted = load[..., :-1] - matrix[..., :-1, -1]
-        inverse, scale = self._inverse(matrix[..., :-1, :-1].sum(1), degree, cutoff)
-        values = self._values(degree)
-        right = np.einsum("qi,qk->ki", lifted.sum(1), self.ranges.shares[:, None] * values).ravel()
-        weights = inverse @ (right / scale) / scale
-        there = np.einsum("ki,qk->qi", weights.reshape(degree, -1), values)
-        residuals = lifted - np.einsum("qgij,qj->qgi", matrix[..., :-1, :-1], there)
-        spread = inverse @ (self._tested(residuals, degree) / scale[:, None]) / scale[:, None]
-        numbers = np.concatenate([k * size + space for k in range(degree)])
-        whole, moved = np.zeros(room * size), np.zeros((room * size, spread.shape[1]))
-        whole[numbers], moved[numbers] = weights, self._within_nodes(spread)
-        return InSpace(numbers, whole, moved)
-
-    def moved(self, answer: InSpace, degree: int, cutoff: float) -> np.ndarray:
-        """How the control variate would move the weights of an answer in all functions."""
-        size, values = self.load.shape[-1] - 1, self._values(degree)
-        there = np.einsum("ki,qk->qi", answer.weights.reshape(degree, size), values)
-        residuals = np.einsum("qgij,qj->qgi", self.control[..., :-1, :-1], there) + self.control[..., :-1, -1]
-        inverse, scale = self._inverse(self.matrix[..., :-1, :-1].sum(1), degree, cutoff)
-        return self._within_nodes(inverse @ (self._tested(residuals, degree) / scale[:, None]) / scale[:, None])
-
-    def _values(self, degree: int) -> np.ndarray:
-        """The polynomials at the nodes, shape (nodes, degree)."""
-        return self.ranges.polynomials(self.ranges.nodes)[:, :degree]
-
-    def _inverse(self, matrices: np.ndarray, degree: int, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-        """Of the matrix of the family, scaled to a diagonal of ones, and the scale."""
-        values, size = self._values(degree), matrices.shape[-1]
-        pairs = np.einsum("q,qk,ql->qkl", self.ranges.shares, values, values).reshape(len(matrices), -1)
-        whole = (pairs.T @ matrices.reshape(len(matrices), -1)).reshape(degree, degree, size, size)
-        whole = whole.transpose(0, 2, 1, 3).reshape(degree * size, degree * size)
-        scale = np.sqrt(np.abs(np.diagonal(whole)))
-        scale = np.where(scale > 0, scale, 1.0)
-        return inverse_of(whole / (scale[:, None] * scale), cutoff), scale
-
-    def _tested(self, residuals: np.ndarray, degree: int) -> np.ndarray:
-        """Residuals of nodes and batches, shape (q, g, n), tested with the polynomials: shape (k n, q g)."""
-        weighted = np.einsum("q,qk,qgi->kiqg", self.ranges.shares, self._values(degree), residuals)
-        return weighted.reshape(weighted.shape[0] * weighted.shape[1], -1)
-
-    def energy(self, answer: InSpace, beta: float) -> float:
-        """Mean over mu of the least energy."""
-        size = self.load.shape[-1] - 1
-        held = answer.weights.reshape(-1, size)
-        values = self.ranges.polynomials(self.ranges.nodes)[:, : len(held)]
-        there = np.hstack([values @ held, np.ones((len(values), 1))])
-        matrix, load = (self.matrix + beta * self.control).sum(1), self.load.sum(1)
-        each = 0.5 * np.einsum("qi,qij,qj->q", there, matrix, there) - np.einsum("qi,qi->q", there, load)
-        return float(self.ranges.shares @ each)
-
-    def _within_nodes(self, spread: np.ndarray) -> np.ndarray:
-        """The spread without its mean at each node: what nodes differ by is no noise, unless no more is known."""
-        each = spread.reshape(len(spread), len(self.load), -1)
-        if each.shape[-1] == 1:
-            return spread - spread.mean(1, keepdims=True)
-        return (each - each.mean(-1, keepdims=True)).reshape(spread.shape)
-
-
-def _spread_out(part: np.ndarray, functions: np.ndarray, count: int, degree: int) -> np.ndarray:
-    """From unknowns by polynomials and functions in use to shape (all functions, polynomials, ...)."""
-    each = part.reshape(-1, len(functions), part.shape[-1])
-    whole = np.zeros((count, degree, part.shape[-1]))
-    whole[functions, : len(each)] = np.moveaxis(each, 0, 1)
-    return whole
-
-
-def _places(nested: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Where the functions of each space stand among those of the last."""
-    where = {int(number): place for place, number in enumerate(nested[-1])}
-    return [np.array([where[int(number)] for number in space]) for space in nested]
