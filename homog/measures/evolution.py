@@ -82,8 +82,8 @@ class Evolved:
     def __init__(self, assembled: Assembled, problem: Problem, excess: float, micro: float) -> None:
         assert problem.evolution is not None
         self._of, self._problem, self._evolution, self._micro = assembled, problem, problem.evolution, micro
-        self._exponent = 2 * mean_coefficient(problem) / assembled.macro_step / (1 + excess)
         self._mean = mean_coefficient(problem)
+        self._exponent = 2 * self._mean / assembled.macro_step / (1 + excess)
         self._points, self._shares = gauss(problem.domain)
         self._features = features_at(assembled.network, self._points)
         self._lift = lift_at(assembled.network, self._points)
