@@ -288,6 +288,8 @@ def _explain_value(error: OmegaConfBaseException) -> str:
     parent = error.object_type
     if key.startswith("problem.parameters."):
         return f"{key} is new: add a parameter with +{key}=1.5 and a number of your own"
+    if key.startswith("problem.time."):
+        return f"{key}: write all of it in one mapping, problem.time={{end: 0.1, initial: x1*(1 - x1)}}"
     group = _settings_at(key)
     if group is not None and not isinstance(error, ConfigAttributeError | ConfigKeyError):
         return f"{key} is a group of settings: write {' '.join(f'{key}.{given}' for given in group)}"

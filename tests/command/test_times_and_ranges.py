@@ -70,6 +70,7 @@ RANGE = "write a number, or {from: 0.1, to: 0.9} with the smaller one first"
 
 LINES = [
     (("problem.time=0.1",), SHAPE),
+    (("problem.time.end=1",), "all of it in one mapping"),
     (("problem.time=[0.1, 1]",), SHAPE),
     (("problem.time={end: 0.1}",), "problem.time.initial="),
     (("problem.time={initial: x1}",), ENDS),
