@@ -96,6 +96,10 @@ class Ranges:
             found.append(min(1.0, max(-1.0, place)))
         return np.array(found)
 
+    def own_place(self, parameters: Mapping[str, float]) -> Float64[np.ndarray, " p"]:
+        """Where a problem with these parameters lies: in the middle, but for an eps that is not."""
+        return self.place({name: parameters[name] for name in self.names})
+
     def values(self, place: Float64[np.ndarray, " p"]) -> dict[str, float]:
         """The values at a place."""
         ends = self.ends.items()

@@ -109,13 +109,14 @@ def families(family: Family, plan: Plan, truth: Reference | None) -> Families:
 
 
 def _members(family: Family, plan: Plan, truth: Reference) -> list[Member]:
-    """Lower ends, the middle, upper ends."""
+    """Lower ends, the problem's own values, upper ends."""
     ranges, settings = family.equations.ranges, plan.settings
     count, found = settings.evaluation.count(plan.problem.dimension), []
-    for place in (-1.0, 0.0, 1.0):
-        values = ranges.values(np.full(len(ranges.names), place))
-        held = truth
-        if place != 0.0:
+    ends = [np.full(len(ranges.names), end) for end in (-1.0, 1.0)]
+    own = ranges.own_place(plan.problem.parameters)
+    for place in (ends[0], own, ends[1]):
+        values, held = ranges.values(place), truth
+        if place is not own:
             held = reference(plan.problem.member(values), settings.reference, count, plan.cache)
         u = family(held.places.points, **values)
         found.append(Member(values, errors(u, held), family.error(**values)))

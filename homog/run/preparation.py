@@ -82,7 +82,7 @@ def _prepare_family(
         return Member(loss, network)
 
     assert isinstance(settings.optimizer, Galerkin)
-    members, middle = [member(place) for place in ranges.nodes], member(np.zeros(len(ranges.names)))
+    members, middle = [member(place) for place in ranges.nodes], member(ranges.own_place(problem.parameters))
     solver = FamilySolver(settings.optimizer, ranges, members, middle)
     loss = members[len(members) // 2].loss  # the record has the statistics of its walkers
     return loss, Training(loss, solver, batches_of_a_node(settings.optimizer) * len(members))

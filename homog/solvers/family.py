@@ -131,13 +131,14 @@ class FamilyEquations:
 class FamilySolver:
     """Batches of walkers for a family, a node after the other; an optimizer of a training.
 
-    Its solution is u at the middle of the ranges, and what it tells of itself is of that.
+    Its solution is u for the problem's own values, the middle of the ranges but for eps. What it tells of itself is of
+    that.
 
     Args:
         settings: Cut-off, and the iterations that one problem would take.
         ranges: The parameters.
         members: A problem for each node of the ranges.
-        middle: That of the middle.
+        middle: That of the problem's own values.
     """
 
     def __init__(self, settings: Galerkin, ranges: Ranges, members: Sequence[Member], middle: Member) -> None:
@@ -145,6 +146,7 @@ class FamilySolver:
         of_node = replace(settings, iterations=self._each, groups=self._each)
         self._solvers = [GalerkinSolver(of_node, one.loss, one.network) for one in members]
         self._answer = GalerkinSolver(of_node, middle.loss, middle.network)
+        self._middle = ranges.own_place(middle.loss.problem.parameters)
         self._cutoff, self._batches = settings.cutoff, 0
         self._solved: _Solved | None = None
         self._linear: LinearInFeatures = self._answer.network
@@ -167,7 +169,7 @@ class FamilySolver:
 
     def solution(self) -> nn.Module:
         if self._whole_rounds():
-            weights = self._solve().equations.weights_at(np.zeros(len(self._ranges.names)))
+            weights = self._solve().equations.weights_at(self._middle)
             self._linear.set_weights(torch.as_tensor(weights, dtype=torch.float32))
         assert isinstance(self._linear, nn.Module)
         return self._linear
@@ -185,12 +187,12 @@ class FamilySolver:
         if not self._whole_rounds():
             return {}
         solved = self._solve()
-        found, middle = solved.equations, np.zeros(len(self._ranges.names))
-        values = np.append(found.weights_at(middle), 1.0)
+        found = solved.equations
+        values = np.append(found.weights_at(self._middle), 1.0)
         size = math.sqrt(values @ self._answer.mass() @ values)
         if size == 0:
             return {}
-        noise, lacking, _ = found.parts_at(middle)
+        noise, lacking, _ = found.parts_at(self._middle)
         return {
             "rel_l2_standard_error": noise / size,
             "rel_l2_features": lacking / size,
