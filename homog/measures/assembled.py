@@ -1,9 +1,10 @@
 """The equations of a solve after its end: its functions at points, their products, and the answers in each space."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -91,11 +92,7 @@ def gauss(domain: Box, face: int | None = None) -> tuple[np.ndarray, np.ndarray]
 
 def features_at(network: LinearInFeatures, points: np.ndarray) -> np.ndarray:
     """The features at points in double precision, shape (n, m)."""
-    assert isinstance(network, nn.Module)
-    exact = copy.deepcopy(network).cpu().double()
-    with torch.no_grad():
-        parts = [exact.features(part).numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]  # type: ignore[operator]
-    return np.concatenate(parts)
+    return np.concatenate(list(_in_parts(network, points, "features")))
 
 
 def gram(one: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -107,17 +104,21 @@ def combined_at(
     network: LinearInFeatures, points: np.ndarray, weights: Float64[np.ndarray, "m k"]
 ) -> Float64[np.ndarray, "n k"]:
     """Sums of the features at points in double precision, without holding the features of all points at once."""
-    parts = np.array_split(points, max(1, len(points) // _AT_ONCE))
-    return np.concatenate([features_at(network, part) @ weights for part in parts])
+    return np.concatenate([part @ weights for part in _in_parts(network, points, "features")])
 
 
 def lift_at(network: LinearInFeatures, points: np.ndarray) -> np.ndarray:
     """What the answer has without features, at points in double precision, shape (n,)."""
+    return np.concatenate(list(_in_parts(network, points, "lift")))
+
+
+def _in_parts(network: LinearInFeatures, points: np.ndarray, what: Literal["features", "lift"]) -> Iterator[np.ndarray]:
+    """The features or the lift in double precision, some of the points at a time."""
     assert isinstance(network, nn.Module)
-    exact = copy.deepcopy(network).cpu().double()
+    exact = getattr(copy.deepcopy(network).cpu().double(), what)
     with torch.no_grad():
-        parts = [exact.lift(part).numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]  # type: ignore[operator]
-    return np.concatenate(parts)
+        for part in torch.from_numpy(points).split(_AT_ONCE):
+            yield exact(part).numpy()
 
 
 def independent(mass: np.ndarray) -> np.ndarray:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from homog.domains import Box
+
+_NODES = {1: 101, 2: 101, 3: 31}  # an axis
+
 Index = tuple[slice | int | NDArray[np.intp], ...]
 
 
@@ -24,6 +28,11 @@ class Section:
     label: str
     positions: NDArray[np.floating]
     index: Index
+
+
+def coarse_axes(domain: Box) -> tuple[NDArray[np.floating], ...]:
+    """Axes of a grid that is fine enough to look at what is smooth."""
+    return domain.axes(_NODES[domain.dimension])
 
 
 def sections_of(axes: Sequence[NDArray[np.floating]]) -> list[Section]:

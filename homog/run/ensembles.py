@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from homog.config import WITH_A_GRID
 from homog.domains import Box, tensor_grid
 from homog.measures.ensemble import Ensemble
 from homog.plots.ensemble import OverSamples, draw_ensemble
+from homog.plots.sections import coarse_axes, sections_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_DRAWN, _DRAWN_IN_3D = 101, 31  # nodes an axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +36,7 @@ class Ensembles:
     @classmethod
     def of(cls, ensemble: Ensemble, domain: Box) -> "Ensembles":
         """On a grid of the domain."""
-        axes = domain.axes(_DRAWN if domain.dimension < WITH_A_GRID else _DRAWN_IN_3D)
+        axes = coarse_axes(domain)
         grid = tensor_grid(axes)
         parts = ensemble.mean, ensemble.standard_error, ensemble.standard_deviation, ensemble.deviation_error
         return cls(ensemble, axes, *(part(grid) for part in parts))
@@ -57,8 +55,7 @@ class Ensembles:
 
     def plot(self, title: str = "ensemble") -> "Figure":
         """Mean and deviation, and a section through all samples."""
-        grid = tensor_grid(self.axes)
-        along = grid[(slice(None), *(size // 2 for size in grid.shape[1:-1]))]
+        along = tensor_grid(self.axes)[sections_of(self.axes)[0].index]
         return draw_ensemble(
             OverSamples(title, self.axes, self.mean, self.standard_error, self.deviation, self.ensemble.samples(along))
         )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from homog.domains import tensor_grid
+from homog.measures.evaluation import relative_l2
 from homog.measures.evolution import Evolved, Moment
 from homog.plots.evolution import OverTime, animate_evolution, draw_evolution
 from homog.references import Reference
@@ -47,8 +48,7 @@ class Evolving:
         """The relative L2 error at each time against a reference on the grid; None without one."""
         if truth is None:
             return None
-        apart = [np.linalg.norm(u - exact) for u, exact in zip(self.values, truth, strict=True)]
-        return [float(off / np.linalg.norm(exact)) for off, exact in zip(apart, truth, strict=True)]
+        return [relative_l2(u, exact) for u, exact in zip(self.values, truth, strict=True)]
 
     def plot(self, title: str = "u(x, t)") -> "Figure":
         """u at the times, its sections beside the references, and the errors over time."""

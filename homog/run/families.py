@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from homog.config import WITH_A_GRID
 from homog.domains import tensor_grid
 from homog.measures.evaluation import Errors, errors
 from homog.measures.family import Family
 from homog.plots.family import OverParameters, draw_family
+from homog.plots.sections import coarse_axes, sections_of
 from homog.references import Reference, reference
 from homog.run.task import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DRAWN, _DRAWN_IN_3D = 101, 31  # nodes an axis
 _ALONG = 41  # values of a parameter along which errors are told
 _LEVELS = (0.05, 0.5, 0.95)
 
@@ -87,7 +86,7 @@ class Families:
         grid = tensor_grid(self.axes)
         data = OverParameters(
             title, self.axes, self.mean, self.deviation,
-            self.family.quantiles(_section(grid), _LEVELS), name, along, told,
+            self.family.quantiles(grid[sections_of(self.axes)[0].index], _LEVELS), name, along, told,
             [(member.values[name], member.errors.fine, member.errors.homogenized) for member in self.members],
         )  # fmt: skip
         return draw_family(data)
@@ -102,7 +101,7 @@ def families(family: Family, plan: Plan, truth: Reference | None) -> Families:
         truth: What u at the middle is held against; None for no references at all.
     """
     problem = plan.problem
-    axes = problem.domain.axes(_DRAWN if problem.dimension < WITH_A_GRID else _DRAWN_IN_3D)
+    axes = coarse_axes(problem.domain)
     grid = tensor_grid(axes)
     members = [] if truth is None else _members(family, plan, truth)
     return Families(family, axes, family.mean(grid), family.standard_deviation(grid), members)
@@ -121,8 +120,3 @@ def _members(family: Family, plan: Plan, truth: Reference) -> list[Member]:
         u = family(held.places.points, **values)
         found.append(Member(values, errors(u, held), family.error(**values)))
     return found
-
-
-def _section(grid: np.ndarray) -> np.ndarray:
-    """The points of a grid along x1 through its middle."""
-    return grid[(slice(None), *(size // 2 for size in grid.shape[1:-1]))]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from homog.config import WITH_A_GRID
 from homog.measures.assembled import Assembled
 from homog.measures.ensemble import Ensemble
 from homog.measures.evolution import Evolved
@@ -19,6 +18,7 @@ from homog.measures.spreading import effective_tensor_by_walkers
 from homog.networks import LinearInFeatures
 from homog.plots.modes import draw_modes
 from homog.plots.panels import DOTS_PER_INCH
+from homog.plots.sections import coarse_axes
 from homog.references import Reference
 from homog.references.cell import effective_tensor
 from homog.run.ensembles import Ensembles
@@ -36,7 +36,6 @@ FURTHER = "further.npz"
 """What a run's folder keeps for what the equations give besides u."""
 
 _MICRO = 2e-3  # what micro steps leave of an eigenvalue at m0 = 12, relative
-_DRAWN, _DRAWN_IN_3D = 101, 31  # nodes an axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +167,7 @@ def further(
     if plan.settings.problem.samples > 1:
         return Further(ensemble=Ensembles.of(Ensemble(network, arrays["weights"], arrays["halves"]), problem.domain))
     assembled, excess = Assembled.of(network, arrays), float(arrays["excess"])
-    axes = problem.domain.axes(_DRAWN if problem.dimension < WITH_A_GRID else _DRAWN_IN_3D)
+    axes = coarse_axes(problem.domain)
     modes = evolution = None
     if problem.eigenvalues:
         found = spectrum(assembled, problem, excess, _MICRO)

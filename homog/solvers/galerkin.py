@@ -166,15 +166,14 @@ class GalerkinSolver:
         """The answers in the growing spaces of the functions that all batches have, and the degrees of freedom of their
         spread; each corrected for the time steps as the best one is.
         """
-        groups, found = min(self._batches, self._groups), self._solve()
-        matrix, control, load = (part[:groups] for part in self._system)
+        found, (matrix, control, load) = self._solve(), self.sums()
         spaces = self._spaces[: self._used]
         answers = solve(matrix + found.beta * control, load, spaces, self.settings.cutoff)
         if found.choice is not None:
             best = answers[found.choice.index]
             move, spread = found.answer.weights - best.weights, found.answer.spread - best.spread
             answers = [replace(one, weights=one.weights + move, spread=one.spread + spread) for one in answers]
-        return answers, groups - (1 if found.beta == 0 else 2)
+        return answers, len(load) - (1 if found.beta == 0 else 2)
 
     @property
     def network(self) -> LinearInFeatures:
